@@ -1,0 +1,183 @@
+#!/bin/bash
+# Builds one guest from Debian's packages:  build.sh GUEST OUT WORK
+#
+# GUEST is a folder beside this script, OUT receives the kernel image and initramfs.cpio.gz, WORK is scratch space
+# (about 1.5 GB). Sources come by name through apt, from whatever mirror the system is set up with, so apt verifies
+# them; apt's own lists are left alone. Progress goes to standard output, one line a step; the commands' own output to
+# WORK/log. `build.sh --packages GUEST` only prints the packages that must be installed.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+list_only=
+[ "${1:-}" != --packages ] || { list_only=1; shift; }
+guest=${1:?guest} out=${2:-} work=${3:-}
+[ -f "$here/$guest/recipe.sh" ] || { echo "no recipe for a guest named '$guest'" >&2; exit 2; }
+. "$here/$guest/recipe.sh"
+packages="$packages make gcc libc6-dev flex bison bc bzip2 xz-utils"
+[ -z "$list_only" ] || { echo "$packages"; exit; }
+: "${out:?} ${work:?}"
+
+jobs=$(nproc)
+mkdir -p "$out" "$work"
+out=$(cd "$out" && pwd) work=$(cd "$work" && pwd)
+log=$work/log
+: > "$log"
+trap '[ $? = 0 ] || { echo "guest $guest: failed; the last lines of $log:"; tail -n 5 "$log"; } >&2' EXIT
+
+step() { printf 'guest %s: %3d s: %s\n' "$guest" $SECONDS "$*"; }
+
+# run COMMAND...: its output goes to the log
+run() { "$@" >> "$log" 2>&1; }
+
+# ---- sources ----
+
+# The kernel's source package: 6.1 where the system has it, else the newest.
+kernel_package() {
+	local all
+	all=$(apt-cache search --names-only '^linux-source-[0-9.]+$' | cut -d' ' -f1 | sort -V)
+	[ -n "$all" ] || { echo "apt knows no linux-source package (run apt-get update first)" >&2; return 1; }
+	grep -x 'linux-source-6\.1' <<< "$all" || tail -n 1 <<< "$all"
+}
+
+fetch_kernel() {
+	local package deb
+	cd "$work"
+	package=$(kernel_package)
+	run apt-get download "$package"
+	deb=$(ls "${package}"_*.deb)
+	# Only the folders that a PowerPC kernel is built of: a third of the tree. Kconfig and make files are all needed.
+	mkdir -p linux
+	dpkg-deb --fsys-tarfile "$deb" | tar -xO --wildcards './usr/src/linux-source-*.tar.xz' | xz -dc |
+		tar -x -C linux --strip-components=1 --exclude-from="$here/common/kernel.exclude" >> "$log" 2>&1
+	rm -f "$deb"
+}
+
+# fetch_sources PACKAGE...: source packages, by a private deb-src copy of the system's own entries.
+fetch_sources() {
+	local apt=$work/apt options
+	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$work/sources"
+	apt-get indextargets --format '$(SIGNED_BY)|$(REPO_URI) $(RELEASE) $(COMPONENT)|$(ORIGIN)' 'Created-By: Packages' |
+		awk -F'|' '$3 == "" || $3 ~ /Debian|ORIGIN/ { key = $1 ~ /^\// ? "[signed-by=" $1 "] " : ""; print "deb-src " key $2 }' |
+		sort -u > "$apt/sources.list"
+	options=(-o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
+		-o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User= -o Debug::NoLocking=1)
+	run apt-get "${options[@]}" update
+	cd "$work/sources"
+	run apt-get "${options[@]}" source --download-only "$@"
+}
+
+# unpack NAME [MEMBER...]: the upstream archive of a fetched source package, to WORK/NAME
+unpack() {
+	local name=$1
+	shift
+	mkdir -p "$work/$name"
+	run tar -x -C "$work/$name" --strip-components=1 --wildcards -f "$(ls "$work/sources/${name}"_*.orig.tar.*z* | grep -v '\.asc$')" "$@"
+}
+
+# ---- kernel ----
+
+build_kernel() {
+	local build=$work/kernel option
+	local make=(make -s -C "$work/linux" "O=$build" ARCH=powerpc "CROSS_COMPILE=$cross"
+		KBUILD_BUILD_USER=powervisor KBUILD_BUILD_HOST=powervisor 'KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 2026')
+	mkdir -p "$build"
+	cat "$here/common/kernel.config" "$here/$guest/kernel.config" > "$build/wanted.config"
+	run "${make[@]}" KCONFIG_ALLCONFIG="$build/wanted.config" allnoconfig
+	grep '^CONFIG.*=' "$build/wanted.config" | while read -r option; do
+		grep -qxF "$option" "$build/.config" || step "note: the kernel has no $option"
+	done
+	# The make runs with its lines in a file of their own, so that they can be counted.
+	make V=0 "${make[@]:2}" -j"$jobs" "${image##*/}" > "$build/make.log" 2>&1 &
+	local maker=$!
+	while sleep 10 && kill -0 $maker 2> /dev/null; do
+		step "building the kernel: $(grep -c '^  CC \|^  AS ' "$build/make.log" || true) of about 1050 files"
+	done
+	wait $maker || { tail -n 20 "$build/make.log" >> "$log"; return 1; }
+	cp "$build/$image" "$out/"
+}
+
+# ---- user land ----
+
+userland_soft_float() {
+	local prefix=$work/soft-float routine
+	export SOFT_FLOAT=$prefix
+	step 'building the C library (musl, soft float)'
+	unpack musl
+	cd "$work/musl"
+	run ./configure --target=powerpc-linux-gnu --prefix="$prefix" --disable-shared --enable-wrapper=gcc \
+		CC=powerpc-linux-gnu-gcc CFLAGS='-O2 -msoft-float -mlong-double-64 -mcpu=powerpc -mno-string'
+	run make -j"$jobs" install
+	for routine in linux asm asm-generic mtd; do
+		ln -sfn /usr/powerpc-linux-gnu/include/$routine "$prefix/include/$routine"
+	done
+
+	unpack glibc '*/soft-fp' '*/stdlib/longlong.h'
+	mkdir -p "$work/softfp/include"
+	cp "$here"/soft-float/*.h "$work/glibc/stdlib/longlong.h" "$work/softfp/include/"
+	cd "$work/softfp"
+	for routine in {add,sub,mul,div,neg,eq,ge,le,unord}{s,d}f{3,2} extendsfdf2 truncdfsf2 \
+		fix{,uns}{s,d}f{s,d}i float{s,d}i{s,d}f floatun{s,d}i{s,d}f; do
+		[ -f "../glibc/soft-fp/$routine.c" ] || continue
+		echo "$routine"
+	done | run xargs -P "$jobs" -I@ powerpc-linux-gnu-gcc -O2 -msoft-float -mlong-double-64 -fno-pie -w \
+		-include include/libc-symbols-stub.h -Iinclude -I../glibc/soft-fp -c ../glibc/soft-fp/@.c -o @.o
+	run powerpc-linux-gnu-ar rcs "$prefix/lib/libsoftfp.a" ./*.o
+	build_busybox "$here/soft-float/gcc"
+	build_benchmarks "$here/soft-float/gcc"
+}
+
+# build_busybox COMPILER
+build_busybox() {
+	local build=$work/busybox-build option
+	local make=(make -s -C "$work/busybox" "O=$build" "CC=$1" "AR=${cross}ar" "NM=${cross}nm" "OBJCOPY=${cross}objcopy"
+		"STRIP=${cross}strip" HOSTCC=gcc)
+	step 'building busybox'
+	unpack busybox
+	mkdir -p "$build"
+	run "${make[@]}" allnoconfig
+	sed -i -E "s/^# CONFIG_($(paste -sd'|' "$here/common/busybox.config")) is not set/CONFIG_\1=y/" "$build/.config"
+	run "${make[@]}" oldconfig < <(yes '' || true)
+	run "${make[@]}" -j"$jobs" busybox
+	cd "$build"
+	HOSTCC=gcc sh "$work/busybox/applets/busybox.mkll" include/autoconf.h include/applets.h | sed 's#.*/##' > applet-list
+}
+
+# build_benchmarks COMPILER
+build_benchmarks() {
+	local name
+	step 'building the benchmarks'
+	mkdir -p "$work/bench"
+	for name in int mem fp sys; do
+		run "$1" -O2 -Wall -ffp-contract=off -s -o "$work/bench/bench-$name" "$here/userland/bench-$name.c"
+	done
+}
+
+# The kernel's own archiver takes a list, so neither root nor mknod is needed.
+build_initramfs() {
+	local name
+	step 'packing the initramfs'
+	mkdir -p "$work/etc"
+	echo "$off" > "$work/etc/off"
+	echo 'root:x:0:0:root:/root:/bin/sh' > "$work/etc/passwd"
+	{
+		for name in bin dev etc proc root sbin sys tmp usr usr/bin; do echo "dir /$name 755 0 0"; done
+		echo 'nod /dev/console 600 0 0 c 5 1'
+		echo 'nod /dev/null 666 0 0 c 1 3'
+		echo "file /init $here/userland/init 755 0 0"
+		echo "file /bench.sh $here/userland/bench.sh 755 0 0"
+		for name in off passwd; do echo "file /etc/$name $work/etc/$name 644 0 0"; done
+		for name in int mem fp sys; do echo "file /bin/bench-$name $work/bench/bench-$name 755 0 0"; done
+		echo "file /bin/busybox $work/busybox-build/busybox 755 0 0"
+		grep -vx busybox "$work/busybox-build/applet-list" | while read -r name; do echo "slink /bin/$name busybox 777 0 0"; done
+	} > "$work/initramfs.list"
+	run gcc -O2 -o "$work/gen_init_cpio" "$work/linux/usr/gen_init_cpio.c"
+	"$work/gen_init_cpio" -t 1767225600 "$work/initramfs.list" 2>> "$log" | gzip -9n > "$out/initramfs.cpio.gz"
+}
+
+step 'fetching and unpacking the sources'
+fetch_sources busybox musl glibc
+fetch_kernel
+step 'building the kernel'
+build_kernel
+"userland_$userland"
+build_initramfs
+step 'done'

@@ -1,0 +1,170 @@
+/**
+ * KVM's public interface: what /dev/kvm is to QEMU. User space (`src/machine`, and anybody's program) uses only what
+ * this file declares and `index.ts` exports. Names and numbers are those of Linux's uapi `linux/kvm.h` and
+ * `asm/kvm.h`; where an ioctl passes a struct, a method passes an object of the same fields.
+ */
+
+/** `kvm_run.exit_reason`, by its uapi number. */
+export const KVM_EXIT = {
+  UNKNOWN: 0,
+  DEBUG: 4,
+  HLT: 5,
+  MMIO: 6,
+  INTR: 10,
+  DCR: 15,
+  INTERNAL_ERROR: 17,
+  PAPR_HCALL: 19,
+  WATCHDOG: 21,
+  SYSTEM_EVENT: 24,
+} as const;
+export type KvmExitReason = (typeof KVM_EXIT)[keyof typeof KVM_EXIT];
+
+/** `kvm_run.system_event.type`. */
+export const KVM_SYSTEM_EVENT = { SHUTDOWN: 1, RESET: 2, CRASH: 3 } as const;
+
+/** Argument of `Vcpu.interrupt`, the uapi's KVM_INTERRUPT_*. */
+export const KVM_INTERRUPT = { SET: 0xffffffff, UNSET: 0xfffffffe, SET_LEVEL: 0xfffffffd } as const;
+
+/** How privileged instructions of the guest's kernel are served (DESIGN.md, "KVM's two ways to be fast"). */
+export type Accel = 'trap' | 'pv' | 'assist';
+
+/** Time, injected: the host's, or the count of retired instructions. */
+export interface Clock {
+  /** Nanoseconds since an arbitrary start, never decreasing. Fractions are allowed. */
+  now(): number;
+}
+
+/**
+ * The shared `kvm_run` area. One object for the life of a vCPU: its fields are overwritten by each `run()`.
+ * Which of the sub-objects is valid follows from `exitReason`.
+ */
+export interface KvmRun {
+  exitReason: KvmExitReason;
+  /** Set by user space to make the next (or the running) `run()` return KVM_EXIT_INTR at once. */
+  immediateExit: boolean;
+  /** KVM_EXIT_MMIO: `data` is the value (unsigned, at most 4 bytes; guest byte order is already taken care of).
+   * For a read, user space sets `data` before it calls `run()` again. */
+  readonly mmio: { physAddr: number; data: number; len: number; isWrite: boolean };
+  /** KVM_EXIT_DCR: for a read, user space sets `data` before it calls `run()` again. */
+  readonly dcr: { dcrn: number; data: number; isWrite: boolean };
+  /** KVM_EXIT_HLT: the guest waits for an interrupt. KVM's own timers would end the wait at `wakeAt` (clock
+   * nanoseconds; Infinity when no timer is armed). User space waits for that or for a device, then calls `run()`. */
+  readonly hlt: { wakeAt: number };
+  readonly systemEvent: { type: number };
+  /** KVM_EXIT_INTERNAL_ERROR: what happened and where, one line for the user. */
+  readonly internal: { message: string; pc: number };
+  readonly debug: { address: number };
+}
+
+/** KVM_GET_REGS. 64-bit registers are BigInts: nobody waits for this call. */
+export interface KvmRegs {
+  pc: bigint;
+  cr: bigint;
+  ctr: bigint;
+  lr: bigint;
+  xer: bigint;
+  msr: bigint;
+  srr0: bigint;
+  srr1: bigint;
+  pid: bigint;
+  /** SPRG0-7. */
+  sprg: bigint[];
+  /** r0-r31. */
+  gpr: bigint[];
+}
+
+/** KVM_GET_SREGS for BookE: the special registers by their Power ISA names, in lower case. */
+export interface KvmSregs {
+  pvr: number;
+  /** Register name ("csrr0", "ivpr", "ivor4", "tcr", "mmucr" …) to value. */
+  [name: string]: number;
+}
+
+/** KVM_TRANSLATE's answer. */
+export interface KvmTranslation {
+  physicalAddress: number;
+  valid: boolean;
+  writeable: boolean;
+  usermode: boolean;
+}
+
+/** Guest physical memory as user space and devices see it. Every address is checked; a miss answers false/undefined, never throws. */
+export interface GuestMemory {
+  /** Whether [address, address+length) lies inside one memory slot. */
+  contains(address: number, length: number): boolean;
+  read8(address: number): number | undefined;
+  read16(address: number): number | undefined;
+  read32(address: number): number | undefined;
+  write8(address: number, value: number): boolean;
+  write16(address: number, value: number): boolean;
+  write32(address: number, value: number): boolean;
+  readBytes(address: number, length: number): Uint8Array | undefined;
+  /** Also drops translations of code that is overwritten. */
+  writeBytes(address: number, bytes: Uint8Array): boolean;
+  fill(address: number, length: number, value: number): boolean;
+}
+
+/** Counters by cause: one number a name, the reference's names where it has them (`sum_exits`, `emulated_inst_exits` …). */
+export type KvmStats = Record<string, number>;
+
+export interface Vcpu {
+  readonly id: number;
+  /** The shared area; the same object at each exit. */
+  readonly kvmRun: KvmRun;
+  /**
+   * KVM_RUN. Runs the guest until user space has something to do, and says so in `kvmRun.exitReason` (also returned).
+   * Returns KVM_EXIT_INTR at the latest after `maxNanoseconds` of the injected clock, so that one thread can serve
+   * a guest and its devices. Never throws for anything that a guest does.
+   */
+  run(maxNanoseconds: number): KvmExitReason;
+  /** KVM_INTERRUPT: drives the external-interrupt input of the processor. */
+  interrupt(kind: number): void;
+  /** Drives the critical input, where the processor has one (BookE). */
+  criticalInterrupt(kind: number): void;
+  getRegs(): KvmRegs;
+  setRegs(regs: KvmRegs): void;
+  getSregs(): KvmSregs;
+  setSregs(sregs: Partial<KvmSregs>): void;
+  /** KVM_GET_ONE_REG: `id` as in the uapi. Undefined: this processor has no such register. */
+  getOneReg(id: bigint): bigint | undefined;
+  setOneReg(id: bigint, value: bigint): boolean;
+  /** KVM_TRANSLATE: the guest's own translation of an effective address (no side effect). */
+  translate(effectiveAddress: number): KvmTranslation;
+  /** Writes one guest TLB entry in the hardware's form, as firmware would have (BookE boards set the initial mappings). */
+  setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void;
+  /** Back to the state after power-on reset; memory is left alone. */
+  reset(): void;
+  readonly stats: KvmStats;
+}
+
+export interface Vm {
+  readonly memory: GuestMemory;
+  /**
+   * KVM_SET_USER_MEMORY_REGION: a slot of zeroed RAM (or ROM) at a guest physical address. `guestPhysAddr` and
+   * `memorySize` in bytes, multiples of 4096. Throws KvmError when it overlaps a slot or does not fit.
+   */
+  setUserMemoryRegion(region: { slot: number; guestPhysAddr: number; memorySize: number; readonly?: boolean }): void;
+  createVcpu(id: number): Vcpu;
+  /** Counters of the whole VM (translator, soft TLB …), beside those of each vCPU. */
+  readonly stats: KvmStats;
+}
+
+export interface VmOptions {
+  /** Processor model by name, e.g. "440ep". */
+  cpu: string;
+  accel: Accel;
+  clock: Clock;
+  /** Ticks a second of the time base. */
+  timebaseFrequency: number;
+  /** Upper bound for all slots together, bytes; host address space for it is set aside. */
+  maxMemory: number;
+  /** Retired-instruction time: nanoseconds per instruction, in place of `clock` (a run then repeats bit for bit). */
+  icount?: number;
+  /** Compiles translation batches on another thread, where the embedder has one (see `processor`'s TranslationWorker). */
+  translationWorker?: unknown;
+}
+
+/** A request that KVM refuses: the message is one line for the user. */
+export class KvmError extends Error {
+  override name = 'KvmError';
+}

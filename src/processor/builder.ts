@@ -1,0 +1,509 @@
+import type {
+  Expr,
+  InstructionInterrupt,
+  Operand,
+  ProgramCause,
+  Semantics,
+  SharedName,
+  StateName,
+} from '../isa/semantics.ts';
+import {
+  CR,
+  CTR,
+  crOffset,
+  GPR,
+  gprOffset,
+  LR,
+  RESERVE_ADDRESS,
+  RESERVE_VALUE,
+  sharedWordOffset,
+  USPRG0,
+  XER_BYTE_COUNT,
+  XER_CA,
+  XER_OV,
+  XER_SO,
+  ZERO_REGISTER,
+} from './layout.ts';
+import type { Emitter } from './wasm/emitter.ts';
+import { binary, constant, isConstant, load, local, type Node, select, unary } from './wasm/node.ts';
+import { OP } from './wasm/opcodes.ts';
+
+/** Indexes of the functions that generated code calls, in the module that is being written. */
+export interface RuntimeFunctions {
+  /** (address, bytes) → real address to load from, 0 after an interrupt was set. */
+  readonly slowLoad: number;
+  /** (address, bytes, value i64) → 0 after an interrupt was set. */
+  readonly slowStore: number;
+  /** (address) → 0 after an interrupt was set. */
+  readonly slowZeroBlock: number;
+  /** () → f64, the time base. */
+  readonly timebase: number;
+}
+
+/** A CR bit that is only known at run time. */
+export interface DynamicCrBit extends Node {
+  readonly crBitMask: Node;
+}
+
+const STATE_OFFSETS: Record<StateName, number> = {
+  reserveAddress: RESERVE_ADDRESS,
+  reserveValue: RESERVE_VALUE,
+  usprg0: USPRG0,
+  xerByteCount: XER_BYTE_COUNT,
+};
+
+/** Opcode of an i64 operation by that of the i32 one. */
+const WIDE: Record<number, number> = {
+  [OP.i32Eqz]: OP.i64Eqz,
+  [OP.i32Eq]: OP.i64Eq,
+  [OP.i32Ne]: OP.i64Ne,
+  [OP.i32LtS]: OP.i64LtS,
+  [OP.i32LtU]: OP.i64LtU,
+  [OP.i32GtS]: OP.i64GtS,
+  [OP.i32GtU]: OP.i64GtU,
+  [OP.i32LeS]: OP.i64LeS,
+  [OP.i32LeU]: OP.i64LeU,
+  [OP.i32GeS]: OP.i64GeS,
+  [OP.i32GeU]: OP.i64GeU,
+  [OP.i32Clz]: OP.i64Clz,
+  [OP.i32Ctz]: OP.i64Ctz,
+  [OP.i32Popcnt]: OP.i64Popcnt,
+  [OP.i32Add]: OP.i64Add,
+  [OP.i32Sub]: OP.i64Sub,
+  [OP.i32Mul]: OP.i64Mul,
+  [OP.i32DivS]: OP.i64DivS,
+  [OP.i32DivU]: OP.i64DivU,
+  [OP.i32And]: OP.i64And,
+  [OP.i32Or]: OP.i64Or,
+  [OP.i32Xor]: OP.i64Xor,
+  [OP.i32Shl]: OP.i64Shl,
+  [OP.i32ShrS]: OP.i64ShrS,
+  [OP.i32ShrU]: OP.i64ShrU,
+  [OP.i32Rotl]: OP.i64Rotl,
+  [OP.i32Extend8S]: OP.i64Extend8S,
+  [OP.i32Extend16S]: OP.i64Extend16S,
+};
+
+/** i32 operations on two constants, for folding. */
+const FOLD: Record<number, (a: number, b: number) => number> = {
+  [OP.i32Add]: (a, b) => a + b,
+  [OP.i32Sub]: (a, b) => a - b,
+  [OP.i32And]: (a, b) => a & b,
+  [OP.i32Or]: (a, b) => a | b,
+  [OP.i32Xor]: (a, b) => a ^ b,
+  [OP.i32Shl]: (a, b) => a << (b & 31),
+  [OP.i32ShrU]: (a, b) => a >>> (b & 31),
+  [OP.i32ShrS]: (a, b) => a >> (b & 31),
+  [OP.i32Eq]: (a, b) => Number(a === b),
+  [OP.i32Ne]: (a, b) => Number(a !== b),
+};
+
+/**
+ * What the back ends share: arithmetic, storage access through the soft TLB, flags. Registers and control flow are
+ * theirs. The word type is i32 here; a 64-bit processor's back ends change `word` and the address computation.
+ */
+export abstract class Builder implements Semantics {
+  readonly word = 'i32' as const;
+  readonly blockBytes = 32;
+  protected readonly e: Emitter;
+  protected readonly runtime: RuntimeFunctions;
+  /** Local that holds the vCPU block's address. */
+  protected readonly block: Node;
+  /** Local that holds the soft-TLB set's address. */
+  protected readonly tlb: Node;
+
+  protected constructor(emitter: Emitter, runtime: RuntimeFunctions, block: number, tlb: number) {
+    this.e = emitter;
+    this.runtime = runtime;
+    this.block = local('i32', block);
+    this.tlb = local('i32', tlb);
+  }
+
+  /** Static state at an offset of the block, as i32. */
+  protected abstract read(offset: number): Node;
+  protected abstract write(offset: number, value: Node): void;
+  /** A storage access failed: EXIT_* are set; leave, with all registers as they are. */
+  protected abstract fault(): void;
+
+  abstract pc(): Expr;
+  abstract nextPc(): Expr;
+  abstract branchRelative(condition: Expr | null, displacement: Operand, absolute: boolean): void;
+  abstract branchIndirect(condition: Expr | null, target: Expr, isReturn: boolean): void;
+  abstract interrupt(kind: InstructionInterrupt, cause?: ProgramCause): void;
+  abstract contextSynchronize(): void;
+  abstract repeat(count: Operand, limit: number, body: (i: Operand) => void): void;
+
+  protected node(value: Operand, type: 'i32' | 'i64' = 'i32'): Node {
+    return typeof value === 'number' ? constant(type, value) : (value as Node);
+  }
+
+  i32(value: Operand): Node {
+    return this.node(value);
+  }
+  i64(value: number | bigint): Node {
+    return constant('i64', value);
+  }
+  wordOf(value: Operand): Node {
+    return this.node(value);
+  }
+  let(value: Expr): Node {
+    const node = value as Node;
+    return isConstant(node) ? node : this.e.pin(node);
+  }
+
+  #binary(op: number, a: Operand, b: Operand, comparison = false): Node {
+    const type = (typeof a === 'number' ? (typeof b === 'number' ? 'i32' : b.type) : a.type) as 'i32' | 'i64';
+    const left = this.node(a, type);
+    let right = this.node(b, type);
+    if (right.type !== type) right = unary('i64', OP.i64ExtendI32U, right);
+    if (type === 'i32' && isConstant(left) && isConstant(right)) {
+      const fold = FOLD[op];
+      if (fold) return constant('i32', fold(left.value as number, right.value as number));
+    }
+    return binary(comparison ? 'i32' : type, type === 'i64' ? (WIDE[op] as number) : op, left, right);
+  }
+
+  add(a: Operand, b: Operand): Node {
+    if (typeof b === 'number' ? b === 0 : isConstant(b as Node, 0)) return this.node(a);
+    if (typeof a !== 'number' && isConstant(a as Node, 0) && typeof b !== 'number') return b as Node;
+    return this.#binary(OP.i32Add, a, b);
+  }
+  sub(a: Operand, b: Operand): Node {
+    return b === 0 ? this.node(a) : this.#binary(OP.i32Sub, a, b);
+  }
+  mul(a: Operand, b: Operand): Node {
+    return this.#binary(OP.i32Mul, a, b);
+  }
+  divSigned(a: Operand, b: Operand): Node {
+    return this.#binary(OP.i32DivS, a, b);
+  }
+  divUnsigned(a: Operand, b: Operand): Node {
+    return this.#binary(OP.i32DivU, a, b);
+  }
+  and(a: Operand, b: Operand): Node {
+    return b === -1 ? this.node(a) : this.#binary(OP.i32And, a, b);
+  }
+  or(a: Operand, b: Operand): Node {
+    return b === 0 ? this.node(a) : this.#binary(OP.i32Or, a, b);
+  }
+  xor(a: Operand, b: Operand): Node {
+    return b === 0 ? this.node(a) : this.#binary(OP.i32Xor, a, b);
+  }
+  not(a: Expr): Node {
+    return this.#binary(OP.i32Xor, a, -1);
+  }
+  neg(a: Expr): Node {
+    return this.#binary(OP.i32Sub, constant(a.type, 0), a);
+  }
+  shl(a: Operand, n: Operand): Node {
+    return n === 0 ? this.node(a) : this.#binary(OP.i32Shl, a, n);
+  }
+  shrUnsigned(a: Operand, n: Operand): Node {
+    return n === 0 ? this.node(a) : this.#binary(OP.i32ShrU, a, n);
+  }
+  shrSigned(a: Operand, n: Operand): Node {
+    return n === 0 ? this.node(a) : this.#binary(OP.i32ShrS, a, n);
+  }
+  rotl(a: Operand, n: Operand): Node {
+    return n === 0 ? this.node(a) : this.#binary(OP.i32Rotl, a, n);
+  }
+  #unary(op: number, a: Expr): Node {
+    return a.type === 'i64' ? unary('i64', WIDE[op] as number, a as Node) : unary('i32', op, a as Node);
+  }
+  clz(a: Expr): Node {
+    return this.#unary(OP.i32Clz, a);
+  }
+  ctz(a: Expr): Node {
+    return this.#unary(OP.i32Ctz, a);
+  }
+  popcnt(a: Expr): Node {
+    return this.#unary(OP.i32Popcnt, a);
+  }
+  signExtend8(a: Expr): Node {
+    return this.#unary(OP.i32Extend8S, a);
+  }
+  signExtend16(a: Expr): Node {
+    return this.#unary(OP.i32Extend16S, a);
+  }
+
+  eq(a: Operand, b: Operand): Node {
+    return this.#binary(OP.i32Eq, a, b, true);
+  }
+  ne(a: Operand, b: Operand): Node {
+    return this.#binary(OP.i32Ne, a, b, true);
+  }
+  eqz(a: Expr): Node {
+    const node = a as Node;
+    if (node.type === 'i32' && isConstant(node)) return constant('i32', Number(node.value === 0));
+    return unary('i32', node.type === 'i64' ? OP.i64Eqz : OP.i32Eqz, node);
+  }
+  ltSigned(a: Operand, b: Operand): Node {
+    return this.#binary(OP.i32LtS, a, b, true);
+  }
+  ltUnsigned(a: Operand, b: Operand): Node {
+    return this.#binary(OP.i32LtU, a, b, true);
+  }
+  gtSigned(a: Operand, b: Operand): Node {
+    return this.#binary(OP.i32GtS, a, b, true);
+  }
+  gtUnsigned(a: Operand, b: Operand): Node {
+    return this.#binary(OP.i32GtU, a, b, true);
+  }
+  leSigned(a: Operand, b: Operand): Node {
+    return this.#binary(OP.i32LeS, a, b, true);
+  }
+  leUnsigned(a: Operand, b: Operand): Node {
+    return this.#binary(OP.i32LeU, a, b, true);
+  }
+  geSigned(a: Operand, b: Operand): Node {
+    return this.#binary(OP.i32GeS, a, b, true);
+  }
+  geUnsigned(a: Operand, b: Operand): Node {
+    return this.#binary(OP.i32GeU, a, b, true);
+  }
+  select(condition: Expr, whenTrue: Operand, whenFalse: Operand): Node {
+    const type = (typeof whenTrue === 'number' ? (typeof whenFalse === 'number' ? 'i32' : whenFalse.type) : whenTrue.type) as
+      | 'i32'
+      | 'i64';
+    return select(this.node(whenTrue, type), this.node(whenFalse, type), condition as Node);
+  }
+
+  low32(a: Expr): Node {
+    return a.type === 'i64' ? this.wrap(a) : (a as Node);
+  }
+  wordFromUnsigned32(a: Expr): Node {
+    return a as Node;
+  }
+  wordFromSigned32(a: Expr): Node {
+    return a as Node;
+  }
+  wrap(a: Expr): Node {
+    return unary('i32', OP.i32WrapI64, a as Node);
+  }
+  extendSigned(a: Expr): Node {
+    return unary('i64', OP.i64ExtendI32S, a as Node);
+  }
+  extendUnsigned(a: Expr): Node {
+    return unary('i64', OP.i64ExtendI32U, a as Node);
+  }
+
+  gpr(register: Operand): Node {
+    if (typeof register !== 'number')
+      return load('i32', OP.i32Load, this.add(this.block, this.shl(register, 3)), GPR);
+    return register === ZERO_REGISTER ? constant('i32', 0) : this.read(gprOffset(register));
+  }
+  setGpr(register: Operand, value: Expr): void {
+    if (typeof register === 'number') this.write(gprOffset(register), value as Node);
+    else this.e.store(OP.i32Store, this.add(this.block, this.shl(register, 3)), GPR, value as Node);
+  }
+  registerAfter(first: Operand, offset: Operand): Operand {
+    if (typeof first === 'number' && typeof offset === 'number') return (first + offset) & 31;
+    return this.and(this.add(first, offset), 31);
+  }
+  lr(): Node {
+    return this.read(LR);
+  }
+  setLr(value: Expr): void {
+    this.write(LR, value as Node);
+  }
+  ctr(): Node {
+    return this.read(CTR);
+  }
+  setCtr(value: Expr): void {
+    this.write(CTR, value as Node);
+  }
+  ca(): Node {
+    return this.read(XER_CA);
+  }
+  setCa(value: Expr): void {
+    this.write(XER_CA, value as Node);
+  }
+  ov(): Node {
+    return this.read(XER_OV);
+  }
+  so(): Node {
+    return this.read(XER_SO);
+  }
+  setOv(value: Expr): void {
+    const pinned = this.let(value);
+    this.write(XER_OV, pinned);
+    this.write(XER_SO, this.or(this.so(), pinned));
+  }
+  setOvSo(ov: Expr, so: Expr): void {
+    this.write(XER_OV, ov as Node);
+    this.write(XER_SO, so as Node);
+  }
+  crField(field: Operand): Node {
+    if (typeof field === 'number') return this.read(crOffset(field));
+    return load('i32', OP.i32Load, this.add(this.block, field), CR);
+  }
+  setCrField(field: Operand, bits: Expr): void {
+    if (typeof field === 'number') this.write(crOffset(field), bits as Node);
+    else this.e.store(OP.i32Store, this.add(this.block, field), CR, bits as Node);
+  }
+  /** LT, GT or EQ of two pinned values. */
+  protected compareBits(a: Node, b: Node, signed: boolean): Node {
+    const less = signed ? this.ltSigned(a, b) : this.ltUnsigned(a, b);
+    const greater = signed ? this.gtSigned(a, b) : this.gtUnsigned(a, b);
+    return this.or(this.select(less, 8, this.select(greater, 4, 2)), this.so());
+  }
+  compare(field: Operand, a: Expr, b: Operand, signed: boolean): void {
+    const left = this.let(a);
+    const right = typeof b === 'number' ? this.node(b, left.type as 'i32' | 'i64') : this.let(b);
+    this.setCrField(field, this.compareBits(left, right, signed));
+  }
+  recordCr0(result: Expr): void {
+    this.compare(0, result, 0, true);
+  }
+  crBit(bit: Operand): Node {
+    if (typeof bit === 'number') return this.and(this.crField(bit >> 2), 8 >> (bit & 3));
+    const dynamic = bit as DynamicCrBit;
+    return this.and(load('i32', OP.i32Load, this.add(this.block, dynamic), CR), dynamic.crBitMask);
+  }
+  setCrBit(bit: Operand, value: Expr): void {
+    if (typeof bit === 'number') {
+      const mask = 8 >> (bit & 3);
+      const others = this.and(this.crField(bit >> 2), 15 ^ mask);
+      this.setCrField(bit >> 2, this.or(others, this.shl(value, 3 - (bit & 3))));
+      return;
+    }
+    const { crBitMask } = bit as DynamicCrBit;
+    const address = this.let(this.add(this.block, bit));
+    const others = this.and(load('i32', OP.i32Load, address, CR), this.xor(crBitMask, -1));
+    this.e.store(OP.i32Store, address, CR, this.or(others, this.and(this.neg(value), crBitMask)));
+  }
+  state(name: StateName): Node {
+    return load('i32', OP.i32Load, this.block, STATE_OFFSETS[name]);
+  }
+  setState(name: StateName, value: Expr): void {
+    this.e.store(OP.i32Store, this.block, STATE_OFFSETS[name], value as Node);
+  }
+  shared(name: SharedName): Node {
+    return load('i32', OP.i32Load, this.block, sharedWordOffset(name));
+  }
+  setShared(name: SharedName, value: Expr): void {
+    this.e.store(OP.i32Store, this.block, sharedWordOffset(name), value as Node);
+  }
+
+  /** Address of the soft-TLB entry of an effective address. */
+  protected tlbEntry(address: Node): Node {
+    return this.let(this.add(this.tlb, this.and(this.shrUnsigned(address, 8), 0x3ff0)));
+  }
+
+  /**
+   * The real address (before the byte-order XOR) of a pinned effective address for a load. The tag compare fails for
+   * another page, for no permission and for an unaligned address; then the runtime looks closer.
+   */
+  protected loadAddress(bytes: number, address: Node): Node {
+    const { e } = this;
+    const real = e.temporary('i32');
+    const entry = this.tlbEntry(address);
+    const tag = load('i32', OP.i32Load, entry, 0);
+    e.if(this.eq(this.and(address, -4096 | (bytes - 1)), tag), true);
+    e.set(real, this.add(address, load('i32', OP.i32Load, entry, 12)));
+    e.else();
+    e.call(this.runtime.slowLoad, address, constant('i32', bytes));
+    e.setFromStack(real);
+    e.if(this.eqz(local('i32', real)), false);
+    this.fault();
+    e.end();
+    e.end();
+    return local('i32', real);
+  }
+
+  load(bytes: 1 | 2 | 4, address: Expr, options: { signed?: boolean; reversed?: boolean } = {}): Node {
+    const real = this.loadAddress(bytes, this.let(address));
+    if (bytes === 4) {
+      const value = this.let(load('i32', OP.i32Load, real, 0));
+      return options.reversed ? this.let(this.swap32(value)) : value;
+    }
+    if (bytes === 1) return this.let(load('i32', options.signed ? OP.i32Load8S : OP.i32Load8U, this.xor(real, 3), 0));
+    const half = load('i32', options.signed ? OP.i32Load16S : OP.i32Load16U, this.xor(real, 2), 0);
+    if (!options.reversed) return this.let(half);
+    const pinned = this.let(half);
+    return this.let(this.or(this.shrUnsigned(pinned, 8), this.and(this.shl(pinned, 8), 0xff00)));
+  }
+
+  load64(address: Expr): Node {
+    const real = this.loadAddress(8, this.let(address));
+    return this.let(this.rotl(load('i64', OP.i64Load, real, 0), constant('i64', 32)));
+  }
+
+  #store(bytes: 1 | 2 | 4 | 8, address: Expr, value: Node): void {
+    const { e } = this;
+    const ea = this.let(address);
+    const pinned = this.let(value);
+    const entry = this.tlbEntry(ea);
+    const tag = load('i32', OP.i32Load, entry, 4);
+    e.if(this.eq(this.and(ea, -4096 | (bytes - 1)), tag), true);
+    const real = this.add(ea, load('i32', OP.i32Load, entry, 12));
+    if (bytes === 4) e.store(OP.i32Store, real, 0, pinned);
+    else if (bytes === 2) e.store(OP.i32Store16, this.xor(real, 2), 0, pinned);
+    else if (bytes === 1) e.store(OP.i32Store8, this.xor(real, 3), 0, pinned);
+    else e.store(OP.i64Store, real, 0, this.rotl(pinned, constant('i64', 32)));
+    e.else();
+    const wide = pinned.type === 'i64' ? pinned : this.extendUnsigned(pinned);
+    e.call(this.runtime.slowStore, ea, constant('i32', bytes), wide);
+    e.code.u8(OP.i32Eqz);
+    e.ifStack(false);
+    this.fault();
+    e.end();
+    e.end();
+  }
+
+  store(bytes: 1 | 2 | 4, address: Expr, value: Expr, options: { reversed?: boolean } = {}): void {
+    let stored = value as Node;
+    if (options.reversed) {
+      const pinned = this.let(value);
+      stored = bytes === 4 ? this.swap32(pinned) : this.or(this.and(this.shrUnsigned(pinned, 8), 0xff), this.shl(pinned, 8));
+    }
+    this.#store(bytes, address, stored);
+  }
+
+  store64(address: Expr, value: Expr): void {
+    this.#store(8, address, value as Node);
+  }
+
+  /** Byte-reverses a pinned i32. */
+  protected swap32(value: Node): Node {
+    return this.or(
+      this.and(this.rotl(value, 8), 0x00ff00ff),
+      this.and(this.rotl(value, 24), 0xff00ff00 | 0),
+    );
+  }
+
+  zeroBlock(address: Expr): void {
+    const { e } = this;
+    const ea = this.let(this.and(address, -this.blockBytes));
+    const entry = this.tlbEntry(ea);
+    e.if(this.eq(this.and(ea, -4096), load('i32', OP.i32Load, entry, 4)), true);
+    const real = this.let(this.add(ea, load('i32', OP.i32Load, entry, 12)));
+    for (let offset = 0; offset < this.blockBytes; offset += 8) e.store(OP.i64Store, real, offset, constant('i64', 0));
+    e.else();
+    e.call(this.runtime.slowZeroBlock, ea);
+    e.code.u8(OP.i32Eqz);
+    e.ifStack(false);
+    this.fault();
+    e.end();
+    e.end();
+  }
+
+  if(condition: Expr, then: () => void, otherwise?: () => void): void {
+    this.e.if(condition as Node);
+    then();
+    if (otherwise) {
+      this.e.else();
+      otherwise();
+    }
+    this.e.end();
+  }
+
+  timebase(): Node {
+    this.e.call(this.runtime.timebase);
+    this.e.code.u8(OP.saturatingPrefix);
+    this.e.code.u8(7);
+    const index = this.e.temporary('i64');
+    this.e.setFromStack(index);
+    return local('i64', index);
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * Where everything stands that a running guest depends on: one layout for generated code and TypeScript alike.
+ * All offsets are bytes from the start of the vCPU's block (`HostCpu.base`), little-endian as WebAssembly stores them,
+ * except the shared struct, which has the guest's byte order and is reached through offsets of its own.
+ */
+
+/** Size and alignment of a vCPU's block. */
+export const VCPU_BLOCK_BYTES = 0x80000;
+
+/** Registers have 64-bit slots; a 32-bit processor uses the low word and leaves the high word alone. */
+export const GPR = 0x000;
+/** Slot of general register n, n = 32 being always zero: what (RA|0) reads when RA = 0. */
+export const gprOffset = (n: number): number => GPR + n * 8;
+export const ZERO_REGISTER = 32;
+export const PC = 0x110;
+export const LR = 0x118;
+export const CTR = 0x120;
+
+/** XER's parts, an i32 each: 0 or 1, and the byte count of lswx/stswx. */
+export const XER_SO = 0x128;
+export const XER_OV = 0x12c;
+export const XER_CA = 0x130;
+export const XER_BYTE_COUNT = 0x134;
+/** CR fields 0–7, an i32 each: LT 8, GT 4, EQ 2, SO 1. */
+export const CR = 0x138;
+export const crOffset = (field: number): number => CR + field * 4;
+
+/** Reservation of lwarx: effective address (odd: none) and the value loaded. */
+export const RESERVE_ADDRESS = 0x158;
+export const RESERVE_VALUE = 0x15c;
+export const NO_RESERVATION = 1;
+export const USPRG0 = 0x160;
+
+/** Why `run` returned: an interrupt vector of the family, and its syndrome. */
+export const EXIT_VECTOR = 0x168;
+/** DEAR/DAR of a storage interrupt, 64-bit slot. */
+export const EXIT_ADDRESS = 0x170;
+/** ESR/DSISR/SRR1 bits as hardware sets them for this interrupt. */
+export const EXIT_SYNDROME = 0x178;
+
+/** Instructions that may still retire before `run` must return (i32; below zero after it has). */
+export const BUDGET = 0x17c;
+/** Not zero: something wants `run` to return soon (set by any thread). Polled with the budget. */
+export const EVENT = 0x180;
+
+/** Real address of the soft-TLB set in use. */
+export const TLB_BASE = 0x184;
+/** Translation mode in use: index of the set of assist meanings (0: none, every privileged instruction traps). */
+export const MODE = 0x188;
+/** Real address of the table of code pages of the mode in use. */
+export const CODE_PAGES = 0x18c;
+/** Host MSR[IS]=MSR[DS] and PID, as the TLB search of generated code reads them. */
+export const ADDRESS_SPACE = 0x190;
+export const PID = 0x194;
+
+/** The soft-TLB sets, code pages and address spaces of the guest's two privileges, for assist meanings that switch:
+ * [0] guest kernel, [1] guest user; written by KVM through `HostCpu.setContexts`. */
+export const CONTEXTS = 0x1a0;
+export const CONTEXT_BYTES = 0x20;
+
+/** Sixteen bytes through which unaligned and page-crossing accesses pass. */
+export const BOUNCE = 0x1f0;
+/** Counters that generated code keeps, an i32 each (wrapping): see `COUNTERS`. */
+export const COUNTER_BASE = 0x200;
+export const COUNTERS = ['softTlbRefills', 'slowAccesses', 'regionCalls', 'assisted'] as const;
+
+/** Words in the guest's byte order: the struct that KVM shares with the guest; the magic page is this page. */
+export const SHARED = 0x1000;
+export const SHARED_BYTES = 0x1000;
+/** Offsets in the shared struct (facts: KVM's ABI, `struct kvm_vcpu_arch_shared`). 64-bit fields unless noted. */
+export const SHARED_FIELDS = {
+  scratch1: 0x00,
+  scratch2: 0x08,
+  scratch3: 0x10,
+  critical: 0x18,
+  sprg0: 0x20,
+  sprg1: 0x28,
+  sprg2: 0x30,
+  sprg3: 0x38,
+  srr0: 0x40,
+  srr1: 0x48,
+  dar: 0x50,
+  msr: 0x58,
+  /** 32 bits. */
+  dsisr: 0x60,
+  /** 32 bits. */
+  intPending: 0x64,
+  /** 32 bits. */
+  esr: 0xc8,
+  /** 32 bits. */
+  pir: 0xcc,
+  sprg4: 0xd0,
+  sprg5: 0xd8,
+  sprg6: 0xe0,
+  sprg7: 0xe8,
+} as const;
+export type SharedField = keyof typeof SHARED_FIELDS;
+/** Fields of 32 bits; all others have 64. */
+export const SHARED_WORDS: ReadonlySet<string> = new Set(['dsisr', 'intPending', 'esr', 'pir']);
+
+/**
+ * Real offset from the block of the (low) word of a shared field, for a 32-bit big-endian guest: native i32 accesses
+ * there read and write the field, since RAM is kept word-reversed.
+ */
+export function sharedWordOffset(field: SharedField): number {
+  return SHARED + SHARED_FIELDS[field] + (SHARED_WORDS.has(field) ? 0 : 4);
+}
+
+/** The hardware's TLB: entries of 16 bytes {word0, word1, word2, TID}. */
+export const HARDWARE_TLB = 0x2000;
+export const HARDWARE_TLB_ENTRY_BYTES = 16;
+
+/** Soft-TLB sets. An entry: four i32 {read tag, write tag, execute tag, addend}. A tag is the page's effective address; -1: none. */
+export const SOFT_TLB = 0x4000;
+export const SOFT_TLB_ENTRY_BYTES = 16;
+export const SOFT_TLB_ENTRIES = 1024;
+export const SOFT_TLB_SET_BYTES = SOFT_TLB_ENTRIES * SOFT_TLB_ENTRY_BYTES;
+export const SOFT_TLB_SETS = 16;
+
+/** The masks of rlwinm, an i32 each, at MB * 32 + ME. */
+export const MASK_TABLE = SOFT_TLB + SOFT_TLB_SETS * SOFT_TLB_SET_BYTES;
+
+/** How often the interpreter came to a block: an u16 each, by a hash of the record's address. */
+export const PROFILE = 0x50000;
+export const PROFILE_ENTRIES = 0x8000;
+
+/** The search arrays of the hardware TLB, an i32 an entry each: page mask, page address, key (TS<<8|TID, or -1), all made by tlbWrite. */
+export const TLB_SEARCH_MASK = 0x46000;
+export const TLB_SEARCH_PAGE = 0x46400;
+export const TLB_SEARCH_KEY = 0x46800;
+/** Host real address minus effective address of the page. */
+export const TLB_SEARCH_ADDEND = 0x46c00;
+/** Permissions: 1 read, 2 write, 4 execute; 8: smaller than 4 KB, never cached. */
+export const TLB_SEARCH_ACCESS = 0x47000;
+
+/** Real addresses of the tables by 4-KB page of host memory: u8 flags (`codeFlags`), i32 records by mode. */
+export const CODE_FLAGS = 0x198;

@@ -1,0 +1,103 @@
+import type { Expr } from '../../isa/semantics.ts';
+import type { Code } from './code.ts';
+import { OP, type WasmType } from './opcodes.ts';
+
+/** What a node of an expression tree does. */
+export const NODE = { constant: 0, local: 1, load: 2, unary: 3, binary: 4, select: 5 } as const;
+
+/** An expression: evaluated where it is emitted. */
+export interface Node extends Expr {
+  readonly type: WasmType;
+  readonly kind: number;
+  /** The WebAssembly opcode (loads, unary and binary operations). */
+  readonly op: number;
+  /** Value of a constant, index of a local, offset of a load. */
+  readonly value: number | bigint;
+  readonly a: Node | null;
+  readonly b: Node | null;
+  readonly c: Node | null;
+}
+
+export function constant(type: WasmType, value: number | bigint): Node {
+  return { type, kind: NODE.constant, op: 0, value: type === 'i32' ? Number(value) | 0 : value, a: null, b: null, c: null };
+}
+export function local(type: WasmType, index: number): Node {
+  return { type, kind: NODE.local, op: 0, value: index, a: null, b: null, c: null };
+}
+export function load(type: WasmType, op: number, address: Node, offset: number): Node {
+  return { type, kind: NODE.load, op, value: offset, a: address, b: null, c: null };
+}
+export function unary(type: WasmType, op: number, a: Node): Node {
+  return { type, kind: NODE.unary, op, value: 0, a, b: null, c: null };
+}
+export function binary(type: WasmType, op: number, a: Node, b: Node): Node {
+  return { type, kind: NODE.binary, op, value: 0, a, b, c: null };
+}
+export function select(a: Node, b: Node, condition: Node): Node {
+  return { type: a.type, kind: NODE.select, op: OP.select, value: 0, a, b, c: condition };
+}
+
+export const isConstant = (node: Node, value?: number): boolean =>
+  node.kind === NODE.constant && (value === undefined || Number(node.value) === value);
+
+/** Alignment hints are the access's natural one; engines take any address. */
+function alignmentOf(op: number): number {
+  switch (op) {
+    case OP.i32Load8S:
+    case OP.i32Load8U:
+    case OP.i32Store8:
+      return 0;
+    case OP.i32Load16S:
+    case OP.i32Load16U:
+    case OP.i32Store16:
+      return 1;
+    case OP.i64Load:
+    case OP.i64Store:
+      return 3;
+    default:
+      return 2;
+  }
+}
+
+export function emitMemoryAccess(code: Code, op: number, offset: number): void {
+  code.u8(op);
+  code.unsigned(alignmentOf(op));
+  code.unsigned(offset);
+}
+
+/** Appends the instructions that leave the expression's value on the stack. */
+export function emitNode(code: Code, node: Node): void {
+  switch (node.kind) {
+    case NODE.constant:
+      if (node.type === 'i32') {
+        code.u8(OP.i32Const);
+        code.signed(node.value as number);
+      } else {
+        code.u8(OP.i64Const);
+        code.signed64(node.value);
+      }
+      return;
+    case NODE.local:
+      code.u8(OP.localGet);
+      code.unsigned(node.value as number);
+      return;
+    case NODE.load:
+      emitNode(code, node.a as Node);
+      emitMemoryAccess(code, node.op, node.value as number);
+      return;
+    case NODE.unary:
+      emitNode(code, node.a as Node);
+      code.u8(node.op);
+      return;
+    case NODE.binary:
+      emitNode(code, node.a as Node);
+      emitNode(code, node.b as Node);
+      code.u8(node.op);
+      return;
+    default:
+      emitNode(code, node.a as Node);
+      emitNode(code, node.b as Node);
+      emitNode(code, node.c as Node);
+      code.u8(OP.select);
+  }
+}

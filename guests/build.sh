@@ -2,7 +2,7 @@
 # Builds one guest from Debian's packages:  build.sh GUEST OUT WORK
 #
 # GUEST is a folder beside this script, OUT receives the kernel image and initramfs.cpio.gz, WORK is scratch space
-# (about 1.5 GB). Sources come by name through apt, from whatever mirror the system is set up with, so apt verifies
+# (about 700 MB). Sources come by name through apt, from whatever mirror the system is set up with, so apt verifies
 # them; apt's own lists are left alone. Progress goes to standard output, one line a step; the commands' own output to
 # WORK/log. `build.sh --packages GUEST` only prints the packages that must be installed.
 set -euo pipefail
@@ -30,11 +30,27 @@ run() { "$@" >> "$log" 2>&1; }
 
 # ---- sources ----
 
-# The kernel's source package: 6.1 where the system has it, else the newest.
+# apt with lists of its own: the system's entries, source packages too, fresh and without touching the system's lists.
+private_apt=()
+set_up_apt() {
+	local apt=$work/apt
+	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$work/sources"
+	apt-get indextargets --format '$(SIGNED_BY)|$(REPO_URI) $(RELEASE) $(COMPONENT)|$(ORIGIN)' 'Created-By: Packages' |
+		awk -F'|' '$3 ~ /^(Debian)?$|ORIGIN/ {
+			key = $1 ~ /^\// ? "[signed-by=" $1 "] " : ""
+			print "deb " key $2
+			print "deb-src " key $2
+		}' | sort -u > "$apt/sources.list"
+	private_apt=(-o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
+		-o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User= -o Debug::NoLocking=1)
+	run apt-get "${private_apt[@]}" update
+}
+
+# The kernel's source package: 6.1 where there is one, else the newest.
 kernel_package() {
 	local all
-	all=$(apt-cache search --names-only '^linux-source-[0-9.]+$' | cut -d' ' -f1 | sort -V)
-	[ -n "$all" ] || { echo "apt knows no linux-source package (run apt-get update first)" >&2; return 1; }
+	all=$(apt-cache "${private_apt[@]}" search --names-only '^linux-source-[0-9.]+$' | cut -d' ' -f1 | sort -V)
+	[ -n "$all" ] || { echo "apt's mirror has no linux-source package" >&2; return 1; }
 	grep -x 'linux-source-6\.1' <<< "$all" || tail -n 1 <<< "$all"
 }
 
@@ -42,27 +58,19 @@ fetch_kernel() {
 	local package deb
 	cd "$work"
 	package=$(kernel_package)
-	run apt-get download "$package"
+	run apt-get "${private_apt[@]}" download "$package"
 	deb=$(ls "${package}"_*.deb)
-	# Only the folders that a PowerPC kernel is built of: a third of the tree. Kconfig and make files are all needed.
+	# Less what no PowerPC kernel is built of: a third of the tree is left. Kconfig and make files are all needed.
 	mkdir -p linux
 	dpkg-deb --fsys-tarfile "$deb" | tar -xO --wildcards './usr/src/linux-source-*.tar.xz' | xz -dc |
 		tar -x -C linux --strip-components=1 --exclude-from="$here/common/kernel.exclude" >> "$log" 2>&1
 	rm -f "$deb"
 }
 
-# fetch_sources PACKAGE...: source packages, by a private deb-src copy of the system's own entries.
+# fetch_sources PACKAGE...: source packages
 fetch_sources() {
-	local apt=$work/apt options
-	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$work/sources"
-	apt-get indextargets --format '$(SIGNED_BY)|$(REPO_URI) $(RELEASE) $(COMPONENT)|$(ORIGIN)' 'Created-By: Packages' |
-		awk -F'|' '$3 == "" || $3 ~ /Debian|ORIGIN/ { key = $1 ~ /^\// ? "[signed-by=" $1 "] " : ""; print "deb-src " key $2 }' |
-		sort -u > "$apt/sources.list"
-	options=(-o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
-		-o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User= -o Debug::NoLocking=1)
-	run apt-get "${options[@]}" update
 	cd "$work/sources"
-	run apt-get "${options[@]}" source --download-only "$@"
+	run apt-get "${private_apt[@]}" source --download-only "$@"
 }
 
 # unpack NAME [MEMBER...]: the upstream archive of a fetched source package, to WORK/NAME
@@ -89,7 +97,7 @@ build_kernel() {
 	make V=0 "${make[@]:2}" -j"$jobs" "${image##*/}" > "$build/make.log" 2>&1 &
 	local maker=$!
 	while sleep 10 && kill -0 $maker 2> /dev/null; do
-		step "building the kernel: $(grep -c '^  CC \|^  AS ' "$build/make.log" || true) of about 1050 files"
+		step "building the kernel: $(grep -c '^  CC \|^  AS ' "$build/make.log" || true) of about 800 files"
 	done
 	wait $maker || { tail -n 20 "$build/make.log" >> "$log"; return 1; }
 	cp "$build/$image" "$out/"
@@ -174,6 +182,7 @@ build_initramfs() {
 }
 
 step 'fetching and unpacking the sources'
+set_up_apt
 fetch_sources busybox musl glibc
 fetch_kernel
 step 'building the kernel'

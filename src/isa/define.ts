@@ -1,0 +1,102 @@
+import { FIELDS, type FieldName } from './fields.ts';
+import type { Meaning } from './semantics.ts';
+
+/**
+ * Groups of instructions that a processor has or has not. A model lists its groups.
+ * `base`: 32-bit fixed-point, storage and branch instructions of every PowerPC · `string`: lswi and its kin ·
+ * `booke`: Book E system instructions (rfci, wrtee, msync …) · `44x`: TLB and cache instructions of the 440 ·
+ * `4xx`: device control registers, multiply-accumulate and dlmzb · `float`: 32-bit floating point.
+ */
+export type Level = 'base' | 'string' | 'booke' | '44x' | '4xx' | 'float';
+
+/** What an instruction does to storage, for those that only move one item between storage and a GPR: MMIO emulation reads it. */
+export interface Access {
+  readonly kind: 'load' | 'store';
+  readonly bytes: 1 | 2 | 4;
+  readonly signed?: boolean;
+  readonly reversed?: boolean;
+  readonly update?: boolean;
+  /** The address is (RA|0)+(RB), else (RA|0)+D. */
+  readonly indexed?: boolean;
+}
+
+export interface Traits {
+  readonly level?: Level;
+  /** Problem state (MSR[PR]=1) gets a program interrupt. For mfspr and mtspr the register decides. */
+  readonly privileged?: boolean;
+  /** Ends a basic block: what follows is not (only) reached by falling through. */
+  readonly ends?: boolean;
+  /** Only the interpreter runs it: too rare or too dynamic to be translated. */
+  readonly interpreted?: boolean;
+  readonly access?: Access;
+  /** Words of the encoding whose operands make an invalid form, which the processor takes for an illegal instruction. */
+  readonly invalid?: (word: number) => boolean;
+}
+
+/** One instruction: encoding, assembler syntax, where it exists, and what it means. */
+export interface Instruction extends Traits {
+  readonly id: number;
+  /** Without the suffixes that OE (o), Rc (.), LK (l) and AA (a) add. */
+  readonly mnemonic: string;
+  /** An instruction word w is this instruction when (w & mask) === value (both int32). */
+  readonly mask: number;
+  readonly value: number;
+  /** Reserved bits that the processor ignores; assemblers leave them zero. */
+  readonly ignored: number;
+  /** Fields in the order of the encoding. */
+  readonly fields: readonly FieldName[];
+  /** Operands in assembler order: field names, with `D(RA0)` for a displacement. */
+  readonly syntax: string;
+  readonly level: Level;
+  /** Null where there is no meaning in problem state (a privileged instruction) or no unit to run it. */
+  readonly meaning: Meaning | null;
+}
+
+export type InstructionRow = Omit<Instruction, 'id'>;
+
+/**
+ * Defines an instruction.
+ *
+ * `encoding` gives the 32 bits from the left as the manual draws them: the primary opcode, then field names and
+ * constants as `value:bits`. Bits that the manual reserves are constants of zero where the processor takes other values
+ * for an illegal instruction, and `x:bits` where it ignores them.
+ * @example define('add', '31 RT RA RB OE 266:9 Rc', 'RT,RA,RB', (s, f) => …)
+ * @throws RangeError when the encoding does not come to 32 bits or a field is out of its place.
+ */
+export function define(
+  mnemonic: string,
+  encoding: string,
+  syntax: string,
+  meaning: Meaning | null,
+  traits: Traits = {},
+): InstructionRow {
+  const tokens = encoding.split(' ');
+  let at = 0;
+  let mask = 0;
+  let value = 0;
+  let ignored = 0;
+  const fields: FieldName[] = [];
+  for (const [index, token] of tokens.entries()) {
+    if (token.startsWith('x:')) {
+      const bits = Number(token.slice(2));
+      ignored |= (2 ** bits - 1) << (32 - at - bits);
+      at += bits;
+    } else if (/^\d/.test(token)) {
+      const [digits, width] = index === 0 ? [token, '6'] : token.split(':');
+      const bits = Number(width);
+      const ones = 2 ** bits - 1;
+      if (!(Number(digits) <= ones)) throw new RangeError(`${mnemonic}: ${token} does not fit its width`);
+      mask |= ones << (32 - at - bits);
+      value |= Number(digits) << (32 - at - bits);
+      at += bits;
+    } else {
+      const name = token as FieldName;
+      const field = FIELDS[name];
+      if (!field || field.first !== at) throw new RangeError(`${mnemonic}: field ${token} does not stand at bit ${at}`);
+      fields.push(name);
+      at = field.last + 1;
+    }
+  }
+  if (at !== 32) throw new RangeError(`${mnemonic}: the encoding has ${at} bits`);
+  return { level: 'base', ...traits, mnemonic, mask: mask | 0, value: value | 0, ignored, fields, syntax, meaning };
+}

@@ -1,0 +1,128 @@
+/**
+ * Instruction fields in the manual's bit numbers (bit 0 is the most significant of the 32-bit word).
+ * Power ISA 2.07 Book I, section 1.7 "Instruction Fields".
+ */
+
+/** How a field's bits become an operand. */
+export type FieldKind =
+  | 'gpr' // a general register
+  | 'gpr0' // a general register where number 0 means the value 0
+  | 'fpr'
+  | 'signed'
+  | 'unsigned'
+  | 'crField'
+  | 'crBit'
+  | 'branch' // a word displacement, signed, shifted left by 2
+  | 'split' // two 5-bit halves in swapped order (SPR, DCRN, TBR)
+  | 'mask'; // MB..ME as a 32-bit mask
+
+export interface Field {
+  readonly first: number;
+  readonly last: number;
+  readonly kind: FieldKind;
+}
+
+const field = (first: number, last: number, kind: FieldKind): Field => ({ first, last, kind });
+
+export const FIELDS = {
+  RT: field(6, 10, 'gpr'),
+  RS: field(6, 10, 'gpr'),
+  RA: field(11, 15, 'gpr'),
+  /** RA where 0 stands for the value zero, the manual's (RA|0). */
+  RA0: field(11, 15, 'gpr0'),
+  RB: field(16, 20, 'gpr'),
+  FRT: field(6, 10, 'fpr'),
+  FRS: field(6, 10, 'fpr'),
+  FRA: field(11, 15, 'fpr'),
+  FRB: field(16, 20, 'fpr'),
+  FRC: field(21, 25, 'fpr'),
+  SI: field(16, 31, 'signed'),
+  UI: field(16, 31, 'unsigned'),
+  D: field(16, 31, 'signed'),
+  LI: field(6, 29, 'branch'),
+  BD: field(16, 29, 'branch'),
+  AA: field(30, 30, 'unsigned'),
+  LK: field(31, 31, 'unsigned'),
+  Rc: field(31, 31, 'unsigned'),
+  OE: field(21, 21, 'unsigned'),
+  BO: field(6, 10, 'unsigned'),
+  BI: field(11, 15, 'crBit'),
+  BH: field(19, 20, 'unsigned'),
+  BT: field(6, 10, 'crBit'),
+  BA: field(11, 15, 'crBit'),
+  BB: field(16, 20, 'crBit'),
+  /** The CR bit that isel selects by. */
+  BC: field(21, 25, 'crBit'),
+  BF: field(6, 8, 'crField'),
+  BFA: field(11, 13, 'crField'),
+  L: field(10, 10, 'unsigned'),
+  /** The two-bit L of sync and the five-bit hint fields of the cache instructions. */
+  SYNC_L: field(9, 10, 'unsigned'),
+  TH: field(6, 10, 'unsigned'),
+  CT: field(6, 10, 'unsigned'),
+  SH: field(16, 20, 'unsigned'),
+  MB: field(21, 25, 'unsigned'),
+  ME: field(26, 30, 'unsigned'),
+  /** MB and ME together, as the mask that they stand for. */
+  MASK: field(21, 30, 'mask'),
+  NB: field(16, 20, 'unsigned'),
+  TO: field(6, 10, 'unsigned'),
+  FXM: field(12, 19, 'unsigned'),
+  FLM: field(7, 14, 'unsigned'),
+  U: field(16, 19, 'unsigned'),
+  SPR: field(11, 20, 'split'),
+  TBR: field(11, 20, 'split'),
+  DCRN: field(11, 20, 'split'),
+  /** The word selector of the 4xx tlbre and tlbwe. */
+  WS: field(16, 20, 'unsigned'),
+  /** The new MSR[EE] of wrteei. */
+  E: field(16, 16, 'unsigned'),
+  MO: field(6, 10, 'unsigned'),
+  SR: field(12, 15, 'unsigned'),
+  EH: field(31, 31, 'unsigned'),
+} as const satisfies Record<string, Field>;
+
+export type FieldName = keyof typeof FIELDS;
+
+/** A field's bits, right-aligned and unsigned. */
+export function fieldBits(word: number, name: FieldName): number {
+  const { first, last } = FIELDS[name];
+  return (word >>> (31 - last)) & (2 ** (last - first + 1) - 1);
+}
+
+/** The mask of ones from bit `mb` through bit `me` of a word, wrapping (Power ISA Book I, 3.3.14), as an int32. */
+export function rotateMask(mb: number, me: number): number {
+  const from = 0xffffffff >>> mb;
+  const to = (0xffffffff << (31 - me)) >>> 0;
+  return mb <= me ? from & to : from | to;
+}
+
+/** A field's value as its kind has it: sign-extended, unsplit, shifted, or made into a mask. */
+export function fieldValue(word: number, name: FieldName): number {
+  const { first, last, kind } = FIELDS[name];
+  const bits = fieldBits(word, name);
+  const width = last - first + 1;
+  switch (kind) {
+    case 'signed':
+      return (bits << (32 - width)) >> (32 - width);
+    case 'branch':
+      return (bits << (32 - width)) >> (30 - width);
+    case 'split':
+      return ((bits & 31) << 5) | (bits >>> 5);
+    case 'mask':
+      return rotateMask(bits >>> 5, bits & 31);
+    default:
+      return bits;
+  }
+}
+
+/** The word's bits that hold `value` in the field: the inverse of `fieldValue` (not for masks). */
+export function encodeField(name: FieldName, value: number): number {
+  const { first, last, kind } = FIELDS[name];
+  const width = last - first + 1;
+  let bits = value;
+  if (kind === 'branch') bits = value >> 2;
+  else if (kind === 'split') bits = ((value & 31) << 5) | (value >>> 5);
+  else if (kind === 'mask') throw new RangeError('a mask is encoded through MB and ME');
+  return ((bits & (2 ** width - 1)) << (31 - last)) >>> 0;
+}

@@ -1,0 +1,39 @@
+/** Cache management: Power ISA 2.07 Book II 4.3; PowerPC 440 user's manual for dccci and its kin. */
+import { define, type InstructionRow, type Traits } from '../define.ts';
+import type { Operands, Semantics } from '../semantics.ts';
+import { indexedAddress } from './common.ts';
+
+const PRIVILEGED_44X: Traits = { level: '44x', privileged: true };
+
+/** A hint: it has no effect, and no storage interrupt either. */
+const nothing = (): void => {};
+
+/** The caches are always coherent with storage here, so that only the access check remains of a flush. */
+const checkAccess = (s: Semantics, f: Operands): void => {
+  s.load(1, indexedAddress(s, f));
+};
+
+export const CACHE_INSTRUCTIONS: readonly InstructionRow[] = [
+  define('dcbz', '31 0:5 RA0 RB 1014:10 0:1', 'RA0,RB', (s, f) => s.zeroBlock(indexedAddress(s, f))),
+  define('dcba', '31 0:5 RA0 RB 758:10 0:1', 'RA0,RB', nothing),
+  define('dcbt', '31 TH RA0 RB 278:10 0:1', 'RA0,RB,TH', nothing),
+  define('dcbtst', '31 TH RA0 RB 246:10 0:1', 'RA0,RB,TH', nothing),
+  define('dcbst', '31 0:5 RA0 RB 54:10 0:1', 'RA0,RB', checkAccess),
+  define('dcbf', '31 0:5 RA0 RB 86:10 0:1', 'RA0,RB', checkAccess),
+  define('dcbi', '31 0:5 RA0 RB 470:10 0:1', 'RA0,RB', null, { privileged: true }),
+  define(
+    'icbi',
+    '31 0:5 RA0 RB 982:10 0:1',
+    'RA0,RB',
+    (s, f) => {
+      checkAccess(s, f);
+      s.contextSynchronize();
+    },
+    { ends: true },
+  ),
+  define('icbt', '31 CT RA0 RB 22:10 0:1', 'CT,RA0,RB', nothing, { level: 'booke' }),
+  define('dccci', '31 0:5 RA0 RB 454:10 0:1', 'RA0,RB', null, PRIVILEGED_44X),
+  define('iccci', '31 0:5 RA0 RB 966:10 0:1', 'RA0,RB', null, PRIVILEGED_44X),
+  define('dcread', '31 RT RA0 RB 486:10 0:1', 'RT,RA0,RB', null, PRIVILEGED_44X),
+  define('icread', '31 0:5 RA0 RB 998:10 0:1', 'RA0,RB', null, PRIVILEGED_44X),
+];

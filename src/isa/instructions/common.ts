@@ -1,0 +1,44 @@
+/** What the meanings of several families have in common. */
+import type { Expr, Operand, Operands, Semantics } from '../semantics.ts';
+
+/** Writes a result to a register, and records it in CR0 when Rc=1. */
+export function result(s: Semantics, f: Operands, register: Operand, value: Expr): void {
+  if (!f.Rc) {
+    s.setGpr(register, value);
+    return;
+  }
+  const pinned = s.let(value);
+  s.setGpr(register, pinned);
+  s.recordCr0(pinned);
+}
+
+/** The sign of a value, as i32. */
+export function isNegative(s: Semantics, value: Expr): Expr {
+  return s.ltSigned(value, 0);
+}
+
+/** a + b, where b may be a field: nothing is added when it is known to be zero. */
+export function plus(s: Semantics, a: Expr, b: Operand): Expr {
+  return b === 0 ? a : s.add(a, b);
+}
+
+/** A signed immediate operand shifted to the upper half of the low word. */
+export function upper(s: Semantics, immediate: Operand): Operand {
+  return typeof immediate === 'number' ? immediate << 16 : s.shl(s.wordOf(immediate), 16);
+}
+
+/** An unsigned immediate operand shifted to the upper half of the low word. */
+export function upperUnsigned(s: Semantics, immediate: Operand): Operand {
+  if (typeof immediate !== 'number') return s.shl(s.wordOf(immediate), 16);
+  return s.word === 'i32' ? immediate << 16 : immediate * 0x10000;
+}
+
+/** (RA|0) + RB. */
+export function indexedAddress(s: Semantics, f: Operands): Expr {
+  return f.RA0 === 0 ? s.gpr(f.RB) : s.add(s.gpr(f.RA0), s.gpr(f.RB));
+}
+
+/** Both operands name one register, as far as is known now. */
+export function sameRegister(a: Operand, b: Operand): boolean {
+  return typeof a === 'number' && a === b;
+}

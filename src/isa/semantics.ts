@@ -1,0 +1,207 @@
+import type { FieldName } from './fields.ts';
+
+/**
+ * The builder over which each instruction's meaning is written, once. Back ends (the translator, the interpreter's
+ * generator) implement it; both emit WebAssembly as the calls come.
+ *
+ * Three rules for whoever writes a meaning:
+ * 1. An `Expr` is a tree that is evaluated where it is *used*, not where it is made. Read what you need before you
+ *    write a register, or pin a value with `let`.
+ * 2. Loads and stores may end the instruction with an interrupt. Do them before any register is changed.
+ * 3. Values of general registers have the *word* type: i32 on 32-bit processors, i64 on 64-bit ones. A plain number
+ *    stands for a constant of the other operand's type.
+ */
+
+/** A typed value: opaque to the instruction table. */
+export interface Expr {
+  readonly type: ValueType;
+}
+export type ValueType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128';
+
+/** A field of the instruction: a number where the back end knows it, a value where it is only known at run time. */
+export type Operand = number | Expr;
+
+/** The fields of the instruction at hand, by name. */
+export type Operands = { readonly [F in FieldName]: Operand } & {
+  /** Fields that select among meanings are numbers in every back end: the interpreter has a handler for each value. */
+  readonly [F in StaticFieldName]: number;
+};
+
+/** Fields whose value is always known while the meaning is built. */
+export const STATIC_FIELDS = [
+  'OE',
+  'Rc',
+  'LK',
+  'AA',
+  'BO',
+  'SPR',
+  'TBR',
+  'L',
+  'WS',
+  'E',
+] as const satisfies FieldName[];
+export type StaticFieldName = (typeof STATIC_FIELDS)[number];
+
+/** Interrupts that an instruction can raise by itself, by the field's names. */
+export type InstructionInterrupt =
+  | 'systemCall'
+  | 'program'
+  | 'floatingPointUnavailable'
+  | 'auxiliaryProcessorUnavailable'
+  | 'alignment';
+export type ProgramCause = 'illegal' | 'privileged' | 'trap' | 'unimplemented';
+
+/** Named 32-bit state of a processor beside the registers that have methods here (see processor/layout.ts). */
+export type StateName = 'reserveAddress' | 'reserveValue' | 'usprg0' | 'xerByteCount';
+
+/** Named words of the struct that KVM shares with the guest (the magic page), low halves where they have 64 bits. */
+export type SharedName =
+  | 'sprg0'
+  | 'sprg1'
+  | 'sprg2'
+  | 'sprg3'
+  | 'sprg4'
+  | 'sprg5'
+  | 'sprg6'
+  | 'sprg7'
+  | 'srr0'
+  | 'srr1'
+  | 'dar'
+  | 'msr'
+  | 'dsisr'
+  | 'esr'
+  | 'pir'
+  | 'intPending';
+
+export interface Semantics {
+  /** The word type of this processor. */
+  readonly word: 'i32' | 'i64';
+
+  // --- constants and pinning
+  i32(value: Operand): Expr;
+  i64(value: number | bigint): Expr;
+  /** A constant or operand of the word type. */
+  wordOf(value: Operand): Expr;
+  /** Evaluates now, into a temporary; the answer can be used any number of times. */
+  let(value: Expr): Expr;
+
+  // --- arithmetic: both operands have the same type, which is the result's
+  add(a: Operand, b: Operand): Expr;
+  sub(a: Operand, b: Operand): Expr;
+  mul(a: Operand, b: Operand): Expr;
+  /** Quotients: the caller rules out zero divisors and overflow (WebAssembly traps on them). */
+  divSigned(a: Operand, b: Operand): Expr;
+  divUnsigned(a: Operand, b: Operand): Expr;
+  and(a: Operand, b: Operand): Expr;
+  or(a: Operand, b: Operand): Expr;
+  xor(a: Operand, b: Operand): Expr;
+  not(a: Expr): Expr;
+  neg(a: Expr): Expr;
+  /** Shift amounts count modulo the type's width, as in WebAssembly. */
+  shl(a: Operand, n: Operand): Expr;
+  shrUnsigned(a: Operand, n: Operand): Expr;
+  shrSigned(a: Operand, n: Operand): Expr;
+  rotl(a: Operand, n: Operand): Expr;
+  clz(a: Expr): Expr;
+  ctz(a: Expr): Expr;
+  popcnt(a: Expr): Expr;
+  signExtend8(a: Expr): Expr;
+  signExtend16(a: Expr): Expr;
+
+  // --- comparisons: i32, 0 or 1
+  eq(a: Operand, b: Operand): Expr;
+  ne(a: Operand, b: Operand): Expr;
+  eqz(a: Expr): Expr;
+  ltSigned(a: Operand, b: Operand): Expr;
+  ltUnsigned(a: Operand, b: Operand): Expr;
+  gtSigned(a: Operand, b: Operand): Expr;
+  gtUnsigned(a: Operand, b: Operand): Expr;
+  leSigned(a: Operand, b: Operand): Expr;
+  leUnsigned(a: Operand, b: Operand): Expr;
+  geSigned(a: Operand, b: Operand): Expr;
+  geUnsigned(a: Operand, b: Operand): Expr;
+  /** Both values are evaluated. */
+  select(condition: Expr, whenTrue: Operand, whenFalse: Operand): Expr;
+
+  // --- widths
+  /** The low 32 bits of a word-type value, as i32. */
+  low32(a: Expr): Expr;
+  /** An i32 as a word-type value. */
+  wordFromUnsigned32(a: Expr): Expr;
+  wordFromSigned32(a: Expr): Expr;
+  wrap(a: Expr): Expr;
+  extendSigned(a: Expr): Expr;
+  extendUnsigned(a: Expr): Expr;
+
+  // --- registers
+  /** GPR[field]; (RA|0) where the field is RA0. */
+  gpr(register: Operand): Expr;
+  setGpr(register: Operand, value: Expr): void;
+  /** The register `offset` places after `first`, modulo 32, to be used as a register operand. */
+  registerAfter(first: Operand, offset: Operand): Operand;
+  lr(): Expr;
+  setLr(value: Expr): void;
+  ctr(): Expr;
+  setCtr(value: Expr): void;
+  /** XER[CA], XER[OV], XER[SO] as i32, 0 or 1. */
+  ca(): Expr;
+  setCa(value: Expr): void;
+  ov(): Expr;
+  so(): Expr;
+  /** Sets OV, and SO with it when the value is 1. */
+  setOv(value: Expr): void;
+  /** Sets OV and SO by themselves (mtspr XER). */
+  setOvSo(ov: Expr, so: Expr): void;
+  /** A CR field as 4 bits: LT 8, GT 4, EQ 2, SO 1. */
+  crField(field: Operand): Expr;
+  setCrField(field: Operand, bits: Expr): void;
+  /** CR[field] from a comparison of two values of one type, SO copied from XER. */
+  compare(field: Operand, a: Expr, b: Operand, signed: boolean): void;
+  /** CR0 from a result compared with zero, SO copied from XER: what Rc=1 does. */
+  recordCr0(result: Expr): void;
+  /** A CR bit as i32: zero or *not zero*. */
+  crBit(bit: Operand): Expr;
+  /** Value must be 0 or 1. */
+  setCrBit(bit: Operand, value: Expr): void;
+  /** 32-bit processor state by name, as i32. */
+  state(name: StateName): Expr;
+  setState(name: StateName, value: Expr): void;
+  /** The struct that KVM shares with the guest, as i32: only for KVM's assist semantics. */
+  shared(name: SharedName): Expr;
+  setShared(name: SharedName, value: Expr): void;
+
+  // --- storage (big-endian order unless `reversed`; any alignment)
+  /** Zero-extended (or `signed`: sign-extended) to the word type. Evaluated now. */
+  load(bytes: 1 | 2 | 4, address: Expr, options?: { signed?: boolean; reversed?: boolean }): Expr;
+  store(bytes: 1 | 2 | 4, address: Expr, value: Expr, options?: { reversed?: boolean }): void;
+  /** A doubleword as i64. */
+  load64(address: Expr): Expr;
+  store64(address: Expr, value: Expr): void;
+  /** Sets the cache block of the address to zero (dcbz). */
+  zeroBlock(address: Expr): void;
+  /** The cache block size in bytes. */
+  readonly blockBytes: number;
+
+  // --- control
+  if(condition: Expr, then: () => void, otherwise?: () => void): void;
+  /**
+   * Runs `body` for i = 0 … count-1, count unknown while building (at most `limit`). Only in instructions that are
+   * marked `interpreted`; a number as count is unrolled and may stand anywhere. `i` is an i32.
+   */
+  repeat(count: Operand, limit: number, body: (i: Operand) => void): void;
+  /** Address of this instruction, and of the next one. */
+  pc(): Expr;
+  nextPc(): Expr;
+  /** Ends the instruction: branches by the LI or BD field (AA taken into account) when `condition` is not zero (null: always). */
+  branchRelative(condition: Expr | null, displacement: Operand, absolute: boolean): void;
+  /** Ends the instruction: branches to an address, its two low bits ignored. `isReturn` for blr. */
+  branchIndirect(condition: Expr | null, target: Expr, isReturn: boolean): void;
+  /** Ends the instruction with an interrupt. */
+  interrupt(kind: InstructionInterrupt, cause?: ProgramCause): void;
+  /** What follows is fetched anew: isync, icbi. Ends the instruction. */
+  contextSynchronize(): void;
+  /** The time base: i64. */
+  timebase(): Expr;
+}
+
+export type Meaning = (s: Semantics, f: Operands) => void;

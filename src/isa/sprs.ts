@@ -1,0 +1,104 @@
+import type { Expr, Semantics } from './semantics.ts';
+
+/** A special purpose register: what mfspr and mtspr name by number. */
+export interface SpecialRegister {
+  readonly number: number;
+  /** The part of the mnemonic after mf and mt; empty where the assembler has none and writes the number. */
+  readonly name: string;
+  /** Where problem state may read it: its value, of the word type. */
+  readonly read?: (s: Semantics) => Expr;
+  /** Where problem state may write it. The value is pinned. */
+  readonly write?: (s: Semantics, value: Expr) => void;
+  /** Only the `mf` mnemonic exists (a user-mode copy, a read-only register). */
+  readonly readOnlyName?: boolean;
+}
+
+const plain = (number: number, name: string): SpecialRegister => ({ number, name });
+
+/** The bits of XER that are not flags: the byte count of the string instructions and the reserved bits, which keep what is written. */
+const XER_REST = 0x1fffffff;
+
+function readXer(s: Semantics): Expr {
+  const flags = s.or(s.or(s.shl(s.so(), 31), s.shl(s.ov(), 30)), s.shl(s.ca(), 29));
+  return s.wordFromUnsigned32(s.or(flags, s.state('xerByteCount')));
+}
+
+function writeXer(s: Semantics, value: Expr): void {
+  const xer = s.low32(value);
+  s.setOvSo(s.and(s.shrUnsigned(xer, 30), 1), s.shrUnsigned(xer, 31));
+  s.setCa(s.and(s.shrUnsigned(xer, 29), 1));
+  s.setState('xerByteCount', s.and(xer, XER_REST));
+}
+
+const sharedCopy = (number: number, name: 'sprg3' | 'sprg4' | 'sprg5' | 'sprg6' | 'sprg7'): SpecialRegister => ({
+  number,
+  name,
+  readOnlyName: true,
+  read: (s) => s.wordFromUnsigned32(s.shared(name)),
+});
+
+/** All special purpose registers of the 440 by number, with what problem state may do to them. */
+export const SPECIAL_REGISTERS: readonly SpecialRegister[] = [
+  { number: 1, name: 'xer', read: readXer, write: writeXer },
+  { number: 8, name: 'lr', read: (s) => s.lr(), write: (s, value) => s.setLr(value) },
+  { number: 9, name: 'ctr', read: (s) => s.ctr(), write: (s, value) => s.setCtr(value) },
+  plain(22, 'dec'),
+  plain(26, 'srr0'),
+  plain(27, 'srr1'),
+  plain(48, 'pid'),
+  plain(54, 'decar'),
+  plain(58, 'csrr0'),
+  plain(59, 'csrr1'),
+  plain(61, 'dear'),
+  plain(62, 'esr'),
+  plain(63, 'ivpr'),
+  {
+    number: 256,
+    name: 'usprg0',
+    read: (s) => s.wordFromUnsigned32(s.state('usprg0')),
+    write: (s, value) => s.setState('usprg0', s.low32(value)),
+  },
+  sharedCopy(259, 'sprg3'),
+  sharedCopy(260, 'sprg4'),
+  sharedCopy(261, 'sprg5'),
+  sharedCopy(262, 'sprg6'),
+  sharedCopy(263, 'sprg7'),
+  { number: 268, name: 'tbl', read: (s) => s.wordFromUnsigned32(s.wrap(s.timebase())) },
+  { number: 269, name: 'tbu', read: (s) => s.wordFromUnsigned32(s.wrap(s.shrUnsigned(s.timebase(), 32))) },
+  ...[0, 1, 2, 3, 4, 5, 6, 7].map((n) => plain(272 + n, `sprg${n}`)),
+  plain(284, 'tbl'),
+  plain(285, 'tbu'),
+  plain(286, 'pir'),
+  plain(287, 'pvr'),
+  plain(304, 'dbsr'),
+  plain(308, 'dbcr0'),
+  plain(309, 'dbcr1'),
+  plain(310, 'dbcr2'),
+  ...[1, 2, 3, 4].map((n) => plain(311 + n, `iac${n}`)),
+  plain(316, 'dac1'),
+  plain(317, 'dac2'),
+  plain(318, 'dvc1'),
+  plain(319, 'dvc2'),
+  plain(336, 'tsr'),
+  plain(340, 'tcr'),
+  ...Array.from({ length: 16 }, (_, n) => plain(400 + n, `ivor${n}`)),
+  plain(570, 'mcsrr0'),
+  plain(571, 'mcsrr1'),
+  plain(572, 'mcsr'),
+];
+
+const BY_NUMBER = new Map(SPECIAL_REGISTERS.map((register) => [register.number, register]));
+
+export function specialRegister(number: number): SpecialRegister | undefined {
+  return BY_NUMBER.get(number);
+}
+
+/** Numbers that have a meaning of their own in problem state; all others differ only in whether they are privileged. */
+export const PROBLEM_STATE_REGISTERS: readonly number[] = SPECIAL_REGISTERS.filter((r) => r.read ?? r.write).map(
+  (register) => register.number,
+);
+
+/** Whether an unknown or forbidden register's number makes the program interrupt a privileged one (its bit 0x10). */
+export function isPrivilegedRegister(number: number): boolean {
+  return (number & 0x10) !== 0;
+}

@@ -1,0 +1,42 @@
+import type { Instruction, InstructionRow } from './define.ts';
+import { ARITHMETIC_INSTRUCTIONS } from './instructions/arithmetic.ts';
+import { BRANCH_INSTRUCTIONS } from './instructions/branch.ts';
+import { CACHE_INSTRUCTIONS } from './instructions/cache.ts';
+import { CONDITION_INSTRUCTIONS } from './instructions/condition.ts';
+import { FLOAT_INSTRUCTIONS } from './instructions/float.ts';
+import { LOGIC_INSTRUCTIONS } from './instructions/logic.ts';
+import { MULTIPLY_ACCUMULATE_INSTRUCTIONS } from './instructions/multiply-accumulate.ts';
+import { SPECIAL_INSTRUCTIONS } from './instructions/special.ts';
+import { STORAGE_INSTRUCTIONS } from './instructions/storage.ts';
+import { STRING_INSTRUCTIONS } from './instructions/string.ts';
+import { SYSTEM_INSTRUCTIONS } from './instructions/system.ts';
+
+const ROWS: readonly InstructionRow[] = [
+  ...ARITHMETIC_INSTRUCTIONS,
+  ...LOGIC_INSTRUCTIONS,
+  ...STORAGE_INSTRUCTIONS,
+  ...STRING_INSTRUCTIONS,
+  ...BRANCH_INSTRUCTIONS,
+  ...CONDITION_INSTRUCTIONS,
+  ...SPECIAL_INSTRUCTIONS,
+  ...CACHE_INSTRUCTIONS,
+  ...SYSTEM_INSTRUCTIONS,
+  ...MULTIPLY_ACCUMULATE_INSTRUCTIONS,
+  ...FLOAT_INSTRUCTIONS,
+];
+
+/** @throws RangeError when a word could be two instructions of one processor. All levels so far occur together. */
+function assertDistinct(rows: readonly InstructionRow[]): void {
+  for (const [index, a] of rows.entries()) {
+    for (let other = 0; other < index; other++) {
+      const b = rows[other] as InstructionRow;
+      if (((a.value ^ b.value) & a.mask & b.mask) === 0)
+        throw new RangeError(`${a.mnemonic} and ${b.mnemonic} overlap`);
+    }
+  }
+}
+
+assertDistinct(ROWS);
+
+/** All instructions of all processors. */
+export const INSTRUCTIONS: readonly Instruction[] = ROWS.map((row, id) => ({ ...row, id }));

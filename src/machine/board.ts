@@ -1,0 +1,55 @@
+import type { Vcpu } from '../kvm/api.ts';
+import type { DeviceSpec, TreeNodeSpec } from './device.ts';
+
+/** A board's processor: KVM's model name, and what the device tree says of it. Frequencies in Hz, caches in bytes. */
+export interface CpuSpec {
+  readonly model: string;
+  readonly clockFrequency: number;
+  readonly timebaseFrequency: number;
+  /** The processor's node below /cpus, without the frequencies, which the machine adds. */
+  readonly node: TreeNodeSpec;
+}
+
+/** Where a board's firmware puts what it boots. All are guest physical addresses in RAM. */
+export interface BootSpec {
+  /** The customary addresses, used when they fit. */
+  readonly deviceTree: number;
+  readonly initrd: number;
+  /** The kernel's early mapping ends here: the device tree must lie below. */
+  readonly deviceTreeLimit: number;
+  /** The kernel's linear mapping ends here: the initial RAM disk must lie below. */
+  readonly initrdLimit: number;
+  /** Sets a freshly reset processor's registers and mappings for the kernel's first instruction. */
+  enter(
+    vcpu: Vcpu,
+    entry: { readonly address: number; readonly deviceTree: number; readonly memoryBytes: number },
+  ): void;
+}
+
+/** What a board needs to know of a particular machine to lay out its devices. */
+export interface BoardConfiguration {
+  readonly memoryBytes: number;
+}
+
+/** A board is data: processor, memory, devices with addresses and wiring, and how it boots. */
+export interface Board {
+  readonly name: string;
+  /** One line for lists. */
+  readonly description: string;
+  readonly cpu: CpuSpec;
+  readonly memory: {
+    /** Bytes of RAM when the user names none. */
+    readonly defaultBytes: number;
+    /** What would fit, for messages. */
+    readonly sizes: string;
+    fits(bytes: number): boolean;
+  };
+  devices(configuration: BoardConfiguration): readonly DeviceSpec[];
+  /** Device-tree nodes that are not devices' own: the root and buses, parents first. */
+  readonly treeNodes: readonly TreeNodeSpec[];
+  /** Path of the interrupt-independent memory node, such as "/memory". */
+  readonly memoryNode: string;
+  /** Names of the serial devices; the first is the console. */
+  readonly serial: readonly string[];
+  readonly boot: BootSpec;
+}

@@ -1,0 +1,18 @@
+import type { Board } from '../board.ts';
+import { MachineError } from '../error.ts';
+import { bamboo } from './bamboo.ts';
+
+/** Every board, one line each. */
+export const boards: readonly Board[] = [
+  bamboo, // AMCC 440EP evaluation board
+];
+
+/** The board of this name. Throws MachineError with the names that exist. */
+export function findBoard(name: string): Board {
+  const board = boards.find((one) => one.name === name);
+  if (board === undefined)
+    throw new MachineError(
+      `there is no board "${name.slice(0, 64)}"; the boards are: ${boards.map((one) => one.name).join(', ')}`,
+    );
+  return board;
+}

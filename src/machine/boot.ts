@@ -1,0 +1,118 @@
+import type { GuestMemory, Vcpu } from '../kvm/api.ts';
+import type { Board } from './board.ts';
+import type { DeviceSpec } from './device.ts';
+import { makeDeviceTree } from './devicetree.ts';
+import { formatBytes, hex, MachineError } from './error.ts';
+import type { KernelImage } from './loaders/image.ts';
+import { loadKernel } from './loaders/index.ts';
+
+/** Files and texts that a machine boots from. */
+export interface BootFiles {
+  readonly kernel: Uint8Array;
+  readonly initrd?: Uint8Array | undefined;
+  readonly dtb?: Uint8Array | undefined;
+  readonly append?: string | undefined;
+}
+
+/** What Linux accepts as a command line on PowerPC, bytes including the end. */
+const COMMAND_LINE_BYTES = 2048;
+/** Room behind a kernel for its zeroed data, whose size a uImage doesn't tell. */
+const KERNEL_SLACK = 2 ** 20;
+const ALIGNMENT = 2 ** 16;
+
+function alignUp(value: number): number {
+  return Math.ceil(value / ALIGNMENT) * ALIGNMENT;
+}
+
+/** Where the device tree and the initial RAM disk go. */
+export interface Placement {
+  readonly deviceTree: number;
+  readonly initrd: number;
+}
+
+/**
+ * Chooses addresses: the board's customary ones, unless the kernel reaches into them or RAM ends before; then right behind
+ * the kernel. All sizes and addresses in bytes. Throws MachineError when nothing fits.
+ */
+export function placeImages(
+  board: Board,
+  kernelEnd: number,
+  deviceTreeBytes: number,
+  initrdBytes: number,
+  memoryBytes: number,
+): Placement {
+  const { boot } = board;
+  const treeLimit = Math.min(memoryBytes, boot.deviceTreeLimit);
+  const initrdLimit = Math.min(memoryBytes, boot.initrdLimit);
+  const fits = (place: Placement): boolean =>
+    place.deviceTree + deviceTreeBytes <= treeLimit &&
+    (initrdBytes === 0 ||
+      (place.initrd + initrdBytes <= initrdLimit && place.deviceTree + deviceTreeBytes <= place.initrd));
+  const customary = { deviceTree: boot.deviceTree, initrd: boot.initrd };
+  if (kernelEnd + KERNEL_SLACK <= boot.deviceTree && fits(customary)) return customary;
+  const deviceTree = alignUp(kernelEnd + KERNEL_SLACK);
+  const behind = { deviceTree, initrd: alignUp(deviceTree + deviceTreeBytes) };
+  if (fits(behind)) return behind;
+  if (initrdBytes === 0 || deviceTree + deviceTreeBytes > treeLimit)
+    throw new MachineError(
+      `the kernel ends at ${hex(kernelEnd)}, which leaves no room for the device tree below ${hex(treeLimit)}` +
+        (memoryBytes < boot.deviceTreeLimit ? '; more memory would fit' : '; a smaller kernel would fit'),
+    );
+  throw new MachineError(
+    `the initrd has ${formatBytes(initrdBytes)}, but between the kernel and ${hex(initrdLimit)} there is room for ` +
+      `${formatBytes(Math.max(0, initrdLimit - behind.initrd))}` +
+      (memoryBytes < boot.initrdLimit ? '; more memory would fit' : '; a smaller one would fit'),
+  );
+}
+
+function kernelEnd(kernel: KernelImage): number {
+  let end = 0;
+  for (const segment of kernel.segments) end = Math.max(end, segment.address + segment.memoryBytes);
+  return end;
+}
+
+function checkAppend(append: string | undefined): void {
+  if (append === undefined) return;
+  if (append.length >= COMMAND_LINE_BYTES)
+    throw new MachineError(
+      `the kernel command line has ${append.length} characters; at most ${COMMAND_LINE_BYTES - 1} would fit`,
+    );
+  for (const character of append) {
+    if (character === '\0' || (character.codePointAt(0) as number) > 0xff)
+      throw new MachineError('the kernel command line has a character that the kernel cannot read; ASCII would fit');
+  }
+}
+
+/** Puts kernel, initial RAM disk and device tree into guest memory and the processor at the kernel's entry. */
+export function bootGuest(
+  board: Board,
+  devices: readonly DeviceSpec[],
+  files: BootFiles,
+  memoryBytes: number,
+  memory: GuestMemory,
+  vcpu: Vcpu,
+): void {
+  checkAppend(files.append);
+  const kernel = loadKernel(files.kernel, memoryBytes);
+  const initrdBytes = files.initrd?.length ?? 0;
+  const tree = (initrd: number): Uint8Array =>
+    makeDeviceTree(board, devices, files.dtb, {
+      memoryBytes,
+      append: files.append ?? (files.dtb === undefined ? '' : undefined),
+      initrd: initrdBytes > 0 ? { start: initrd, end: initrd + initrdBytes } : undefined,
+    });
+  // The tree's size does not depend on the addresses in it.
+  const place = placeImages(board, kernelEnd(kernel), tree(0).length, initrdBytes, memoryBytes);
+
+  const write = (address: number, bytes: Uint8Array): void => {
+    if (bytes.length > 0 && !memory.writeBytes(address, bytes))
+      throw new MachineError(`guest memory from ${hex(address)} to ${hex(address + bytes.length)} cannot be written`);
+  };
+  for (const { address, bytes, memoryBytes: size } of kernel.segments) {
+    write(address, bytes);
+    if (size > bytes.length) memory.fill(address + bytes.length, size - bytes.length, 0);
+  }
+  write(place.deviceTree, tree(place.initrd));
+  if (files.initrd !== undefined && initrdBytes > 0) write(place.initrd, files.initrd);
+  board.boot.enter(vcpu, { address: kernel.entry, deviceTree: place.deviceTree, memoryBytes });
+}

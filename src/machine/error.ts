@@ -1,0 +1,24 @@
+/**
+ * A user's mistake or an unusable image. The message is one line: what was wrong, and what would fit.
+ * Everything in `machine` that refuses its input throws this class and no other.
+ */
+export class MachineError extends Error {
+  override name = 'MachineError';
+}
+
+/** Formats a byte count for messages: "24 MiB", "1.5 MiB", "800 KiB" or "17 bytes". */
+export function formatBytes(bytes: number): string {
+  for (const [unit, name] of [
+    [2 ** 30, 'GiB'],
+    [2 ** 20, 'MiB'],
+    [2 ** 10, 'KiB'],
+  ] as const) {
+    if (bytes >= unit) return `${Number((bytes / unit).toFixed(bytes % unit === 0 ? 0 : 1))} ${name}`;
+  }
+  return `${bytes} bytes`;
+}
+
+/** Formats an address or register for messages, as 0x followed by lower-case hex digits. */
+export function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}

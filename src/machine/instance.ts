@@ -1,0 +1,92 @@
+import type { Vcpu } from '../kvm/api.ts';
+import { KVM_INTERRUPT } from '../kvm/api.ts';
+import type { Board } from './board.ts';
+import { Bus } from './bus.ts';
+import type { Device, DeviceSpec, DeviceState } from './device.ts';
+import { MachineError } from './error.ts';
+import { InterruptLine, type InterruptSink } from './interrupts.ts';
+
+/** The processor's interrupt pins: input 0 is the external interrupt, 1 the critical one. */
+class ProcessorPins implements InterruptSink {
+  readonly #vcpu: Vcpu;
+
+  constructor(vcpu: Vcpu) {
+    this.#vcpu = vcpu;
+  }
+
+  setInput(input: number, active: boolean): void {
+    const kind = active ? KVM_INTERRUPT.SET_LEVEL : KVM_INTERRUPT.UNSET;
+    if (input === 0) this.#vcpu.interrupt(kind);
+    else this.#vcpu.criticalInterrupt(kind);
+  }
+}
+
+function isSink(device: Device | undefined): device is Device & InterruptSink {
+  return device !== undefined && 'setInput' in device;
+}
+
+/** A board with its devices made, mapped and wired to a processor. */
+export class BoardInstance {
+  readonly bus = new Bus();
+  readonly specs: readonly DeviceSpec[];
+  readonly #devices = new Map<string, Device>();
+
+  constructor(board: Board, memoryBytes: number, vcpu: Vcpu) {
+    this.specs = board.devices({ memoryBytes });
+    const pins = new ProcessorPins(vcpu);
+    const lines = new Map<DeviceSpec, InterruptLine[]>();
+    for (const spec of this.specs) {
+      if (this.#devices.has(spec.name)) throw new MachineError(`two devices of this board are called "${spec.name}"`);
+      const outputs = (spec.interrupts ?? []).map(() => new InterruptLine());
+      lines.set(spec, outputs);
+      const device = spec.create({ interrupts: outputs });
+      this.#devices.set(spec.name, device);
+      spec.mmio?.forEach(({ base, size, littleEndian }, i) => {
+        const region = device.mmio?.[i];
+        if (region !== undefined) this.bus.mapMmio(base, size, region, littleEndian);
+      });
+      spec.dcr?.forEach(({ base, count }, i) => {
+        const region = device.dcr?.[i];
+        if (region !== undefined) this.bus.mapDcr(base, count, region);
+      });
+    }
+    for (const [spec, outputs] of lines) {
+      spec.interrupts?.forEach(({ controller, input }, i) => {
+        const device = this.#devices.get(controller);
+        if (controller !== 'cpu' && !isSink(device))
+          throw new MachineError(`"${controller}", which "${spec.name}" interrupts, is not an interrupt controller`);
+        outputs[i]?.connect(isSink(device) ? device : pins, input);
+      });
+    }
+  }
+
+  device(name: string): Device | undefined {
+    return this.#devices.get(name);
+  }
+
+  reset(): void {
+    for (const device of this.#devices.values()) device.reset();
+  }
+
+  /** Every device's state by its name. */
+  save(): Record<string, DeviceState> {
+    return Object.fromEntries([...this.#devices].map(([name, device]) => [name, device.save()]));
+  }
+
+  restore(states: Readonly<Record<string, DeviceState>>): void {
+    for (const [name, device] of this.#devices) {
+      const state = states[name];
+      if (state === undefined) throw new MachineError(`the saved state lacks the device "${name}"`);
+      device.restore(state);
+    }
+  }
+
+  /** Counters of the bus, and of each device with its name in front. */
+  counters(): Record<string, number> {
+    const all = this.bus.counters();
+    for (const [name, device] of this.#devices) {
+      for (const [counter, value] of Object.entries(device.counters?.() ?? {})) all[`${name}_${counter}`] = value;
+    }
+    return all;
+  }
+}

@@ -13,16 +13,17 @@ interface Layer {
 }
 
 const anyFile = ['*'];
+const machineFiles = ['index.ts', 'error.ts', 'loaders/index.ts'];
 const layers: Readonly<Record<string, Layer>> = {
   isa: { uses: {}, packages: [] },
   processor: { uses: { isa: anyFile }, packages: [] },
   kvm: { uses: { processor: ['index.ts', 'interface.ts'], isa: anyFile }, packages: [] },
   machine: { uses: { kvm: ['index.ts', 'api.ts'] }, packages: ['fflate'] },
   cli: {
-    uses: { machine: ['index.ts'], kvm: ['index.ts', 'api.ts'], isa: anyFile },
+    uses: { machine: machineFiles, kvm: ['index.ts', 'api.ts'], isa: anyFile },
     packages: ['node:*', 'commander'],
   },
-  web: { uses: { machine: ['index.ts'], kvm: ['index.ts', 'api.ts'], isa: anyFile }, packages: [] },
+  web: { uses: { machine: machineFiles, kvm: ['index.ts', 'api.ts'], isa: anyFile }, packages: [] },
 };
 
 const source = resolve(import.meta.dirname, '../src');

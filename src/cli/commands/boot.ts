@@ -1,0 +1,134 @@
+import type { Command } from 'commander';
+import type { Accel } from '../../kvm/api.ts';
+import { Machine, type MachineEnd } from '../../machine/index.ts';
+import { ConsoleInput } from '../console-input.ts';
+import { CommandError } from '../errors.ts';
+import { readInput, writeOutput } from '../files.ts';
+import { NodeHost } from '../node-host.ts';
+import { ConsoleOutput } from '../output.ts';
+import { Terminal } from '../terminal.ts';
+import { parseChoice, parseIcount, parseMemory, parseSeconds } from '../values.ts';
+
+const accels = ['trap', 'assist'] as const satisfies readonly Accel[];
+const endSignals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+const brokenPipeStatus = 141;
+
+interface BootArguments {
+  machine: string;
+  kernel: string;
+  initrd?: string;
+  append?: string;
+  memory?: number;
+  dtb?: string;
+  accel: Accel;
+  stats?: string;
+  timeout?: number;
+  reboot: boolean;
+  icount?: number;
+}
+
+export function addBoot(program: Command): void {
+  program
+    .command('boot')
+    .description('boot a kernel; its console is this terminal')
+    .requiredOption('--machine <name>', "the machine's name ('powervisor machines' lists them)")
+    .requiredOption('--kernel <file>', 'the kernel: ELF, uImage or raw, also gzipped')
+    .option('--initrd <file>', 'the initial RAM disk')
+    .option('--append <words>', "the kernel's command line")
+    .option('--memory <size>', "memory, such as 256M or 1G (the machine's own choice if absent)", parseMemory)
+    .option('--dtb <file>', 'a device tree to use in place of the built-in one')
+    .option(
+      '--accel <way>',
+      `how privileged instructions are served: ${accels.join(' or ')}`,
+      (text: string) => parseChoice(text, accels, 'way'),
+      'assist' as Accel,
+    )
+    .option('--stats <file>', 'write exits by cause and other counters as JSON; - for standard output')
+    .option('--timeout <seconds>', 'end with status 124 after so much time', parseSeconds)
+    .option('--no-reboot', 'a reset by the guest ends the command')
+    .option('--icount <n>', 'time is the count of instructions, 2^n nanoseconds each: runs repeat exactly', parseIcount)
+    .addHelpText(
+      'after',
+      '\nCtrl-A x ends the machine, Ctrl-A h lists the keys. Exit status: 0 the guest ended itself (or Ctrl-A x),' +
+        '\n124 time-out, 1 an error, 2 a wrong command line, 128 + number for a signal.',
+    )
+    .action(async (options: BootArguments) => {
+      process.exitCode = await boot(options);
+    });
+}
+
+/** Boots, runs until the end, and answers the exit status. */
+async function boot(options: BootArguments): Promise<number> {
+  const kernel = readInput(options.kernel, 'kernel');
+  const initrd = options.initrd === undefined ? undefined : readInput(options.initrd, 'initrd');
+  const dtb = options.dtb === undefined ? undefined : readInput(options.dtb, 'device tree');
+
+  /** The status that something outside of the guest decided on. */
+  let decided: number | undefined;
+  const stop = (status: number): void => {
+    decided ??= status;
+    machine.quit();
+  };
+  const output = new ConsoleOutput(process.stdout, (error) => {
+    if (error.code !== 'EPIPE') console.error(`powervisor: cannot write to standard output: ${error.message}`);
+    stop(error.code === 'EPIPE' ? brokenPipeStatus : 1);
+  });
+  const input = new ConsoleInput(process.stdin, (bytes) => machine.input(bytes));
+  const start = performance.now();
+  const machine = Machine.create({
+    board: options.machine,
+    host: new NodeHost(output, () => input.offer()),
+    kernel,
+    initrd,
+    dtb,
+    append: options.append,
+    memoryBytes: options.memory,
+    accel: options.accel,
+    noReboot: !options.reboot,
+    timeoutNs: options.timeout === undefined ? undefined : options.timeout * 1e9,
+    icount: options.icount === undefined ? undefined : 2 ** options.icount,
+  });
+
+  for (const [signal, status] of Object.entries(endSignals)) process.on(signal, () => stop(status));
+  const terminal = new Terminal(process.stdin, {
+    input: (bytes) => input.push(bytes),
+    quit: () => stop(0),
+    say: (text) => output.write(new TextEncoder().encode(text)),
+  });
+  let end: MachineEnd;
+  try {
+    end = await machine.run();
+  } finally {
+    terminal.close();
+  }
+  output.endLine();
+  if (options.stats !== undefined)
+    await writeStats(options.stats, machine, end, (performance.now() - start) / 1000, output);
+  await output.drain();
+  return decided ?? statusOf(end, options.timeout);
+}
+
+function statusOf(end: MachineEnd, timeout: number | undefined): number {
+  switch (end.cause) {
+    case 'shutdown':
+    case 'reset':
+      return 0;
+    case 'timeout':
+      console.error(`powervisor: time-out: the guest had not ended itself after ${timeout} seconds`);
+      return 124;
+    default:
+      throw new CommandError(end.message);
+  }
+}
+
+async function writeStats(
+  file: string,
+  machine: Machine,
+  end: MachineEnd,
+  seconds: number,
+  output: ConsoleOutput,
+): Promise<void> {
+  const stats = { machine: machine.board.name, end: end.cause, seconds, ...machine.stats() };
+  if (file === '-') output.write(new TextEncoder().encode(`${JSON.stringify(stats)}\n`));
+  else writeOutput(file, `${JSON.stringify(stats, null, 2)}\n`, 'statistics');
+}

@@ -1,0 +1,46 @@
+/** The command line: one file a command in `commands/`, each adds itself to the program here. */
+import { Command, CommanderError } from 'commander';
+import { addBoot } from './commands/boot.ts';
+import { addDisassemble } from './commands/disassemble.ts';
+import { addMachines } from './commands/machines.ts';
+import { oneLine, UsageError } from './errors.ts';
+import { print } from './print.ts';
+import { version } from './version.ts';
+
+const commands = [addBoot, addMachines, addDisassemble];
+
+function createProgram(): Command {
+  const program = new Command('powervisor')
+    .description('KVM on PowerPC, in TypeScript: boots unmodified PowerPC operating systems')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .helpCommand('help [command]', 'print help for a command')
+    .exitOverride()
+    // Our own one-line messages stand in for commander's.
+    .configureOutput({ outputError: () => {}, writeOut: print });
+  for (const add of commands) add(program);
+  return program;
+}
+
+/** Says what is wrong in one line on standard error, and answers the exit status. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) {
+    // Help and version that were asked for end with 0; help for want of a command is a usage error.
+    if (error.exitCode === 0) return 0;
+    if (error.code === 'commander.help') return 2;
+    console.error(`powervisor: ${oneLine(error).replace(/^error: /, '')}; 'powervisor help' lists what there is`);
+    return 2;
+  }
+  console.error(`powervisor: ${oneLine(error)}`);
+  if (process.env['POWERVISOR_DEBUG'] && error instanceof Error) console.error(error.stack);
+  return error instanceof UsageError ? 2 : 1;
+}
+
+process.stderr.on('error', () => {});
+try {
+  await createProgram().parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+// What still waits for input or a timer has nobody to wait for.
+process.exit();

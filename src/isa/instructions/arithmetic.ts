@@ -200,10 +200,10 @@ export const ARITHMETIC_INSTRUCTIONS: readonly InstructionRow[] = [
   define('divw', '31 RT RA RB OE 491:9 Rc', 'RT,RA,RB', (s, f) => divide(s, f, true)),
   define('divwu', '31 RT RA RB OE 459:9 Rc', 'RT,RA,RB', (s, f) => divide(s, f, false)),
 
-  define('cmp', '31 BF 0:1 L RA RB 0:10 0:1', 'BF,L,RA,RB', (s, f) => compare(s, f, s.gpr(f.RB), true)),
-  define('cmpl', '31 BF 0:1 L RA RB 32:10 0:1', 'BF,L,RA,RB', (s, f) => compare(s, f, s.gpr(f.RB), false)),
-  define('cmpi', '11 BF 0:1 L RA SI', 'BF,L,RA,SI', (s, f) => compare(s, f, f.SI, true)),
-  define('cmpli', '10 BF 0:1 L RA UI', 'BF,L,RA,UI', (s, f) => compare(s, f, f.UI, false)),
+  define('cmp', '31 BF x:1 L RA RB 0:10 0:1', 'BF,L,RA,RB', (s, f) => compare(s, f, s.gpr(f.RB), true)),
+  define('cmpl', '31 BF x:1 L RA RB 32:10 0:1', 'BF,L,RA,RB', (s, f) => compare(s, f, s.gpr(f.RB), false)),
+  define('cmpi', '11 BF x:1 L RA SI', 'BF,L,RA,SI', (s, f) => compare(s, f, f.SI, true)),
+  define('cmpli', '10 BF x:1 L RA UI', 'BF,L,RA,UI', (s, f) => compare(s, f, f.UI, false)),
 
   define('tw', '31 TO RA RB 4:10 0:1', 'TO,RA,RB', (s, f) => trap(s, f, s.low32(s.gpr(f.RA)), s.low32(s.gpr(f.RB)))),
   define('twi', '3 TO RA SI', 'TO,RA,SI', (s, f) => trap(s, f, s.low32(s.gpr(f.RA)), f.SI)),

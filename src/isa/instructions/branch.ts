@@ -1,5 +1,6 @@
 /** Branches and system call: Power ISA 2.07 Book I, 2.4 and 2.6. */
 import { define, type InstructionRow } from '../define.ts';
+import { fieldBits } from '../fields.ts';
 import type { Expr, Operands, Semantics } from '../semantics.ts';
 
 /** Decrements CTR when BO says so, and gives the condition of a conditional branch: null when it is always taken. */
@@ -56,12 +57,12 @@ export const BRANCH_INSTRUCTIONS: readonly InstructionRow[] = [
     '19 BO BI 0:3 BH 528:10 LK',
     'BO,BI,BH',
     (s, f) => {
-      // To decrement the register that holds the target is an invalid form; the target is then the new value.
       const condition = branchCondition(s, f);
       if (f.LK) s.setLr(s.nextPc());
       s.branchIndirect(condition, s.ctr(), false);
     },
-    { ends: true },
+    // To decrement the register that holds the target is an invalid form.
+    { ends: true, invalid: (word) => (fieldBits(word, 'BO') & 4) === 0 },
   ),
-  define('sc', '17 0:5 0:5 0:4 0:7 0:3 1:1 0:1', '', (s) => s.interrupt('systemCall'), { ends: true }),
+  define('sc', '17 0:5 0:5 0:4 x:7 0:3 1:1 0:1', '', (s) => s.interrupt('systemCall'), { ends: true }),
 ];

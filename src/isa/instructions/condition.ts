@@ -108,13 +108,13 @@ export const CONDITION_INSTRUCTIONS: readonly InstructionRow[] = [
     'BT,BA,BB',
     crLogic((s, a, b) => s.geUnsigned(a, b), set),
   ),
-  define('mcrf', '19 BF 0:2 BFA 0:2 0:5 0:10 0:1', 'BF,BFA', (s, f) => s.setCrField(f.BF, s.crField(f.BFA))),
+  define('mcrf', '19 BF x:2 BFA x:2 x:5 0:10 0:1', 'BF,BFA', (s, f) => s.setCrField(f.BF, s.crField(f.BFA))),
   define('mcrxr', '31 BF 0:2 0:5 0:5 512:10 0:1', 'BF', (s, f) => {
     s.setCrField(f.BF, s.or(s.or(s.shl(s.so(), 3), s.shl(s.ov(), 2)), s.shl(s.ca(), 1)));
     s.setOvSo(s.i32(0), s.i32(0));
     s.setCa(s.i32(0));
   }),
-  define('mfcr', '31 RT 0:1 0:8 0:1 19:10 0:1', 'RT', (s, f) => s.setGpr(f.RT, s.wordFromUnsigned32(wholeCr(s)))),
+  define('mfcr', '31 RT 0:1 x:8 0:1 19:10 0:1', 'RT', (s, f) => s.setGpr(f.RT, s.wordFromUnsigned32(wholeCr(s)))),
   define('mfocrf', '31 RT 1:1 FXM 0:1 19:10 0:1', 'RT,FXM', moveFromOneField),
   define('mtcrf', '31 RS 0:1 FXM 0:1 144:10 0:1', 'FXM,RS', moveToCr),
   define('mtocrf', '31 RS 1:1 FXM 0:1 144:10 0:1', 'FXM,RS', moveToOneField),

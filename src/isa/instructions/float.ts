@@ -3,6 +3,7 @@
  * what MSR[FP]=0 makes of them.
  */
 import { type Access, define, type InstructionRow } from '../define.ts';
+import { fieldBits } from '../fields.ts';
 import type { Meaning } from '../semantics.ts';
 
 const unavailable: Meaning = (s) => s.interrupt('floatingPointUnavailable');
@@ -11,7 +12,7 @@ const row = (mnemonic: string, encoding: string, syntax: string, invalid?: (word
   define(mnemonic, encoding, syntax, unavailable, { level: 'float', ...(invalid && { invalid }) });
 
 /** Update forms with RA=0 are invalid. */
-const noBase = (word: number): boolean => ((word >>> 16) & 31) === 0;
+const noBase = (word: number): boolean => fieldBits(word, 'RA') === 0;
 
 /** A load or store in its four forms. */
 function storage(mnemonic: string, kind: Access['kind'], d: number, x: number): InstructionRow[] {
@@ -19,8 +20,8 @@ function storage(mnemonic: string, kind: Access['kind'], d: number, x: number): 
   return [
     row(mnemonic, `${d} ${register} RA0 D`, `${register},D(RA0)`),
     row(`${mnemonic}u`, `${d + 1} ${register} RA D`, `${register},D(RA)`, noBase),
-    row(`${mnemonic}x`, `31 ${register} RA0 RB ${x}:10 0:1`, `${register},RA0,RB`),
-    row(`${mnemonic}ux`, `31 ${register} RA RB ${x + 32}:10 0:1`, `${register},RA,RB`, noBase),
+    row(`${mnemonic}x`, `31 ${register} RA0 RB ${x}:10 x:1`, `${register},RA0,RB`),
+    row(`${mnemonic}ux`, `31 ${register} RA RB ${x + 32}:10 x:1`, `${register},RA,RB`, noBase),
   ];
 }
 
@@ -46,7 +47,7 @@ export const FLOAT_INSTRUCTIONS: readonly InstructionRow[] = [
   ...two('fsub', 20),
   ...two('fdiv', 18),
   ...both((opcode, suffix) => row(`fmul${suffix}`, `${opcode} FRT FRA 0:5 FRC 25:5 Rc`, 'FRT,FRA,FRC')),
-  ...both((opcode, suffix) => row(`fsqrt${suffix}`, `${opcode} FRT 0:5 FRB 0:5 22:5 Rc`, 'FRT,FRB')),
+  ...both((opcode, suffix) => row(`fsqrt${suffix}`, `${opcode} FRT x:5 FRB x:5 22:5 Rc`, 'FRT,FRB')),
   ...three('fmadd', 29),
   ...three('fmsub', 28),
   ...three('fnmadd', 31),
@@ -65,10 +66,10 @@ export const FLOAT_INSTRUCTIONS: readonly InstructionRow[] = [
   row('fcmpu', '63 BF 0:2 FRA FRB 0:10 0:1', 'BF,FRA,FRB'),
   row('fcmpo', '63 BF 0:2 FRA FRB 32:10 0:1', 'BF,FRA,FRB'),
 
-  row('mffs', '63 FRT 0:5 0:5 583:10 Rc', 'FRT'),
+  row('mffs', '63 FRT 0:5 x:5 583:10 Rc', 'FRT'),
   row('mcrfs', '63 BF 0:2 BFA 0:2 0:5 64:10 0:1', 'BF,BFA'),
-  row('mtfsf', '63 0:1 FLM 0:1 FRB 711:10 Rc', 'FLM,FRB'),
-  row('mtfsfi', '63 BF 0:2 0:5 U 0:1 134:10 Rc', 'BF,U'),
+  row('mtfsf', '63 x:1 FLM 0:1 FRB 711:10 Rc', 'FLM,FRB'),
+  row('mtfsfi', '63 BF 0:2 x:1 0:4 U 0:1 134:10 Rc', 'BF,U'),
   row('mtfsb0', '63 BT 0:5 0:5 70:10 Rc', 'BT'),
   row('mtfsb1', '63 BT 0:5 0:5 38:10 Rc', 'BT'),
 ];

@@ -1,5 +1,6 @@
 /** Loads, stores and reservations: Power ISA 2.07 Book I 3.3.2–3.3.6, Book II 4.4.2. */
 import { type Access, define, type InstructionRow } from '../define.ts';
+import { fieldBits } from '../fields.ts';
 import type { Expr, Meaning, Operand, Operands, Semantics } from '../semantics.ts';
 import { indexedAddress, plus } from './common.ts';
 
@@ -22,8 +23,8 @@ function effectiveAddress(s: Semantics, f: Operands, access: Access): Expr {
 /** Update forms with RA=0, or with RA=RT in a load, are invalid: Power ISA 2.07 Book I, 3.3.2 and 3.3.3. */
 function invalidUpdate(access: Access): (word: number) => boolean {
   return (word) => {
-    const ra = (word >>> 16) & 31;
-    return ra === 0 || (access.kind === 'load' && ra === ((word >>> 21) & 31));
+    const ra = fieldBits(word, 'RA');
+    return ra === 0 || (access.kind === 'load' && ra === fieldBits(word, 'RT'));
   };
 }
 
@@ -38,7 +39,7 @@ function family(mnemonic: string, access: Access, opcodes: { d?: number; du?: nu
     rows.push(
       define(
         mnemonic + suffix,
-        indexed ? `31 ${register} ${base} RB ${opcode}:10 0:1` : `${opcode} ${register} ${base} D`,
+        indexed ? `31 ${register} ${base} RB ${opcode}:10 x:1` : `${opcode} ${register} ${base} D`,
         indexed ? `${register},${base},RB` : `${register},D(${base})`,
         storageMeaning(form),
         { access: form, ...(update && { invalid: invalidUpdate(form) }) },

@@ -16,12 +16,12 @@ export const SYSTEM_INSTRUCTIONS: readonly InstructionRow[] = [
   define('mbar', '31 MO 0:5 0:5 854:10 0:1', 'MO', nothing, { level: 'booke' }),
 
   define('mfmsr', '31 RT 0:5 0:5 83:10 0:1', 'RT', null, PRIVILEGED),
-  define('mtmsr', '31 RS 0:5 0:5 146:10 0:1', 'RS', null, PRIVILEGED),
+  define('mtmsr', '31 RS 0:4 x:1 0:5 146:10 0:1', 'RS', null, PRIVILEGED),
   define('wrtee', '31 RS 0:5 0:5 131:10 0:1', 'RS', null, BOOKE),
   define('wrteei', '31 0:5 0:5 E 0:4 163:10 0:1', 'E', null, BOOKE),
-  define('rfi', '19 0:5 0:5 0:5 50:10 0:1', '', null, { privileged: true, ends: true }),
-  define('rfci', '19 0:5 0:5 0:5 51:10 0:1', '', null, RETURN),
-  define('rfmci', '19 0:5 0:5 0:5 38:10 0:1', '', null, RETURN),
+  define('rfi', '19 0:5 0:5 0:1 x:4 50:10 0:1', '', null, { privileged: true, ends: true }),
+  define('rfci', '19 0:5 0:5 0:1 x:4 51:10 0:1', '', null, RETURN),
+  define('rfmci', '19 0:5 0:5 0:1 x:4 38:10 0:1', '', null, RETURN),
 
   define('tlbre', '31 RT RA WS 946:10 0:1', 'RT,RA,WS', null, TLB),
   define('tlbwe', '31 RS RA WS 978:10 0:1', 'RS,RA,WS', null, TLB),

@@ -133,5 +133,19 @@ export const TLB_SEARCH_ADDEND = 0x46c00;
 /** Permissions: 1 read, 2 write, 4 execute; 8: smaller than 4 KB, never cached. */
 export const TLB_SEARCH_ACCESS = 0x47000;
 
-/** Real addresses of the tables by 4-KB page of host memory: u8 flags (`codeFlags`), i32 records by mode. */
-export const CODE_FLAGS = 0x198;
+/** Index of the hardware TLB entry that matched last: tried first. */
+export const TLB_HINT = 0x19c;
+export const TLB_SEARCH_ENTRIES = 64;
+
+/** Where the host keeps what is not RAM, by real address; guest RAM begins at RAM_BASE. */
+export const VCPU_BLOCKS = 0x00100000;
+/** One byte a 4-KB page of host memory: not zero when the page holds code that was decoded. */
+export const CODE_FLAGS_TABLE = 0x00200000;
+/** One i32 a 4-KB page of host memory and translation mode: real address of the page's records, 0 when it has none. */
+export const CODE_PAGES_TABLE = 0x00400000;
+export const CODE_PAGES_TABLE_BYTES = 0x00400000;
+export const TRANSLATION_MODES = 2;
+/** Interpreter records of code pages. */
+export const RECORD_ARENA = 0x01000000;
+export const RECORD_ARENA_END = 0x0e000000;
+export const RAM_BASE = 0x10000000;

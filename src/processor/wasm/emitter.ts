@@ -1,6 +1,6 @@
 import { Code } from './code.ts';
 import type { Signature, WasmFunction } from './module.ts';
-import { emitMemoryAccess, emitNode, local, type Node } from './node.ts';
+import { emitMemoryAccess, emitNode, local, NODE, type Node } from './node.ts';
 import { OP, type WasmType } from './opcodes.ts';
 
 /** A label: the nesting depth at which its block was opened. */
@@ -14,6 +14,7 @@ export class Emitter {
   readonly #hints: { offset: number; likely: boolean }[] = [];
   readonly #free: Record<WasmType, number[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
   readonly #taken: { type: WasmType; index: number }[] = [];
+  readonly #temporaries = new Set<number>();
   #depth = 0;
 
   constructor(signature: Signature) {
@@ -29,6 +30,7 @@ export class Emitter {
   /** A local until the next `releaseTemporaries`. */
   temporary(type: WasmType): number {
     const index = this.#free[type].pop() ?? this.newLocal(type);
+    this.#temporaries.add(index);
     this.#taken.push({ type, index });
     return index;
   }
@@ -57,8 +59,9 @@ export class Emitter {
     this.code.unsigned(index);
   }
 
-  /** Evaluates into a temporary. */
+  /** Evaluates into a temporary (a temporary stays itself). */
   pin(node: Node): Node {
+    if (node.kind === NODE.local && this.#temporaries.has(node.value as number)) return node;
     const index = this.temporary(node.type);
     this.set(index, node);
     return local(node.type, index);
@@ -116,6 +119,12 @@ export class Emitter {
   brIf(condition: Node, label: Label, likely?: boolean): void {
     emitNode(this.code, condition);
     if (likely !== undefined) this.#hints.push({ offset: this.code.length, likely });
+    this.code.u8(OP.brIf);
+    this.code.unsigned(this.#depth - label);
+  }
+
+  /** `br_if` on a condition that is on the stack already. */
+  brIfStack(label: Label): void {
     this.code.u8(OP.brIf);
     this.code.unsigned(this.#depth - label);
   }

@@ -1,0 +1,267 @@
+import { FIELDS, fieldBits } from '../isa/fields.ts';
+import type { Instruction } from '../isa/define.ts';
+import type { HandlerTable } from './handlers.ts';
+import { HANDLER, PAGE_END_RECORD, PAGE_RECORDS_BYTES, type Packing } from './interpreter.ts';
+import {
+  CODE_FLAGS_TABLE,
+  CODE_PAGES_TABLE,
+  CODE_PAGES_TABLE_BYTES,
+  RECORD_ARENA,
+  RECORD_ARENA_END,
+  TRANSLATION_MODES,
+  ZERO_REGISTER,
+} from './layout.ts';
+import type { HostMemory } from './memory.ts';
+
+const MAX_PAGES = Math.floor((RECORD_ARENA_END - RECORD_ARENA) / PAGE_RECORDS_BYTES);
+/** Stores into a page beside its decoded words after which the page is taken for data. */
+const DATA_STORES = 64;
+
+/** What a page of records belongs to. */
+export interface CodePage {
+  /** Host real address of the page. */
+  readonly real: number;
+  readonly mode: number;
+  readonly records: number;
+  /** Slots in the region table by word, for entries that are translated. */
+  readonly regions: Map<number, RegionEntry>;
+  stores: number;
+}
+
+/** A translated region's entry in a page. */
+export interface RegionEntry {
+  readonly slot: number;
+  /** The record as it was before it led to the region. */
+  readonly record: number;
+  readonly operands: number;
+}
+
+/** How a packed operand is made from the word, flattened for speed. */
+interface FastPacking {
+  readonly kind: number;
+  readonly shift: number;
+  readonly mask: number;
+  readonly at: number;
+  readonly bytes: number;
+}
+const KIND = { plain: 0, zero: 1, crField: 2, crBit: 3, signed: 4, split: 5, branch: 6 } as const;
+
+function fastPacking(packing: Packing): FastPacking {
+  const { first, last, kind } = FIELDS[packing.field];
+  const kinds: Record<string, number> = {
+    gpr0: KIND.zero,
+    crField: KIND.crField,
+    crBit: KIND.crBit,
+    signed: KIND.signed,
+    split: KIND.split,
+    branch: KIND.branch,
+  };
+  return {
+    kind: kinds[kind] ?? KIND.plain,
+    shift: 31 - last,
+    mask: 2 ** (last - first + 1) - 1,
+    at: packing.at,
+    bytes: packing.bytes,
+  };
+}
+
+/**
+ * Predecoded code: a page of records for each host page and translation mode that was run, filled block by block.
+ * Records are keyed by host real address, so they outlive whatever happens to mappings.
+ */
+export class CodeCache {
+  readonly #memory: HostMemory;
+  readonly #u16: Uint16Array;
+  readonly #handlers: HandlerTable;
+  readonly #packings: readonly (readonly FastPacking[])[];
+  readonly #pages: CodePage[] = [];
+  readonly #protect: (hostPage: number) => void;
+  decodedInstructions = 0;
+  droppedPages = 0;
+  flushes = 0;
+  /** Called when a page's translations are no longer right. */
+  onDrop: (page: CodePage) => void = () => {};
+
+  constructor(
+    memory: HostMemory,
+    handlers: HandlerTable,
+    packings: readonly (readonly Packing[])[],
+    protect: (hostPage: number) => void,
+  ) {
+    this.#memory = memory;
+    this.#u16 = new Uint16Array(memory.wasm.buffer);
+    this.#handlers = handlers;
+    this.#packings = packings.map((list) => list.map(fastPacking));
+    this.#protect = protect;
+  }
+
+  get pageCount(): number {
+    return this.#pages.length;
+  }
+
+  /** The page that a record stands in. */
+  pageOfRecord(record: number): CodePage {
+    return this.#pages[Math.floor((record - RECORD_ARENA) / PAGE_RECORDS_BYTES)] as CodePage;
+  }
+
+  /** Offset in its page, in bytes, of the instruction that a record stands for. */
+  offsetOfRecord(page: CodePage, record: number): number {
+    return (record - page.records) >> 1;
+  }
+
+  /** The page of records of a host page, if it has one. */
+  find(real: number, mode: number): CodePage | undefined {
+    const records = this.#memory.u32[(CODE_PAGES_TABLE + mode * CODE_PAGES_TABLE_BYTES + (real >>> 12) * 4) >> 2] as number;
+    return records ? this.pageOfRecord(records) : undefined;
+  }
+
+  /** Makes the (empty) page of records for the host page of a real address; answers its address. */
+  newPage(real: number, mode: number): number {
+    if (this.#pages.length === MAX_PAGES) this.flush();
+    const records = RECORD_ARENA + this.#pages.length * PAGE_RECORDS_BYTES;
+    const hostPage = real >>> 12;
+    this.#pages.push({ real: (hostPage << 12) >>> 0, mode, records, regions: new Map(), stores: 0 });
+    this.#memory.u8.fill(0, records, records + PAGE_RECORDS_BYTES);
+    this.#u16[(records + PAGE_END_RECORD * 8) >> 1] = HANDLER.pageEnd;
+    this.#memory.u32[(CODE_PAGES_TABLE + mode * CODE_PAGES_TABLE_BYTES + hostPage * 4) >> 2] = records;
+    return records;
+  }
+
+  /** Decodes the block that starts at a record. */
+  decode(record: number): void {
+    const page = this.pageOfRecord(record);
+    const hostPage = page.real >>> 12;
+    if (!this.#memory.u8[CODE_FLAGS_TABLE + hostPage]) {
+      this.#memory.u8[CODE_FLAGS_TABLE + hostPage] = 1;
+      this.#protect(hostPage);
+    }
+    const end = page.records + PAGE_END_RECORD * 8;
+    const u16 = this.#u16;
+    for (let at = record; at < end && u16[at >> 1] === HANDLER.undecoded; at += 8) {
+      const offset = (at - page.records) >> 1;
+      if (this.#decodeWord(page, at, offset)) break;
+    }
+  }
+
+  /** Fills one record; answers whether the block ends here. */
+  #decodeWord(page: CodePage, record: number, offset: number): boolean {
+    const word = this.#memory.read32(page.real + offset) | 0;
+    const instruction = this.#handlers.decoder.decode(word);
+    this.decodedInstructions++;
+    if (!instruction) {
+      this.#u16[record >> 1] = HANDLER.illegal;
+      return true;
+    }
+    const near = branchesNear(instruction, word, offset);
+    const handler = this.#handlers.handlerOf(instruction, word, near, page.mode);
+    this.#u16[record >> 1] = handler;
+    const packings = this.#packings[handler] as readonly FastPacking[];
+    for (let i = 0; i < packings.length; i++) this.#pack(packings[i] as FastPacking, word, record, near);
+    return instruction.ends === true;
+  }
+
+  #pack(packing: FastPacking, word: number, record: number, near: boolean): void {
+    const { u8 } = this.#memory;
+    const at = record + packing.at;
+    const bits = (word >>> packing.shift) & packing.mask;
+    switch (packing.kind) {
+      case KIND.zero:
+        u8[at] = bits || ZERO_REGISTER;
+        return;
+      case KIND.crField:
+        u8[at] = bits * 4;
+        return;
+      case KIND.crBit:
+        u8[at] = (bits >> 2) * 4;
+        u8[at + 1] = 8 >> (bits & 3);
+        return;
+      case KIND.signed:
+        this.#memory.i32[at >> 2] = (bits << 16) >> 16;
+        return;
+      case KIND.split:
+        this.#u16[at >> 1] = ((bits & 31) << 5) | (bits >> 5);
+        return;
+      case KIND.branch: {
+        const distance = branchDistance(bits, packing.mask);
+        this.#memory.i32[at >> 2] = near ? distance * 2 : distance;
+        return;
+      }
+      default:
+        if (packing.bytes === 1) u8[at] = bits;
+        else if (packing.bytes === 2) this.#u16[at >> 1] = bits;
+        else this.#memory.i32[at >> 2] = bits;
+    }
+  }
+
+  /** Whether a record was decoded: its instruction has been reached. */
+  isDecoded(page: CodePage, offset: number): boolean {
+    return this.#u16[(page.records + offset * 2) >> 1] !== HANDLER.undecoded;
+  }
+
+  /** Makes the record of a translated entry lead to its region. */
+  enterRegion(page: CodePage, offset: number, slot: number): void {
+    const record = page.records + offset * 2;
+    const old = page.regions.get(offset);
+    const words = this.#memory.u32;
+    page.regions.set(offset, old ? { ...old, slot } : { slot, record: words[record >> 2] as number, operands: words[(record >> 2) + 1] as number });
+    this.#u16[record >> 1] = HANDLER.region;
+    words[(record >> 2) + 1] = slot;
+  }
+
+  /** Host memory was written, by a store or from outside. */
+  written(real: number, length: number): void {
+    for (let hostPage = real >>> 12; hostPage <= (real + length - 1) >>> 12; hostPage++) {
+      if (!this.#memory.u8[CODE_FLAGS_TABLE + hostPage]) continue;
+      const from = Math.max(real, hostPage * 4096) & 0xffc;
+      const to = Math.min(real + length, (hostPage + 1) * 4096) - hostPage * 4096;
+      let hit = false;
+      for (let mode = 0; mode < TRANSLATION_MODES; mode++) {
+        const page = this.find(hostPage * 4096, mode);
+        if (!page) continue;
+        for (let offset = from; offset < to && !hit; offset += 4) hit = this.isDecoded(page, offset);
+        // A page that only takes data beside old code is given up as code, so that its stores are quick again.
+        if (++page.stores > DATA_STORES) hit = true;
+      }
+      if (hit) this.#drop(hostPage);
+    }
+  }
+
+  #drop(hostPage: number): void {
+    for (let mode = 0; mode < TRANSLATION_MODES; mode++) {
+      const page = this.find(hostPage * 4096, mode);
+      if (!page) continue;
+      page.stores = 0;
+      this.onDrop(page);
+      page.regions.clear();
+      this.#memory.u8.fill(0, page.records, page.records + PAGE_END_RECORD * 8);
+      this.droppedPages++;
+    }
+    this.#memory.u8[CODE_FLAGS_TABLE + hostPage] = 0;
+  }
+
+  /** Forgets everything. Only between look-ups: no record is held. */
+  flush(): void {
+    for (const page of this.#pages) {
+      this.onDrop(page);
+      const hostPage = page.real >>> 12;
+      this.#memory.u32[(CODE_PAGES_TABLE + page.mode * CODE_PAGES_TABLE_BYTES + hostPage * 4) >> 2] = 0;
+      this.#memory.u8[CODE_FLAGS_TABLE + hostPage] = 0;
+    }
+    this.#pages.length = 0;
+    this.flushes++;
+  }
+}
+
+function branchDistance(bits: number, mask: number): number {
+  const sign = (mask + 1) >> 1;
+  return (((bits ^ sign) - sign) << 2) | 0;
+}
+
+/** Whether a relative branch's target lies in the page of the branch. */
+export function branchesNear(instruction: Instruction, word: number, offset: number): boolean {
+  const opcode = instruction.value >>> 26;
+  if ((opcode !== 16 && opcode !== 18) || word & 2) return false;
+  const distance = opcode === 18 ? branchDistance(fieldBits(word, 'LI'), 0xffffff) : branchDistance(fieldBits(word, 'BD'), 0x3fff);
+  const target = offset + distance;
+  return target >= 0 && target < 4096;
+}

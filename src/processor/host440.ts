@@ -1,0 +1,110 @@
+import type { Level } from '../isa/define.ts';
+import { rotateMask } from '../isa/fields.ts';
+import { CodeCache } from './code-cache.ts';
+import { HandlerTable } from './handlers.ts';
+import type { HostCpu, HostCpuOptions } from './interface.ts';
+import { generateInterpreter } from './interpreter.ts';
+import {
+  BUDGET,
+  COUNTER_BASE,
+  COUNTERS,
+  MASK_TABLE,
+  MODE,
+  NO_RESERVATION,
+  RESERVE_ADDRESS,
+  TLB_SEARCH_ENTRIES,
+} from './layout.ts';
+import type { HostMemory } from './memory.ts';
+import { coreImports, runtimeFunctions, SIGNATURES } from './runtime.ts';
+import { Tlb } from './soft-tlb.ts';
+import { encodeModule } from './wasm/module.ts';
+
+const LEVELS_440: ReadonlySet<Level> = new Set(['base', 'string', 'booke', '44x', '4xx', 'float']);
+/** Interpretations of a block after which it is translated. */
+const HOT_THRESHOLD = 256;
+
+/** A 440 in software: interpreter, translator, TLB. */
+export class Host440 implements HostCpu {
+  readonly memory: HostMemory;
+  readonly base: number;
+  readonly tlbEntries = TLB_SEARCH_ENTRIES;
+  readonly #tlb: Tlb;
+  readonly #cache: CodeCache;
+  readonly #run: () => number;
+  readonly #budget: number;
+  #retired = 0;
+
+  constructor(options: HostCpuOptions) {
+    const { memory, base } = options;
+    this.memory = memory;
+    this.base = base;
+    this.#budget = (base + BUDGET) >> 2;
+    this.#tlb = new Tlb(memory, base);
+    memory.i32[(base + RESERVE_ADDRESS) >> 2] = NO_RESERVATION;
+    for (let mb = 0; mb < 32; mb++)
+      for (let me = 0; me < 32; me++) memory.i32[((base + MASK_TABLE) >> 2) + mb * 32 + me] = rotateMask(mb, me);
+
+    const handlers = new HandlerTable(LEVELS_440, options.assist);
+    const interpreter = generateInterpreter(handlers.specs, HOT_THRESHOLD);
+    this.#cache = new CodeCache(memory, handlers, interpreter.packings, (page) => this.#tlb.protectPage(page));
+    const pages = memory.byteLength / 65536;
+    const bytes = encodeModule(coreImports(pages), [...runtimeFunctions(), interpreter.run], [SIGNATURES.region]);
+    const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
+    const mode = (base + MODE) >> 2;
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), {
+      e: {
+        memory: memory.wasm,
+        table,
+        vcpu: new WebAssembly.Global({ value: 'i32', mutable: false }, base),
+        timebase: options.timebase,
+        codeWritten: (real: number, length: number) => this.#cache.written(real >>> 0, length),
+        newPage: (real: number) => this.#cache.newPage(real >>> 0, memory.i32[mode] as number),
+        decode: (record: number) => this.#cache.decode(record),
+        hot: () => {},
+      },
+    });
+    this.#run = instance.exports.run as () => number;
+  }
+
+  run(budget: number): number {
+    const { i32 } = this.memory;
+    i32[this.#budget] = budget;
+    const vector = this.#run();
+    this.#retired += budget - (i32[this.#budget] as number);
+    return vector;
+  }
+
+  get retired(): number {
+    return this.#retired;
+  }
+
+  setContext(space: 0 | 1, pid: number, mode: 0 | 1): void {
+    this.#tlb.setContext(space, pid, mode);
+  }
+
+  tlbWrite(index: number, word0: number, word1: number, word2: number, tid: number): void {
+    this.#tlb.write(index, word0, word1, word2, tid);
+  }
+
+  tlbInvalidate(index: number): void {
+    this.#tlb.invalidate(index);
+  }
+
+  codeWritten(address: number, length: number): void {
+    this.#cache.written(address, length);
+  }
+
+  get stats(): Record<string, number> {
+    const stats: Record<string, number> = {
+      decoded_instructions: this.#cache.decodedInstructions,
+      code_pages: this.#cache.pageCount,
+      dropped_code_pages: this.#cache.droppedPages,
+      soft_tlb_page_invalidations: this.#tlb.pageInvalidations,
+      soft_tlb_set_flushes: this.#tlb.setFlushes,
+    };
+    COUNTERS.forEach((name, i) => {
+      stats[name] = this.memory.u32[((this.base + COUNTER_BASE) >> 2) + i] as number;
+    });
+    return stats;
+  }
+}

@@ -1,0 +1,12 @@
+/** What KVM may use of the processor. */
+import { Host440 } from './host440.ts';
+import type { HostCpu, HostCpuOptions } from './interface.ts';
+
+export * from './interface.ts';
+export * from './layout.ts';
+export { HostMemory, type MemoryOrder } from './memory.ts';
+
+/** Makes a host processor on its block of host memory. */
+export function createHostCpu(options: HostCpuOptions): HostCpu {
+  return new Host440(options);
+}

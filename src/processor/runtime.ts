@@ -1,0 +1,345 @@
+/**
+ * The functions behind generated code: soft-TLB refill from the hardware TLB, and the accesses that the inline path
+ * does not do (unaligned, page-crossing, into pages that hold code). Written in WebAssembly so that a refill costs no
+ * crossing into JavaScript.
+ */
+import { Builder, type RuntimeFunctions } from './builder.ts';
+import { BOOKE_VECTOR, ESR } from './interface.ts';
+import {
+  ADDRESS_SPACE,
+  BOUNCE,
+  CODE_FLAGS_TABLE,
+  COUNTER_BASE,
+  COUNTERS,
+  EXIT_ADDRESS,
+  EXIT_SYNDROME,
+  EXIT_VECTOR,
+  PID,
+  TLB_BASE,
+  TLB_HINT,
+  TLB_SEARCH_ACCESS,
+  TLB_SEARCH_ADDEND,
+  TLB_SEARCH_ENTRIES,
+  TLB_SEARCH_KEY,
+  TLB_SEARCH_MASK,
+  TLB_SEARCH_PAGE,
+} from './layout.ts';
+import { Emitter } from './wasm/emitter.ts';
+import type { Import, Signature, WasmFunction } from './wasm/module.ts';
+import { constant, load, local, type Node } from './wasm/node.ts';
+import { OP } from './wasm/opcodes.ts';
+
+export const READ = 1;
+export const WRITE = 2;
+export const EXECUTE = 4;
+/** Access bit of hardware entries that are smaller than 4 KB: used once, never cached. */
+export const UNCACHED = 8;
+
+export const SIGNATURES = {
+  run: { params: [], results: ['i32'] },
+  region: { params: ['i32', 'i32'], results: ['i32'] },
+  refill: { params: ['i32', 'i32'], results: ['i32'] },
+  slowLoad: { params: ['i32', 'i32'], results: ['i32'] },
+  slowStore: { params: ['i32', 'i32', 'i64'], results: ['i32'] },
+  slowZeroBlock: { params: ['i32'], results: ['i32'] },
+  timebase: { params: [], results: ['f64'] },
+  codeWritten: { params: ['i32', 'i32'], results: [] },
+  newPage: { params: ['i32'], results: ['i32'] },
+  decode: { params: ['i32'], results: [] },
+  hot: { params: ['i32'], results: [] },
+} as const satisfies Record<string, Signature>;
+
+/** Imports of the core module (interpreter and runtime), functions first by index. */
+export const CORE_FUNCTION_IMPORTS = ['timebase', 'codeWritten', 'newPage', 'decode', 'hot'] as const;
+
+export function coreImports(memoryPages: number): Import[] {
+  return [
+    { name: 'memory', kind: 'memory', pages: memoryPages, maximum: memoryPages },
+    { name: 'table', kind: 'table' },
+    { name: 'vcpu', kind: 'global' },
+    ...CORE_FUNCTION_IMPORTS.map((name) => ({ name, kind: 'function', signature: SIGNATURES[name] }) as const),
+  ];
+}
+
+const FIRST = CORE_FUNCTION_IMPORTS.length;
+/** Function indexes in the core module; the interpreter's `run` comes last. */
+export const CORE = {
+  timebase: 0,
+  codeWritten: 1,
+  newPage: 2,
+  decode: 3,
+  hot: 4,
+  refill: FIRST,
+  slowLoad: FIRST + 1,
+  slowStore: FIRST + 2,
+  slowZeroBlock: FIRST + 3,
+  run: FIRST + 4,
+} as const;
+
+/** A builder without registers and control flow, for the runtime's own arithmetic. */
+class Arithmetic extends Builder {
+  constructor(emitter: Emitter, block: number) {
+    super(emitter, CORE satisfies RuntimeFunctions, block, block);
+  }
+  get blockAddress(): Node {
+    return this.block;
+  }
+  protected override read(): never {
+    throw new Error('the runtime has no registers');
+  }
+  protected override write(): void {
+    this.read();
+  }
+  protected override fault(): void {
+    this.e.return(constant('i32', 0));
+  }
+  override pc(): never {
+    return this.read();
+  }
+  override nextPc(): never {
+    return this.read();
+  }
+  override branchRelative(): void {
+    this.read();
+  }
+  override branchIndirect(): void {
+    this.read();
+  }
+  override interrupt(): void {
+    this.read();
+  }
+  override contextSynchronize(): void {
+    this.read();
+  }
+  override repeat(): void {
+    this.read();
+  }
+}
+
+interface Body {
+  readonly e: Emitter;
+  readonly s: Arithmetic;
+  readonly v: Node;
+}
+
+function begin(signature: Signature): Body {
+  const e = new Emitter(signature);
+  const block = e.newLocal('i32');
+  e.code.u8(OP.globalGet);
+  e.code.unsigned(0);
+  e.setFromStack(block);
+  return { e, s: new Arithmetic(e, block), v: local('i32', block) };
+}
+
+/** Emits the interrupt registers of a storage interrupt. */
+function setInterrupt({ e, v }: Body, vector: Node, address: Node, syndrome: Node): void {
+  e.store(OP.i32Store, v, EXIT_VECTOR, vector);
+  e.store(OP.i32Store, v, EXIT_ADDRESS, address);
+  e.store(OP.i32Store, v, EXIT_SYNDROME, syndrome);
+}
+
+/**
+ * refill(address, access) → address of a filled soft-TLB entry that permits the access, or 0 with EXIT_* set.
+ * PowerPC 440 user's manual, "Memory Management": match on EPN, TS and TID (0 matches all), then access control.
+ */
+function refill(): WasmFunction {
+  const body = begin(SIGNATURES.refill);
+  const { e, s, v } = body;
+  const address = local('i32', 0);
+  const access = local('i32', 1);
+  const index = e.newLocal('i32');
+  const entry = e.newLocal('i32');
+  const at = (i: Node): Node => s.add(v, i);
+  const search = (i: Node, offset: number): Node => load('i32', OP.i32Load, at(i), offset);
+  const spaceKey = s.let(s.shl(load('i32', OP.i32Load, v, ADDRESS_SPACE), 8));
+  const pidKey = s.let(s.or(spaceKey, load('i32', OP.i32Load, v, PID)));
+  const i = local('i32', index);
+  const pageMatches = (): Node => s.eq(s.and(address, search(i, TLB_SEARCH_MASK)), search(i, TLB_SEARCH_PAGE));
+  const keyMatches = (): Node => {
+    const key = s.let(search(i, TLB_SEARCH_KEY));
+    return s.or(s.eq(key, pidKey), s.eq(key, spaceKey));
+  };
+  const found = e.block();
+  // The entry that matched last is most often a large one that covers the whole kernel.
+  e.set(index, load('i32', OP.i32Load, v, TLB_HINT));
+  e.if(pageMatches());
+  e.brIf(keyMatches(), found);
+  e.end();
+  e.set(index, constant('i32', 0));
+  const next = e.loop();
+  e.if(pageMatches());
+  e.brIf(keyMatches(), found);
+  e.end();
+  e.set(index, s.add(i, 4));
+  e.brIf(s.ltUnsigned(i, TLB_SEARCH_ENTRIES * 4), next);
+  e.end();
+  const store = s.eq(access, WRITE);
+  const missVector = s.select(s.eq(access, EXECUTE), BOOKE_VECTOR.instructionTlbError, BOOKE_VECTOR.dataTlbError);
+  setInterrupt(body, missVector, address, s.select(store, ESR.ST, 0));
+  e.return(constant('i32', 0));
+  e.end();
+
+  e.store(OP.i32Store, v, TLB_HINT, i);
+  const allowed = s.let(search(i, TLB_SEARCH_ACCESS));
+  e.if(s.eqz(s.and(allowed, access)), false);
+  const denied = s.select(s.eq(access, EXECUTE), BOOKE_VECTOR.instructionStorage, BOOKE_VECTOR.dataStorage);
+  setInterrupt(body, denied, address, s.select(store, ESR.ST, 0));
+  e.return(constant('i32', 0));
+  e.end();
+
+  const addend = s.let(search(i, TLB_SEARCH_ADDEND));
+  e.if(s.and(allowed, UNCACHED), false);
+  // Parts of a page of the soft TLB: the entry is made in the bounce area, for this access only. Code there is not run.
+  e.if(s.eq(access, EXECUTE));
+  setInterrupt(body, constant('i32', BOOKE_VECTOR.machineCheck), address, constant('i32', 0));
+  e.return(constant('i32', 0));
+  e.end();
+  e.store(OP.i32Store, v, BOUNCE - 4, addend);
+  e.return(s.add(v, BOUNCE - 16));
+  e.end();
+
+  const page = s.let(s.and(address, -4096));
+  e.set(
+    entry,
+    s.add(load('i32', OP.i32Load, v, TLB_BASE), s.and(s.shrUnsigned(address, 8), 0x3ff0)),
+  );
+  const holdsCode = load('i32', OP.i32Load8U, s.shrUnsigned(s.add(page, addend), 12), CODE_FLAGS_TABLE);
+  const writable = s.and(s.ne(s.and(allowed, WRITE), 0), s.eqz(holdsCode));
+  const slot = local('i32', entry);
+  e.store(OP.i32Store, slot, 0, s.select(s.and(allowed, READ), page, -1));
+  e.store(OP.i32Store, slot, 4, s.select(writable, page, -1));
+  e.store(OP.i32Store, slot, 8, s.select(s.and(allowed, EXECUTE), page, -1));
+  e.store(OP.i32Store, slot, 12, addend);
+  const counter = COUNTER_BASE + 4 * COUNTERS.indexOf('softTlbRefills');
+  e.store(OP.i32Store, v, counter, s.add(load('i32', OP.i32Load, v, counter), 1));
+  e.push(slot);
+  return e.finish();
+}
+
+/** Calls refill and returns 0 from the function when it failed; the answer is the page's addend. */
+function addendOf({ e, s }: Body, address: Node, access: number): Node {
+  e.call(CORE.refill, address, constant('i32', access));
+  const entry = e.temporary('i32');
+  e.setFromStack(entry);
+  e.if(s.eqz(local('i32', entry)), false);
+  e.return(constant('i32', 0));
+  e.end();
+  return s.let(load('i32', OP.i32Load, local('i32', entry), 12));
+}
+
+/** Addends of the pages of the first and the last byte of an access. */
+function addendsOf(body: Body, address: Node, bytes: Node, access: number): { first: Node; last: Node; boundary: Node } {
+  const { e, s } = body;
+  const first = addendOf(body, address, access);
+  const last = e.temporary('i32');
+  e.set(last, first);
+  // 1 KB is the smallest page that there is.
+  const boundary = s.let(s.and(s.add(s.add(address, bytes), -1), -1024));
+  e.if(s.ne(boundary, s.and(address, -1024)));
+  e.set(last, addendOf(body, boundary, access));
+  e.end();
+  return { first, last: local('i32', last), boundary };
+}
+
+/** Loops over the bytes of an access, giving the index and the byte's real address. */
+function eachByte(
+  { e, s }: Body,
+  address: Node,
+  bytes: Node,
+  addends: { first: Node; last: Node; boundary: Node },
+  body: (i: Node, real: Node) => void,
+): void {
+  const counter = e.newLocal('i32');
+  const i = local('i32', counter);
+  e.set(counter, constant('i32', 0));
+  const next = e.loop();
+  const ea = s.let(s.add(address, i));
+  const inFirst = s.eq(s.and(ea, -1024), s.and(address, -1024));
+  body(i, s.xor(s.add(ea, s.select(inFirst, addends.first, addends.last)), 3));
+  e.set(counter, s.add(i, 1));
+  e.brIf(s.ltUnsigned(i, bytes), next);
+  e.end();
+}
+
+function slowLoad(): WasmFunction {
+  const body = begin(SIGNATURES.slowLoad);
+  const { e, s, v } = body;
+  const address = local('i32', 0);
+  const bytes = local('i32', 1);
+  e.if(s.eqz(s.and(address, s.sub(bytes, 1))));
+  e.return(s.add(address, addendOf(body, address, READ)));
+  e.end();
+  const addends = addendsOf(body, address, bytes, READ);
+  eachByte(body, address, bytes, addends, (i, real) => {
+    e.store(OP.i32Store8, s.add(v, s.xor(i, 3)), BOUNCE, load('i32', OP.i32Load8U, real, 0));
+  });
+  e.push(s.add(v, BOUNCE));
+  return e.finish();
+}
+
+/** Tells JavaScript when a written page holds code. */
+function noticeCode({ e, s }: Body, real: Node, bytes: Node): void {
+  e.if(load('i32', OP.i32Load8U, s.shrUnsigned(real, 12), CODE_FLAGS_TABLE), false);
+  e.call(CORE.codeWritten, real, bytes);
+  e.end();
+}
+
+function slowStore(): WasmFunction {
+  const body = begin(SIGNATURES.slowStore);
+  const { e, s } = body;
+  const address = local('i32', 0);
+  const bytes = local('i32', 1);
+  const value = local('i64', 2);
+  const narrow = s.wrap(value);
+  e.if(s.eqz(s.and(address, s.sub(bytes, 1))));
+  const real = s.let(s.add(address, addendOf(body, address, WRITE)));
+  e.if(s.eq(bytes, 4));
+  e.store(OP.i32Store, real, 0, narrow);
+  e.else();
+  e.if(s.eq(bytes, 1));
+  e.store(OP.i32Store8, s.xor(real, 3), 0, narrow);
+  e.else();
+  e.if(s.eq(bytes, 2));
+  e.store(OP.i32Store16, s.xor(real, 2), 0, narrow);
+  e.else();
+  e.store(OP.i64Store, real, 0, s.rotl(value, constant('i64', 32)));
+  e.end();
+  e.end();
+  e.end();
+  noticeCode(body, real, bytes);
+  e.return(constant('i32', 1));
+  e.end();
+
+  // Both pages are checked before the first byte is written.
+  const addends = addendsOf(body, address, bytes, WRITE);
+  eachByte(body, address, bytes, addends, (i, byteAddress) => {
+    const shift = s.shl(s.sub(s.sub(bytes, 1), i), 3);
+    e.store(OP.i32Store8, byteAddress, 0, s.wrap(s.shrUnsigned(value, s.extendUnsigned(shift))));
+  });
+  const one = constant('i32', 1);
+  noticeCode(body, s.let(s.add(address, addends.first)), bytes);
+  e.if(s.ne(addends.boundary, s.and(address, -1024)));
+  noticeCode(body, s.let(s.add(addends.boundary, addends.last)), one);
+  e.end();
+  e.push(one);
+  return e.finish();
+}
+
+function slowZeroBlock(): WasmFunction {
+  const body = begin(SIGNATURES.slowZeroBlock);
+  const { e, s } = body;
+  const address = local('i32', 0);
+  const real = s.let(s.add(address, addendOf(body, address, WRITE)));
+  for (let offset = 0; offset < s.blockBytes; offset += 8) e.store(OP.i64Store, real, offset, constant('i64', 0));
+  noticeCode(body, real, constant('i32', s.blockBytes));
+  e.push(constant('i32', 1));
+  return e.finish();
+}
+
+/** The runtime's functions in the order of CORE. */
+export function runtimeFunctions(): WasmFunction[] {
+  return [refill(), slowLoad(), slowStore(), slowZeroBlock()].map((fn, index) => ({
+    ...fn,
+    exportName: ['refill', 'slowLoad', 'slowStore', 'slowZeroBlock'][index] as string,
+  }));
+}

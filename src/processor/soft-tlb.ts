@@ -1,0 +1,180 @@
+import {
+  ADDRESS_SPACE,
+  CODE_PAGES,
+  CODE_PAGES_TABLE,
+  CODE_PAGES_TABLE_BYTES,
+  HARDWARE_TLB,
+  HARDWARE_TLB_ENTRY_BYTES,
+  MODE,
+  PID,
+  SOFT_TLB,
+  SOFT_TLB_ENTRIES,
+  SOFT_TLB_SET_BYTES,
+  SOFT_TLB_SETS,
+  TLB_BASE,
+  TLB_HINT,
+  TLB_SEARCH_ACCESS,
+  TLB_SEARCH_ADDEND,
+  TLB_SEARCH_ENTRIES,
+  TLB_SEARCH_KEY,
+  TLB_SEARCH_MASK,
+  TLB_SEARCH_PAGE,
+} from './layout.ts';
+import { TLB44X } from './interface.ts';
+import type { HostMemory } from './memory.ts';
+import { EXECUTE, READ, UNCACHED, WRITE } from './runtime.ts';
+
+const ENTRY_WORDS = 4;
+/** Not the address of any page. */
+const NO_TAG = -1;
+
+/**
+ * The hardware's TLB and the soft TLB in front of it. The soft TLB is a cache in sets, one for each (address space,
+ * PID) in use, so that changing either flushes nothing; an entry of the hardware TLB that goes takes its pages out of
+ * the sets that can hold them.
+ */
+export class Tlb {
+  readonly #i32: Int32Array;
+  readonly #base: number;
+  /** Set of (space << 8 | pid), -1 for none. */
+  readonly #setOf = new Int8Array(512).fill(-1);
+  readonly #keyOf = new Int32Array(SOFT_TLB_SETS).fill(-1);
+  readonly #usedAt = new Float64Array(SOFT_TLB_SETS);
+  #uses = 0;
+  /** Pages dropped from sets one by one, and whole sets cleared. */
+  pageInvalidations = 0;
+  setFlushes = 0;
+
+  constructor(memory: HostMemory, base: number) {
+    this.#i32 = memory.i32;
+    this.#base = base;
+    for (let i = 0; i < TLB_SEARCH_ENTRIES; i++) this.#clearSearch(i);
+    this.setContext(0, 0, 0);
+  }
+
+  #at(offset: number): number {
+    return (this.#base + offset) >> 2;
+  }
+
+  #clearSearch(index: number): void {
+    // Nothing has page 1 under mask 0.
+    this.#i32[this.#at(TLB_SEARCH_MASK) + index] = 0;
+    this.#i32[this.#at(TLB_SEARCH_PAGE) + index] = 1;
+    this.#i32[this.#at(TLB_SEARCH_KEY) + index] = -1;
+  }
+
+  setContext(space: number, pid: number, mode: number): void {
+    const key = (space << 8) | pid;
+    let set = this.#setOf[key] as number;
+    if (set < 0) set = this.#allocate(key);
+    this.#usedAt[set] = ++this.#uses;
+    const i32 = this.#i32;
+    i32[this.#at(TLB_BASE)] = this.#base + SOFT_TLB + set * SOFT_TLB_SET_BYTES;
+    i32[this.#at(ADDRESS_SPACE)] = space;
+    i32[this.#at(PID)] = pid;
+    i32[this.#at(MODE)] = mode;
+    i32[this.#at(CODE_PAGES)] = CODE_PAGES_TABLE + mode * CODE_PAGES_TABLE_BYTES;
+  }
+
+  /** Takes the set that was not used for longest. */
+  #allocate(key: number): number {
+    let set = 0;
+    for (let i = 1; i < SOFT_TLB_SETS; i++)
+      if ((this.#usedAt[i] as number) < (this.#usedAt[set] as number)) set = i;
+    const old = this.#keyOf[set] as number;
+    if (old >= 0) this.#setOf[old] = -1;
+    this.#keyOf[set] = key;
+    this.#setOf[key] = set;
+    this.#clearSet(set);
+    return set;
+  }
+
+  #clearSet(set: number): void {
+    const from = this.#at(SOFT_TLB + set * SOFT_TLB_SET_BYTES);
+    this.#i32.fill(NO_TAG, from, from + SOFT_TLB_ENTRIES * ENTRY_WORDS);
+    this.setFlushes++;
+  }
+
+  /** Whether a hardware entry with this TS and TID can have pages in a set. */
+  #holds(set: number, space: number, tid: number): boolean {
+    const key = this.#keyOf[set] as number;
+    return key >= 0 && key >> 8 === space && (tid === 0 || tid === (key & 255));
+  }
+
+  write(index: number, word0: number, word1: number, word2: number, tid: number): void {
+    this.invalidate(index);
+    const i32 = this.#i32;
+    const entry = this.#at(HARDWARE_TLB + index * HARDWARE_TLB_ENTRY_BYTES);
+    i32[entry] = word0;
+    i32[entry + 1] = word1;
+    i32[entry + 2] = word2;
+    i32[entry + 3] = tid;
+    if (!(word0 & TLB44X.VALID)) return;
+    const size = (word0 & TLB44X.SIZE_MASK) >> TLB44X.SIZE_SHIFT;
+    const mask = size >= 11 ? 0 : -(1024 << (2 * size));
+    const page = word0 & TLB44X.EPN_MASK & mask;
+    i32[this.#at(TLB_SEARCH_MASK) + index] = mask;
+    i32[this.#at(TLB_SEARCH_PAGE) + index] = page;
+    i32[this.#at(TLB_SEARCH_KEY) + index] = (word0 & TLB44X.TS ? 256 : 0) | tid;
+    i32[this.#at(TLB_SEARCH_ADDEND) + index] = ((word1 & TLB44X.RPN_MASK & mask) - page) | 0;
+    i32[this.#at(TLB_SEARCH_ACCESS) + index] =
+      (word2 & TLB44X.UR ? READ : 0) |
+      (word2 & TLB44X.UW ? WRITE : 0) |
+      (word2 & TLB44X.UX ? EXECUTE : 0) |
+      (size === 0 ? UNCACHED : 0);
+  }
+
+  invalidate(index: number): void {
+    const i32 = this.#i32;
+    const entry = this.#at(HARDWARE_TLB + index * HARDWARE_TLB_ENTRY_BYTES);
+    const word0 = i32[entry] as number;
+    if (!(word0 & TLB44X.VALID)) return;
+    i32[entry] = 0;
+    const key = i32[this.#at(TLB_SEARCH_KEY) + index] as number;
+    const mask = i32[this.#at(TLB_SEARCH_MASK) + index] as number;
+    const page = i32[this.#at(TLB_SEARCH_PAGE) + index] as number;
+    this.#clearSearch(index);
+    if (i32[this.#at(TLB_HINT)] === index * 4) i32[this.#at(TLB_HINT)] = 0;
+    const space = key >> 8;
+    const tid = key & 255;
+    const pages = mask === 0 ? 1 << 20 : (-mask >>> 12) || 1;
+    for (let set = 0; set < SOFT_TLB_SETS; set++) {
+      if (!this.#holds(set, space, tid)) continue;
+      const from = this.#at(SOFT_TLB + set * SOFT_TLB_SET_BYTES);
+      if (pages <= 64) for (let i = 0; i < pages; i++) this.#dropPage(from, (page + i * 4096) & -4096);
+      else this.#dropRange(from, page, mask);
+    }
+  }
+
+  #dropPage(from: number, page: number): void {
+    const i32 = this.#i32;
+    const slot = from + ((page >>> 12) & (SOFT_TLB_ENTRIES - 1)) * ENTRY_WORDS;
+    if (i32[slot] !== page && i32[slot + 1] !== page && i32[slot + 2] !== page) return;
+    i32[slot] = NO_TAG;
+    i32[slot + 1] = NO_TAG;
+    i32[slot + 2] = NO_TAG;
+    this.pageInvalidations++;
+  }
+
+  #dropRange(from: number, page: number, mask: number): void {
+    const i32 = this.#i32;
+    for (let slot = from; slot < from + SOFT_TLB_ENTRIES * ENTRY_WORDS; slot += ENTRY_WORDS) {
+      for (let tag = slot; tag < slot + 3; tag++)
+        if (i32[tag] !== NO_TAG && ((i32[tag] as number) & mask) === page) i32[tag] = NO_TAG;
+    }
+    this.setFlushes++;
+  }
+
+  /** Takes write permission from all cached translations to a page of host memory: it holds code now. */
+  protectPage(hostPage: number): void {
+    const i32 = this.#i32;
+    for (let set = 0; set < SOFT_TLB_SETS; set++) {
+      if ((this.#keyOf[set] as number) < 0) continue;
+      const from = this.#at(SOFT_TLB + set * SOFT_TLB_SET_BYTES);
+      for (let slot = from; slot < from + SOFT_TLB_ENTRIES * ENTRY_WORDS; slot += ENTRY_WORDS) {
+        const tag = i32[slot + 1] as number;
+        if (tag !== NO_TAG && ((tag + (i32[slot + 3] as number)) >>> 12) === hostPage) i32[slot + 1] = NO_TAG;
+      }
+    }
+  }
+}

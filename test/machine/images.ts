@@ -1,0 +1,52 @@
+import { crc32 } from '../../src/machine/loaders/crc32.ts';
+
+/** Makes a uImage with right check sums. Fields as in U-Boot's image header. */
+export function makeUImage(
+  data: Uint8Array,
+  fields: { load?: number; entry?: number; os?: number; arch?: number; type?: number; compression?: number } = {},
+): Uint8Array {
+  const image = new Uint8Array(64 + data.length);
+  const view = new DataView(image.buffer);
+  view.setUint32(0, 0x27051956);
+  view.setUint32(12, data.length);
+  view.setUint32(16, fields.load ?? 0);
+  view.setUint32(20, fields.entry ?? fields.load ?? 0);
+  view.setUint32(24, crc32(data));
+  image.set([fields.os ?? 5, fields.arch ?? 7, fields.type ?? 2, fields.compression ?? 0], 28);
+  view.setUint32(4, crc32(image.subarray(0, 64)));
+  image.set(data, 64);
+  return image;
+}
+
+export interface ElfSegment {
+  type?: number;
+  virtual: number;
+  physical: number;
+  bytes: Uint8Array;
+  memory?: number;
+}
+
+/** Makes a 32-bit big-endian PowerPC executable; `patch` may spoil the header. */
+export function makeElf(segments: readonly ElfSegment[], entry: number, patch?: (view: DataView) => void): Uint8Array {
+  let offset = 52 + segments.length * 32;
+  const file = new Uint8Array(offset + segments.reduce((sum, one) => sum + one.bytes.length, 0));
+  const view = new DataView(file.buffer);
+  file.set([0x7f, 0x45, 0x4c, 0x46, 1, 2, 1]);
+  view.setUint16(16, 2);
+  view.setUint16(18, 20);
+  view.setUint32(20, 1);
+  view.setUint32(24, entry);
+  view.setUint32(28, 52);
+  view.setUint16(40, 52);
+  view.setUint16(42, 32);
+  view.setUint16(44, segments.length);
+  segments.forEach(({ type = 1, virtual, physical, bytes, memory = bytes.length }, i) => {
+    [type, offset, virtual, physical, bytes.length, memory, 7, 4].forEach((value, word) => {
+      view.setUint32(52 + i * 32 + word * 4, value);
+    });
+    file.set(bytes, offset);
+    offset += bytes.length;
+  });
+  patch?.(view);
+  return file;
+}

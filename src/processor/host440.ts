@@ -16,6 +16,8 @@ import {
 } from './layout.ts';
 import type { HostMemory } from './memory.ts';
 import { coreImports, runtimeFunctions, SIGNATURES } from './runtime.ts';
+import { RegionManager } from './region/manager.ts';
+import { Translator } from './region/translate.ts';
 import { Tlb } from './soft-tlb.ts';
 import { encodeModule } from './wasm/module.ts';
 
@@ -32,6 +34,7 @@ export class Host440 implements HostCpu {
   readonly #cache: CodeCache;
   readonly #run: () => number;
   readonly #budget: number;
+  readonly #regions: RegionManager;
   #retired = 0;
 
   constructor(options: HostCpuOptions) {
@@ -51,23 +54,34 @@ export class Host440 implements HostCpu {
     const bytes = encodeModule(coreImports(pages), [...runtimeFunctions(), interpreter.run], [SIGNATURES.region]);
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
     const mode = (base + MODE) >> 2;
+    const vcpu = new WebAssembly.Global({ value: 'i32', mutable: false }, base);
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), {
       e: {
         memory: memory.wasm,
         table,
-        vcpu: new WebAssembly.Global({ value: 'i32', mutable: false }, base),
+        vcpu,
         timebase: options.timebase,
         codeWritten: (real: number, length: number) => this.#cache.written(real >>> 0, length),
         newPage: (real: number) => this.#cache.newPage(real >>> 0, memory.i32[mode] as number),
         decode: (record: number) => this.#cache.decode(record),
-        hot: () => {},
+        hot: (record: number) => this.#regions.hot(record),
       },
     });
+    this.#regions = new RegionManager(
+      memory,
+      this.#cache,
+      new Translator(memory, handlers, options.assist),
+      table,
+      vcpu,
+      instance.exports,
+      options.timebase,
+    );
     this.#run = instance.exports.run as () => number;
   }
 
   run(budget: number): number {
     const { i32 } = this.memory;
+    this.#regions.work();
     i32[this.#budget] = budget;
     const vector = this.#run();
     this.#retired += budget - (i32[this.#budget] as number);
@@ -97,6 +111,10 @@ export class Host440 implements HostCpu {
   get stats(): Record<string, number> {
     const stats: Record<string, number> = {
       decoded_instructions: this.#cache.decodedInstructions,
+      translated_regions: this.#regions.regions,
+      translation_batches: this.#regions.batches,
+      translated_instructions: this.#regions.translatedInstructions,
+      translation_milliseconds: Math.round(this.#regions.translationMilliseconds),
       code_pages: this.#cache.pageCount,
       dropped_code_pages: this.#cache.droppedPages,
       soft_tlb_page_invalidations: this.#tlb.pageInvalidations,

@@ -20,7 +20,7 @@ import {
   PROFILE_ENTRIES,
   TLB_BASE,
 } from './layout.ts';
-import { CORE, EXECUTE, SIGNATURES } from './runtime.ts';
+import { CORE, EXECUTE, REGION_HANDLER, SIGNATURES } from './runtime.ts';
 import { setInstructionInterrupt } from './traps.ts';
 import type { StaticValues } from './variants.ts';
 import { Emitter, type Label } from './wasm/emitter.ts';
@@ -34,7 +34,7 @@ export const PAGE_RECORDS_BYTES = 8256;
 export const PAGE_END_RECORD = 1024;
 
 /** Handlers that are not instructions. */
-export const HANDLER = { undecoded: 0, pageEnd: 1, region: 2, illegal: 3, privileged: 4, first: 5 } as const;
+export const HANDLER = { undecoded: 0, pageEnd: 1, region: REGION_HANDLER, illegal: 3, privileged: 4, first: 5 } as const;
 
 /** Where in the record an operand stands, and how it is made from the instruction word. */
 export interface Packing {

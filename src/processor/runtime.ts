@@ -9,6 +9,7 @@ import {
   ADDRESS_SPACE,
   BOUNCE,
   CODE_FLAGS_TABLE,
+  CODE_PAGES,
   COUNTER_BASE,
   COUNTERS,
   EXIT_ADDRESS,
@@ -35,6 +36,9 @@ export const EXECUTE = 4;
 /** Access bit of hardware entries that are smaller than 4 KB: used once, never cached. */
 export const UNCACHED = 8;
 
+/** Handler number of records that lead to a region (interpreter.ts, HANDLER). */
+export const REGION_HANDLER = 2;
+
 export const SIGNATURES = {
   run: { params: [], results: ['i32'] },
   region: { params: ['i32', 'i32'], results: ['i32'] },
@@ -47,6 +51,7 @@ export const SIGNATURES = {
   newPage: { params: ['i32'], results: ['i32'] },
   decode: { params: ['i32'], results: [] },
   hot: { params: ['i32'], results: [] },
+  regionAt: { params: ['i32'], results: ['i32'] },
 } as const satisfies Record<string, Signature>;
 
 /** Imports of the core module (interpreter and runtime), functions first by index. */
@@ -73,7 +78,8 @@ export const CORE = {
   slowLoad: FIRST + 1,
   slowStore: FIRST + 2,
   slowZeroBlock: FIRST + 3,
-  run: FIRST + 4,
+  regionAt: FIRST + 4,
+  run: FIRST + 5,
 } as const;
 
 /** A builder without registers and control flow, for the runtime's own arithmetic. */
@@ -336,10 +342,42 @@ function slowZeroBlock(): WasmFunction {
   return e.finish();
 }
 
+/** regionAt(address) → table slot of the region that begins there and is mapped now, or 0. */
+function regionAt(): WasmFunction {
+  const { e, s, v } = begin(SIGNATURES.regionAt);
+  const address = local('i32', 0);
+  const entry = s.let(
+    s.add(load('i32', OP.i32Load, v, TLB_BASE), s.and(s.shrUnsigned(address, 8), 0x3ff0)),
+  );
+  e.if(s.eq(load('i32', OP.i32Load, entry, 8), s.and(address, -4096)), true);
+  const real = s.let(s.add(address, load('i32', OP.i32Load, entry, 12)));
+  const pageIndex = s.shl(s.shrUnsigned(real, 12), 2);
+  const records = s.let(load('i32', OP.i32Load, s.add(load('i32', OP.i32Load, v, CODE_PAGES), pageIndex), 0));
+  // A page without records has address 0, where the handler that is read is none of the region's.
+  const record = s.let(s.add(records, s.shl(s.and(real, 0xffc), 1)));
+  e.if(s.eq(load('i32', OP.i32Load16U, record, 0), REGION_HANDLER), true);
+  e.return(load('i32', OP.i32Load, record, 4));
+  e.end();
+  e.end();
+  e.push(constant('i32', 0));
+  return e.finish();
+}
+
+/** Functions of the core module that regions import. */
+export const REGION_IMPORTS = ['timebase', 'slowLoad', 'slowStore', 'slowZeroBlock', 'regionAt'] as const;
+
+/** Imports of a module of regions. */
+export function regionImports(memoryPages: number): Import[] {
+  return [
+    { name: 'memory', kind: 'memory', pages: memoryPages, maximum: memoryPages },
+    { name: 'table', kind: 'table' },
+    { name: 'vcpu', kind: 'global' },
+    ...REGION_IMPORTS.map((name) => ({ name, kind: 'function', signature: SIGNATURES[name] }) as const),
+  ];
+}
+
 /** The runtime's functions in the order of CORE. */
 export function runtimeFunctions(): WasmFunction[] {
-  return [refill(), slowLoad(), slowStore(), slowZeroBlock()].map((fn, index) => ({
-    ...fn,
-    exportName: ['refill', 'slowLoad', 'slowStore', 'slowZeroBlock'][index] as string,
-  }));
+  const named = { refill, slowLoad, slowStore, slowZeroBlock, regionAt };
+  return Object.entries(named).map(([exportName, make]) => ({ ...make(), exportName }));
 }

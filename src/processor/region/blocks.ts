@@ -1,0 +1,193 @@
+/** Finds the basic blocks of a region: what is reachable from its entry within one page, as far as it was ever run. */
+import type { Instruction } from '../../isa/define.ts';
+import { FIELDS, type FieldName, fieldBits, fieldValue } from '../../isa/fields.ts';
+import type { Meaning, Operands } from '../../isa/semantics.ts';
+import { ZERO_REGISTER } from '../layout.ts';
+import { branchesNear } from '../code-cache.ts';
+import { type Effects, effectsOf } from '../effects.ts';
+import type { HandlerTable } from '../handlers.ts';
+import { canonicalBo } from '../variants.ts';
+
+/** An instruction with its operands known. */
+export interface Decoded {
+  readonly instruction: Instruction;
+  /** Null: it traps as privileged. */
+  readonly meaning: Meaning | null;
+  readonly operands: Operands;
+  readonly effects: Effects;
+}
+
+export interface Block {
+  /** Offset in the page of the first instruction, and behind the last. */
+  readonly start: number;
+  end: number;
+  readonly code: Decoded[];
+  /** Block indexes of the successors inside the region. */
+  successors: number[];
+  /** Offset where the block hands over to the interpreter (an instruction that is not translated), or -1. */
+  stopsAt: number;
+}
+
+/** Reads the page that is being translated. */
+export interface PageSource {
+  /** The instruction word at an offset. */
+  word(offset: number): number;
+  /** Whether the instruction was ever reached. */
+  reached(offset: number): boolean;
+}
+
+export interface RegionLimits {
+  readonly blocks: number;
+  readonly instructions: number;
+}
+
+/** Decodes words for translation, remembering what it found: code repeats itself. */
+export class RegionDecoder {
+  readonly #handlers: HandlerTable;
+  readonly #meaningOf: (instruction: Instruction, word: number) => Meaning | null;
+  readonly #known = new Map<number, Decoded | null>();
+
+  constructor(handlers: HandlerTable, meaningOf: (instruction: Instruction, word: number) => Meaning | null) {
+    this.#handlers = handlers;
+    this.#meaningOf = meaningOf;
+  }
+
+  /** Null: not for the translator (illegal, or the interpreter's). */
+  decode(word: number): Decoded | null {
+    const known = this.#known.get(word);
+    if (known !== undefined) return known;
+    const decoded = this.#decode(word);
+    if (this.#known.size > 20000) this.#known.clear();
+    this.#known.set(word, decoded);
+    return decoded;
+  }
+
+  #decode(word: number): Decoded | null {
+    const instruction = this.#handlers.decoder.decode(word);
+    if (!instruction || instruction.interpreted) return null;
+    const meaning = this.#meaningOf(instruction, word);
+    const operands = operandsOf(instruction, word);
+    const none = { low: 0, high: 0 };
+    const effects = meaning ? effectsOf(meaning, operands) : { reads: none, writes: none, mayInterrupt: true };
+    return { instruction, meaning, operands, effects };
+  }
+}
+
+/** All operands as numbers, with (RA|0) and BO in the forms that the builder takes. */
+function operandsOf(instruction: Instruction, word: number): Operands {
+  const operands: Partial<Record<FieldName, number>> = {};
+  for (const name of instruction.fields) {
+    const kind = FIELDS[name].kind;
+    if (kind === 'gpr0') operands[name] = fieldBits(word, name) || ZERO_REGISTER;
+    else if (name === 'BO') operands[name] = canonicalBo(fieldBits(word, name));
+    else operands[name] = fieldValue(word, name);
+  }
+  if (operands.MB !== undefined && operands.ME !== undefined) operands.MASK = fieldValue(word, 'MASK');
+  return operands as Operands;
+}
+
+/** Offset in the page of a near relative branch's target. */
+function nearTarget(word: number, offset: number): number {
+  const opcode = word >>> 26;
+  return offset + fieldValue(word, opcode === 18 ? 'LI' : 'BD');
+}
+
+/** Where control can go inside the page after the instruction at an offset that ends a block. */
+function successorOffsets(instruction: Instruction, word: number, offset: number): number[] {
+  const next = offset + 4;
+  const link = (word & 1) === 1;
+  switch (instruction.mnemonic) {
+    case 'b':
+    case 'bc': {
+      const always = instruction.mnemonic === 'b' || ((word >>> 21) & 20) === 20;
+      if (link) return [next];
+      const targets = branchesNear(instruction, word, offset) ? [nearTarget(word, offset)] : [];
+      return always ? targets : [...targets, next];
+    }
+    case 'bclr':
+    case 'bcctr':
+      return link || ((word >>> 21) & 20) !== 20 ? [next] : [];
+    default:
+      return [];
+  }
+}
+
+/** The region's blocks, entry first; null when its first instruction can't be translated. */
+export function findBlocks(source: PageSource, decoder: RegionDecoder, entry: number, limits: RegionLimits): Block[] | null {
+  const leaders = new Set<number>([entry]);
+  const found = new Map<number, { end: number; exits: number[]; stopsAt: number }>();
+  const queue = [entry];
+  let instructions = 0;
+  // First the extents, with all leaders known at the end …
+  while (queue.length > 0 && found.size < limits.blocks && instructions < limits.instructions) {
+    const start = queue.shift() as number;
+    if (found.has(start)) continue;
+    let offset = start;
+    let exits: number[] = [];
+    let stopsAt = -1;
+    for (;;) {
+      if (offset >= 4096 || !source.reached(offset)) {
+        stopsAt = offset;
+        break;
+      }
+      const word = source.word(offset);
+      const decoded = decoder.decode(word);
+      if (!decoded) {
+        stopsAt = offset;
+        break;
+      }
+      instructions++;
+      offset += 4;
+      if (decoded.instruction.ends) {
+        exits = successorOffsets(decoded.instruction, word, offset - 4);
+        break;
+      }
+      if (leaders.has(offset)) {
+        exits = [offset];
+        break;
+      }
+    }
+    found.set(start, { end: offset, exits, stopsAt });
+    for (const exit of exits) {
+      if (exit < 0 || exit >= 4096 || !source.reached(exit)) continue;
+      if (!leaders.has(exit)) leaders.add(exit);
+      queue.push(exit);
+    }
+  }
+  // … then the blocks, cut where a leader was found later.
+  const starts = [...found.keys()].sort((a, b) => a - b);
+  const isStart = new Set(starts);
+  const blocks: Block[] = [];
+  const indexOf = new Map<number, number>();
+  for (const start of [entry, ...starts.filter((offset) => offset !== entry)]) {
+    const extent = found.get(start) as { end: number; exits: number[]; stopsAt: number };
+    let end = extent.end;
+    for (let offset = start + 4; offset < extent.end; offset += 4) {
+      if (isStart.has(offset)) {
+        end = offset;
+        break;
+      }
+    }
+    const cut = end < extent.end;
+    const code: Decoded[] = [];
+    for (let offset = start; offset < end; offset += 4) code.push(decoder.decode(source.word(offset)) as Decoded);
+    indexOf.set(start, blocks.length);
+    blocks.push({ start, end, code, successors: cut ? [end] : extent.exits, stopsAt: cut ? -1 : extent.stopsAt });
+  }
+  for (const block of blocks)
+    block.successors = block.successors.map((offset) => indexOf.get(offset) ?? -1).filter((index) => index >= 0);
+  const first = blocks[0] as Block;
+  return first.code.length === 0 ? null : reachable(blocks);
+}
+
+/** Keeps what is reachable from block 0 (a cut can leave none behind, a limit can). */
+function reachable(blocks: Block[]): Block[] {
+  const keep = new Set<number>([0]);
+  for (const index of keep) for (const next of (blocks[index] as Block).successors) keep.add(next);
+  if (keep.size === blocks.length) return blocks;
+  const position = new Map([...keep].sort((a, b) => a - b).map((index, at) => [index, at]));
+  return [...position.keys()].map((index) => {
+    const block = blocks[index] as Block;
+    return { ...block, successors: block.successors.map((next) => position.get(next) as number) };
+  });
+}

@@ -1,0 +1,356 @@
+/**
+ * The back end that emits a region: basic blocks in structured control flow, state in locals, one common exit that
+ * writes the state back.
+ *
+ * A region is a function (effective address of its page, call depth) → 0, or 1 after an interrupt; PC and BUDGET are in
+ * the vCPU block. `bl` is a call: the callee's region runs on top of this one, and when it comes back with PC at the
+ * return address the caller goes on; with any other PC the caller leaves as well.
+ */
+import type { Expr, InstructionInterrupt, Operand, ProgramCause } from '../../isa/semantics.ts';
+import { Builder, type RuntimeFunctions } from '../builder.ts';
+import { type StateSet, stateOffsets, unite } from '../effects.ts';
+import { BUDGET, PC, TLB_BASE } from '../layout.ts';
+import { SIGNATURES } from '../runtime.ts';
+import { setInstructionInterrupt } from '../traps.ts';
+import { Emitter, type Label } from '../wasm/emitter.ts';
+import type { WasmFunction } from '../wasm/module.ts';
+import { constant, load, local, type Node } from '../wasm/node.ts';
+import { OP } from '../wasm/opcodes.ts';
+import type { Block, Decoded } from './blocks.ts';
+import { analyse, type FlowGraph } from './graph.ts';
+
+export interface RegionRuntime extends RuntimeFunctions {
+  /** (effective address) → slot of the region that begins there, or 0. */
+  readonly regionAt: number;
+}
+
+/** Deeper calls leave to the dispatcher: the host's stack is bounded. */
+const MAX_DEPTH = 500;
+/** The fault word: offset in the page (13 bits), then the instructions of the block that did not retire. */
+const FAULT_OFFSET_BITS = 13;
+
+interface Comparison {
+  readonly a: Node;
+  readonly b: Node;
+  readonly signed: boolean;
+}
+
+const PAGE = local('i32', 0);
+const DEPTH = local('i32', 1);
+
+class RegionBuilder extends Builder {
+  readonly #blocks: readonly Block[];
+  readonly #graph: FlowGraph;
+  readonly #indexOf: Map<number, number>;
+  readonly #region: RegionRuntime;
+  readonly #locals = new Map<number, number>();
+  readonly #written: readonly number[];
+  readonly #budget: number;
+  readonly #pc: number;
+  readonly #result: number;
+  readonly #blockLabels: (Label | undefined)[] = [];
+  readonly #loopLabels: (Label | undefined)[] = [];
+  #exit: Label = 0;
+  #fault: Label = 0;
+  /** The instruction that is being emitted. */
+  #block!: Block;
+  #blockIndex = 0;
+  #at = 0;
+  #current!: Decoded;
+  #terminated = false;
+  readonly #comparisons = new Map<number, Comparison>();
+
+  constructor(e: Emitter, runtime: RegionRuntime, blocks: readonly Block[]) {
+    const block = e.newLocal('i32');
+    const tlb = e.newLocal('i32');
+    super(e, runtime, block, tlb);
+    this.#region = runtime;
+    this.#blocks = blocks;
+    this.#graph = analyse(blocks);
+    this.#indexOf = new Map(blocks.map((b, index) => [b.start, index]));
+    this.#budget = e.newLocal('i32');
+    this.#pc = e.newLocal('i32');
+    this.#result = e.newLocal('i32');
+    const used: StateSet = { low: 0, high: 0 };
+    const written: StateSet = { low: 0, high: 0 };
+    for (const { code } of blocks) {
+      for (const { effects } of code) {
+        unite(used, effects.reads);
+        unite(used, effects.writes);
+        unite(written, effects.writes);
+      }
+    }
+    for (const offset of stateOffsets(used)) this.#locals.set(offset, e.newLocal('i32'));
+    this.#written = stateOffsets(written);
+  }
+
+  emit(): WasmFunction {
+    const { e } = this;
+    e.code.u8(OP.globalGet);
+    e.code.unsigned(0);
+    e.setFromStack(this.block.value as number);
+    this.#reload();
+    this.#exit = e.block();
+    this.#fault = e.block();
+    this.#tree(0);
+    e.unreachable();
+    e.end(); // fault: PC and the part of the block's budget that was not used, from the fault word
+    const word = local('i32', this.#pc);
+    e.set(this.#budget, this.add(local('i32', this.#budget), this.shrUnsigned(word, FAULT_OFFSET_BITS)));
+    e.set(this.#pc, this.add(PAGE, this.and(word, (1 << FAULT_OFFSET_BITS) - 1)));
+    e.set(this.#result, constant('i32', 1));
+    e.end(); // exit
+    this.#spill(local('i32', this.#pc));
+    e.push(local('i32', this.#result));
+    return e.finish();
+  }
+
+  /** Loads everything that the region keeps in locals. */
+  #reload(): void {
+    const { e } = this;
+    e.set(this.tlb.value as number, load('i32', OP.i32Load, this.block, TLB_BASE));
+    e.set(this.#budget, load('i32', OP.i32Load, this.block, BUDGET));
+    for (const [offset, index] of this.#locals) e.set(index, load('i32', OP.i32Load, this.block, offset));
+  }
+
+  /** Writes back everything that the region changes, and PC and BUDGET. */
+  #spill(pc: Node): void {
+    const { e } = this;
+    for (const offset of this.#written)
+      e.store(OP.i32Store, this.block, offset, local('i32', this.#locals.get(offset) as number));
+    e.store(OP.i32Store, this.block, BUDGET, local('i32', this.#budget));
+    e.store(OP.i32Store, this.block, PC, pc);
+  }
+
+  // --- control flow
+
+  /** Emits a block and all that it dominates. */
+  #tree(index: number): void {
+    const { e } = this;
+    const { isLoop, isMerge, children, order } = this.#graph;
+    const merges = (children[index] as readonly number[])
+      .filter((child) => isMerge[child])
+      .sort((a, b) => (order[b] as number) - (order[a] as number));
+    if (isLoop[index]) this.#loopLabels[index] = e.loop();
+    for (const merge of merges) this.#blockLabels[merge] = e.block();
+    this.#body(index);
+    for (const merge of merges.reverse()) {
+      e.end();
+      this.#tree(merge);
+    }
+    if (isLoop[index]) {
+      e.unreachable();
+      e.end();
+    }
+  }
+
+  #body(index: number): void {
+    const { e } = this;
+    const block = this.#blocks[index] as Block;
+    this.#comparisons.clear();
+    e.set(this.#budget, this.add(local('i32', this.#budget), -block.code.length));
+    this.#terminated = false;
+    for (let i = 0; i < block.code.length && !this.#terminated; i++) {
+      const decoded = block.code[i] as Decoded;
+      // Emission of successors comes back here with its own state.
+      this.#block = block;
+      this.#blockIndex = index;
+      this.#at = i;
+      this.#current = decoded;
+      if (decoded.meaning) decoded.meaning(this, decoded.operands);
+      else this.interrupt('program', 'privileged');
+    }
+    if (this.#terminated) return;
+    e.releaseTemporaries();
+    if (block.stopsAt >= 0) this.#leave(this.add(PAGE, block.stopsAt));
+    else this.#branch(index, block.end);
+    this.#terminated = true;
+  }
+
+  /** Leaves the region for an address. */
+  #leave(target: Node): void {
+    this.e.set(this.#pc, target);
+    this.e.br(this.#exit);
+  }
+
+  /** Goes to an offset of this page: inside the region where that is possible. */
+  #branch(from: number, offset: number): void {
+    const { e } = this;
+    const target = this.#indexOf.get(offset);
+    if (target === undefined || this.#graph.isIrreducible(from, target)) {
+      this.#leave(this.add(PAGE, offset));
+      return;
+    }
+    const { order, isMerge } = this.#graph;
+    if ((order[target] as number) <= (order[from] as number)) {
+      e.if(this.gtSigned(local('i32', this.#budget), 0), true);
+      e.br(this.#loopLabels[target] as Label);
+      e.end();
+      this.#leave(this.add(PAGE, offset));
+    } else if (isMerge[target]) e.br(this.#blockLabels[target] as Label);
+    else this.#tree(target);
+  }
+
+  /** The address that follows the block. */
+  #fallThrough(from: number, block: Block): void {
+    if (block.end >= 4096) this.#leave(this.add(PAGE, 4096));
+    else this.#branch(from, block.end);
+  }
+
+  /** Emits both ways out of a block. `taken` must not come back. */
+  #twoWays(condition: Expr | null, taken: () => void): void {
+    const { e } = this;
+    const from = this.#blockIndex;
+    const block = this.#block;
+    // Comparisons of this block hold no longer where other blocks are emitted.
+    const node = condition as Node | null;
+    if (node) {
+      e.if(node);
+      this.#comparisons.clear();
+      e.releaseTemporaries();
+      taken();
+      e.end();
+      this.#fallThrough(from, block);
+    } else {
+      this.#comparisons.clear();
+      e.releaseTemporaries();
+      taken();
+    }
+    this.#terminated = true;
+  }
+
+  #links(): boolean {
+    return this.#current.operands.LK === 1;
+  }
+
+  override branchRelative(condition: Expr | null, displacement: Operand, absolute: boolean): void {
+    const offset = this.#offset() + (displacement as number);
+    const near = !absolute && offset >= 0 && offset < 4096;
+    const target = absolute ? constant('i32', displacement as number) : this.add(PAGE, offset);
+    const from = this.#blockIndex;
+    const block = this.#block;
+    if (this.#links()) this.#twoWays(condition, () => this.#call(target, from, block));
+    else this.#twoWays(condition, () => (near ? this.#branch(from, offset) : this.#leave(target)));
+  }
+
+  override branchIndirect(condition: Expr | null, target: Expr): void {
+    const from = this.#blockIndex;
+    const block = this.#block;
+    const { e } = this;
+    e.set(this.#pc, this.and(target, -4));
+    const pc = local('i32', this.#pc);
+    if (this.#links()) this.#twoWays(condition, () => this.#call(pc, from, block));
+    else this.#twoWays(condition, () => e.br(this.#exit));
+  }
+
+  /** Calls the region at an address and goes on behind the call when it returns there. */
+  #call(target: Node, from: number, block: Block): void {
+    const { e } = this;
+    this.#spill(target);
+    const slot = e.temporary('i32');
+    e.call(this.#region.regionAt, target);
+    e.setFromStack(slot);
+    e.if(this.or(this.eqz(local('i32', slot)), this.gtUnsigned(DEPTH, MAX_DEPTH)), false);
+    e.return(constant('i32', 0));
+    e.end();
+    e.callIndirect(0, local('i32', slot), this.and(load('i32', OP.i32Load, this.block, PC), -4096), this.add(DEPTH, 1));
+    e.ifStack(false);
+    e.return(constant('i32', 1));
+    e.end();
+    e.if(this.ne(load('i32', OP.i32Load, this.block, PC), this.add(PAGE, block.end)), false);
+    e.return(constant('i32', 0));
+    e.end();
+    e.releaseTemporaries();
+    this.#reload();
+    this.#fallThrough(from, block);
+  }
+
+  // --- state
+
+  protected override read(offset: number): Node {
+    return local('i32', this.#locals.get(offset) as number);
+  }
+
+  protected override write(offset: number, value: Node): void {
+    this.e.set(this.#locals.get(offset) as number, value);
+  }
+
+  override setCrField(field: Operand, bits: Expr): void {
+    this.#comparisons.delete(field as number);
+    super.setCrField(field, bits);
+  }
+
+  override compare(field: Operand, a: Expr, b: Operand, signed: boolean): void {
+    const left = this.let(a);
+    const right = typeof b === 'number' ? this.node(b) : this.let(b);
+    this.setCrField(field, this.compareBits(left, right, signed));
+    this.#comparisons.set(field as number, { a: left, b: right, signed });
+  }
+
+  /** A bit that a comparison of this block made is asked of the operands, not of CR. */
+  override crBit(bit: Operand): Node {
+    const comparison = this.#comparisons.get((bit as number) >> 2);
+    if (comparison) {
+      const { a, b, signed } = comparison;
+      switch ((bit as number) & 3) {
+        case 0:
+          return signed ? this.ltSigned(a, b) : this.ltUnsigned(a, b);
+        case 1:
+          return signed ? this.gtSigned(a, b) : this.gtUnsigned(a, b);
+        case 2:
+          return this.eq(a, b);
+      }
+    }
+    return super.crBit(bit);
+  }
+
+  // --- ends
+
+  #offset(): number {
+    return this.#block.start + this.#at * 4;
+  }
+
+  override pc(): Node {
+    return this.add(PAGE, this.#offset());
+  }
+  override nextPc(): Node {
+    return this.add(PAGE, this.#offset() + 4);
+  }
+
+  /** Leaves with the interrupt that is set; `retired` when this instruction counts as done. */
+  #leaveWithInterrupt(retired: boolean): void {
+    const done = retired ? 1 : 0;
+    const left = this.#block.code.length - this.#at - done;
+    const word = (this.#offset() + done * 4) | (left << FAULT_OFFSET_BITS);
+    this.e.set(this.#pc, constant('i32', word));
+    this.e.br(this.#fault);
+  }
+
+  protected override fault(): void {
+    this.#leaveWithInterrupt(false);
+  }
+
+  override interrupt(kind: InstructionInterrupt, cause?: ProgramCause): void {
+    setInstructionInterrupt(this.e, this.block, kind, cause);
+    this.#leaveWithInterrupt(kind === 'systemCall');
+    if (this.#current.instruction.ends || !this.#current.meaning) {
+      this.e.releaseTemporaries();
+      this.#terminated = true;
+    }
+  }
+
+  override contextSynchronize(): void {
+    this.#leave(this.nextPc());
+    this.e.releaseTemporaries();
+    this.#terminated = true;
+  }
+
+  override repeat(count: Operand, _limit: number, body: (i: Operand) => void): void {
+    for (let i = 0; i < (count as number); i++) body(i);
+  }
+}
+
+/** Emits the function of a region. */
+export function emitRegion(blocks: readonly Block[], runtime: RegionRuntime): WasmFunction {
+  return new RegionBuilder(new Emitter(SIGNATURES.region), runtime, blocks).emit();
+}

@@ -1,0 +1,88 @@
+/** From entries in code pages to a WebAssembly module of regions: a pure function, so that it can run on any thread. */
+import type { AssistTable } from '../interface.ts';
+import { type HandlerTable, meaningOf } from '../handlers.ts';
+import { CODE_PAGES_TABLE, CODE_PAGES_TABLE_BYTES, TRANSLATION_MODES } from '../layout.ts';
+import type { HostMemory } from '../memory.ts';
+import { REGION_IMPORTS, regionImports, SIGNATURES } from '../runtime.ts';
+import type { VariantIndex } from '../variants.ts';
+import { encodeModule, type WasmFunction } from '../wasm/module.ts';
+import { findBlocks, type PageSource, RegionDecoder, type RegionLimits } from './blocks.ts';
+import { emitRegion, type RegionRuntime } from './builder.ts';
+
+/** Where a region is to begin. */
+export interface RegionRequest {
+  /** Host real address of the entry. */
+  readonly real: number;
+  readonly mode: number;
+}
+
+export interface TranslatedRegion {
+  readonly request: RegionRequest;
+  /** Number of the exported function: `r0`, `r1` … */
+  readonly index: number;
+  readonly instructions: number;
+  /** Offsets in the page of the first and behind the last instruction. */
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface TranslatedBatch {
+  readonly bytes: Uint8Array;
+  readonly regions: readonly TranslatedRegion[];
+}
+
+const LIMITS: RegionLimits = { blocks: 80, instructions: 500 };
+
+const REGION_RUNTIME = Object.fromEntries(REGION_IMPORTS.map((name, index) => [name, index])) as unknown as RegionRuntime;
+
+/** Translates batches of regions out of one host memory. */
+export class Translator {
+  readonly #memory: HostMemory;
+  readonly #decoders: RegionDecoder[] = [];
+  readonly #u16: Uint16Array;
+
+  constructor(memory: HostMemory, handlers: HandlerTable, assist: AssistTable | null) {
+    this.#memory = memory;
+    this.#u16 = new Uint16Array(memory.wasm.buffer);
+    for (let mode = 0; mode < TRANSLATION_MODES; mode++) {
+      this.#decoders.push(
+        new RegionDecoder(handlers, (instruction, word) => {
+          const variants = handlers.variants[instruction.id] as VariantIndex;
+          const { values } = variants.valuesOf(variants.indexOf(word, false));
+          return meaningOf(instruction, values, mode, assist);
+        }),
+      );
+    }
+  }
+
+  /** The batch's module, or null when none of the entries can be translated. */
+  translate(requests: readonly RegionRequest[]): TranslatedBatch | null {
+    const functions: WasmFunction[] = [];
+    const regions: TranslatedRegion[] = [];
+    for (const request of requests) {
+      const page = request.real & ~4095;
+      const tables = CODE_PAGES_TABLE + request.mode * CODE_PAGES_TABLE_BYTES;
+      const records = this.#memory.u32[(tables + (request.real >>> 12) * 4) >> 2] as number;
+      if (!records) continue;
+      const source: PageSource = {
+        word: (offset) => this.#memory.read32((page >>> 0) + offset) | 0,
+        reached: (offset) => this.#u16[(records + offset * 2) >> 1] !== 0,
+      };
+      const decoder = this.#decoders[request.mode] as RegionDecoder;
+      const blocks = findBlocks(source, decoder, request.real & 4095, LIMITS);
+      if (!blocks) continue;
+      const index = functions.length;
+      functions.push({ ...emitRegion(blocks, REGION_RUNTIME), exportName: `r${index}` });
+      regions.push({
+        request,
+        index,
+        instructions: blocks.reduce((n, block) => n + block.code.length, 0),
+        from: Math.min(...blocks.map((block) => block.start)),
+        to: Math.max(...blocks.map((block) => block.end)),
+      });
+    }
+    if (functions.length === 0) return null;
+    const pages = this.#memory.byteLength / 65536;
+    return { bytes: encodeModule(regionImports(pages), functions, [SIGNATURES.region]), regions };
+  }
+}

@@ -139,6 +139,8 @@ export interface Vcpu {
 
 export interface Vm {
   readonly memory: GuestMemory;
+  /** The guest's time: the injected clock, or with icount that of the retired instructions. Devices use it. */
+  readonly clock: Clock;
   /**
    * KVM_SET_USER_MEMORY_REGION: a slot of zeroed RAM (or ROM) at a guest physical address. `guestPhysAddr` and
    * `memorySize` in bytes, multiples of 4096. Throws KvmError when it overlaps a slot or does not fit.

@@ -1,0 +1,49 @@
+/** Register bits of the PowerPC 440 (PowerPC 440 User's Manual, chapters "Interrupts", "Timers" and "Debug"). */
+
+export const MSR = {
+  WE: 0x40000,
+  CE: 0x20000,
+  EE: 0x8000,
+  PR: 0x4000,
+  FP: 0x2000,
+  ME: 0x1000,
+  FE0: 0x800,
+  DWE: 0x400,
+  DE: 0x200,
+  FE1: 0x100,
+  IS: 0x20,
+  DS: 0x10,
+} as const;
+/** The bits that exist. */
+export const MSR_MASK = 0x6ff30;
+/** Bits of the guest's MSR that select its host context. */
+export const MSR_CONTEXT = MSR.PR | MSR.IS | MSR.DS;
+
+export const TCR = {
+  WP_SHIFT: 30,
+  WRC: 0x30000000,
+  WIE: 0x08000000,
+  DIE: 0x04000000,
+  FP_SHIFT: 24,
+  FIE: 0x00800000,
+  ARE: 0x00400000,
+} as const;
+
+export const TSR = {
+  ENW: 0x80000000 | 0,
+  WIS: 0x40000000,
+  WRS: 0x30000000,
+  DIS: 0x08000000,
+  FIS: 0x04000000,
+} as const;
+
+/** DBCR0[RST]: 1 core, 2 chip, 3 system. */
+export const DBCR0_RST = 0x30000000;
+
+export const MMUCR_STS = 0x10000;
+export const MMUCR_STID = 0xff;
+
+export const MCSR = { MCS: 0x80000000 | 0, IB: 0x40000000 } as const;
+
+/** Bits of ESR that a data access can set: FP, ST, DLK, AP, BO. */
+export const ESR_DATA = 0x01b20000;

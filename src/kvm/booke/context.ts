@@ -1,0 +1,107 @@
+/** The guest's context: MSR with its side effects, PID, and what KVM itself reads of the guest's code. */
+import type { HostCpu } from '../../processor/interface.ts';
+import type { HostMemory } from '../../processor/memory.ts';
+import type { MemorySlots } from '../slots.ts';
+import { MSR, MSR_CONTEXT, MSR_MASK } from './bits.ts';
+import { BOOKE_STATE_END, W_MSR, W_PC, W_PID } from './layout.ts';
+import { type GuestTlb440, PERMIT, pageMask, permissions } from './mmu440.ts';
+import type { Shadow440 } from './shadow440.ts';
+
+export class BookeContext {
+  /** The vCPU's block as 32-bit words, indexed by the W_ constants. */
+  readonly words: Int32Array;
+  readonly #cpu: HostCpu;
+  readonly #memory: HostMemory;
+  readonly #slots: MemorySlots;
+  readonly #tlb: GuestTlb440;
+  readonly #shadow: Shadow440;
+  readonly #kernelMode: 0 | 1;
+  /** The guest instruction at PC, after `fetch` said true. */
+  instruction = 0;
+  /** The page that was fetched from last: guest TLB index (-1: none), effective page, mask and what to add to an address. */
+  #fetchIndex = -1;
+  #fetchPage = 0;
+  #fetchMask = 0;
+  #fetchAddend = 0;
+
+  constructor(
+    cpu: HostCpu,
+    memory: HostMemory,
+    slots: MemorySlots,
+    tlb: GuestTlb440,
+    shadow: Shadow440,
+    assist: boolean,
+  ) {
+    this.#cpu = cpu;
+    this.#memory = memory;
+    this.#slots = slots;
+    this.#tlb = tlb;
+    this.#shadow = shadow;
+    this.#kernelMode = assist ? 1 : 0;
+    this.words = new Int32Array(memory.wasm.buffer, cpu.base, BOOKE_STATE_END >> 2);
+  }
+
+  /** Writes MSR. A change of IS or DS ends the life of all shadows; one of PR only selects another host space. */
+  setMsr(value: number): void {
+    const words = this.words;
+    const changed = (words[W_MSR] as number) ^ value;
+    words[W_MSR] = value & MSR_MASK;
+    if ((changed & MSR_CONTEXT) === 0) return;
+    if ((changed & (MSR.IS | MSR.DS)) !== 0) {
+      this.#shadow.dropAll();
+      this.#fetchIndex = -1;
+    }
+    this.select();
+  }
+
+  setPid(value: number): void {
+    const pid = value & 0xff;
+    if (this.words[W_PID] === pid) return;
+    this.words[W_PID] = pid;
+    this.#fetchIndex = -1;
+    this.select();
+  }
+
+  /** Selects the host context that belongs to MSR[PR] and PID. */
+  select(): void {
+    const user = ((this.words[W_MSR] as number) & MSR.PR) !== 0;
+    this.#cpu.setContext(user ? 0 : 1, this.words[W_PID] as number, user ? 0 : this.#kernelMode);
+  }
+
+  /** Hears that a guest TLB entry changes. */
+  entryChanged(guestIndex: number): void {
+    if (this.#fetchIndex === guestIndex) this.#fetchIndex = -1;
+  }
+
+  /** Forgets what was derived from guest state that is being replaced. */
+  invalidate(): void {
+    this.#fetchIndex = -1;
+  }
+
+  /** Reads the instruction at PC through the guest's TLB. False: it cannot be fetched; the guest will see why. */
+  fetch(): boolean {
+    const pc = this.words[W_PC] as number;
+    if (this.#fetchIndex < 0 || (pc & this.#fetchMask) !== this.#fetchPage) {
+      if (!this.#findCode(pc)) return false;
+    }
+    this.instruction = this.#memory.read32((pc + this.#fetchAddend) >>> 0) | 0;
+    return true;
+  }
+
+  #findCode(pc: number): boolean {
+    const msr = this.words[W_MSR] as number;
+    const index = this.#tlb.search(pc, this.words[W_PID] as number, (msr & MSR.IS) !== 0 ? 1 : 0);
+    if (index < 0) return false;
+    if ((permissions(this.#tlb.word(index, 2), (msr & MSR.PR) !== 0) & PERMIT.EXECUTE) === 0) return false;
+    const frame = this.#tlb.frame(index, pc);
+    const slot = this.#slots.find(frame);
+    if (slot === null) return false;
+    const size = this.#shadow.pieceSize(index, frame, slot);
+    if (size < 0) return false;
+    this.#fetchIndex = index;
+    this.#fetchMask = pageMask(size);
+    this.#fetchPage = pc & this.#fetchMask;
+    this.#fetchAddend = (((frame + slot.delta) << 10) - (pc & ~1023)) | 0;
+    return true;
+  }
+}

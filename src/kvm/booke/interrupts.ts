@@ -1,0 +1,177 @@
+/**
+ * Interrupts of a BookE guest: the queue of asynchronous ones, and how an interrupt is taken
+ * (PowerPC 440 User's Manual, chapter "Interrupts and Exceptions": processing, classes, priorities).
+ */
+import { BOOKE_VECTOR } from '../../processor/interface.ts';
+import { COUNTER, type VcpuCounters } from '../stats.ts';
+import { MSR, TCR, TSR } from './bits.ts';
+import type { BookeContext } from './context.ts';
+import {
+  W_CSRR0,
+  W_CSRR1,
+  W_DEAR,
+  W_ESR,
+  W_INT_PENDING,
+  W_IVOR0,
+  W_IVPR,
+  W_MCSRR0,
+  W_MCSRR1,
+  W_MSR,
+  W_PC,
+  W_PENDING,
+  W_SRR0,
+  W_SRR1,
+  W_TCR,
+  W_TSR,
+} from './layout.ts';
+
+/**
+ * Priorities, lowest number first, as in the reference (BOOKE_IRQPRIO_*); the synchronous ones, 0 to 11, are taken where
+ * they arise and never wait here. A priority is a bit of the pending word.
+ */
+export const PRIORITY = {
+  MACHINE_CHECK: 12,
+  DEBUG: 13,
+  CRITICAL: 14,
+  WATCHDOG: 15,
+  EXTERNAL: 16,
+  FIT: 17,
+  DECREMENTER: 18,
+  EXTERNAL_LEVEL: 20,
+  /** The critical input, held by user space until it lowers it. */
+  CRITICAL_LEVEL: 22,
+} as const;
+
+const NON_CRITICAL =
+  (1 << PRIORITY.EXTERNAL) | (1 << PRIORITY.FIT) | (1 << PRIORITY.DECREMENTER) | (1 << PRIORITY.EXTERNAL_LEVEL);
+const CRITICAL = (1 << PRIORITY.CRITICAL) | (1 << PRIORITY.WATCHDOG) | (1 << PRIORITY.CRITICAL_LEVEL);
+const TIMERS = (1 << PRIORITY.WATCHDOG) | (1 << PRIORITY.FIT) | (1 << PRIORITY.DECREMENTER);
+/** Taken once; the others stay pending until their cause goes. */
+const ONE_SHOT =
+  (1 << PRIORITY.MACHINE_CHECK) | (1 << PRIORITY.DEBUG) | (1 << PRIORITY.CRITICAL) | (1 << PRIORITY.EXTERNAL);
+
+/** MSR bits that an interrupt of each class leaves as they are. */
+const KEPT_NON_CRITICAL = MSR.CE | MSR.ME | MSR.DE;
+const KEPT_CRITICAL = MSR.ME;
+
+export class BookeInterrupts {
+  readonly #words: Int32Array;
+  readonly #context: BookeContext;
+  readonly #counters: VcpuCounters;
+
+  constructor(context: BookeContext, counters: VcpuCounters) {
+    this.#words = context.words;
+    this.#context = context;
+    this.#counters = counters;
+  }
+
+  /** Sets or clears one pending interrupt. */
+  set(priority: number, pending: boolean): void {
+    const words = this.#words;
+    const before = words[W_PENDING] as number;
+    this.#setPending(pending ? before | (1 << priority) : before & ~(1 << priority));
+  }
+
+  /** Makes the timers' interrupts pending as TSR and TCR have them. */
+  refreshTimers(): void {
+    const tsr = this.#words[W_TSR] as number;
+    const tcr = this.#words[W_TCR] as number;
+    let pending = (this.#words[W_PENDING] as number) & ~TIMERS;
+    if ((tsr & TSR.DIS) !== 0 && (tcr & TCR.DIE) !== 0) pending |= 1 << PRIORITY.DECREMENTER;
+    if ((tsr & TSR.FIS) !== 0 && (tcr & TCR.FIE) !== 0) pending |= 1 << PRIORITY.FIT;
+    if ((tsr & TSR.WIS) !== 0 && (tcr & TCR.WIE) !== 0) pending |= 1 << PRIORITY.WATCHDOG;
+    this.#setPending(pending);
+  }
+
+  /** The pending interrupts that MSR lets through. */
+  deliverable(): number {
+    const msr = this.#words[W_MSR] as number;
+    let enabled = 0;
+    if ((msr & MSR.EE) !== 0) enabled |= NON_CRITICAL;
+    if ((msr & MSR.CE) !== 0) enabled |= CRITICAL;
+    if ((msr & MSR.ME) !== 0) enabled |= 1 << PRIORITY.MACHINE_CHECK;
+    if ((msr & MSR.DE) !== 0) enabled |= 1 << PRIORITY.DEBUG;
+    return (this.#words[W_PENDING] as number) & enabled;
+  }
+
+  /** Takes the highest of the interrupts that may be taken now. True: one was taken. */
+  deliver(): boolean {
+    const ready = this.deliverable();
+    if (ready === 0) return false;
+    const priority = 31 - Math.clz32(ready & -ready);
+    if ((ONE_SHOT & (1 << priority)) !== 0) this.set(priority, false);
+    (this.#counters.counts[COUNTER.queue_intr] as number)++;
+    switch (priority) {
+      case PRIORITY.MACHINE_CHECK:
+        this.#takeMachineCheck();
+        break;
+      case PRIORITY.DEBUG:
+        this.#takeCritical(BOOKE_VECTOR.debug);
+        break;
+      case PRIORITY.CRITICAL:
+      case PRIORITY.CRITICAL_LEVEL:
+        this.#takeCritical(BOOKE_VECTOR.criticalInput);
+        break;
+      case PRIORITY.WATCHDOG:
+        this.#takeCritical(BOOKE_VECTOR.watchdog);
+        break;
+      case PRIORITY.FIT:
+        this.take(BOOKE_VECTOR.fixedIntervalTimer);
+        break;
+      case PRIORITY.DECREMENTER:
+        this.take(BOOKE_VECTOR.decrementer);
+        break;
+      default:
+        this.take(BOOKE_VECTOR.externalInput);
+    }
+    return true;
+  }
+
+  /** Takes a non-critical interrupt: SRR0 and SRR1. PC is where the guest goes on afterwards. */
+  take(vector: number): void {
+    const words = this.#words;
+    const msr = words[W_MSR] as number;
+    words[W_SRR0] = words[W_PC] as number;
+    words[W_SRR1] = msr;
+    this.#enter(vector, msr & KEPT_NON_CRITICAL);
+  }
+
+  /** Program and instruction-storage interrupts: ESR says why. */
+  takeWithSyndrome(vector: number, esr: number): void {
+    this.#words[W_ESR] = esr;
+    this.take(vector);
+  }
+
+  /** Data-storage, alignment and data-TLB interrupts: DEAR says where. */
+  takeWithAddress(vector: number, dear: number, esr: number): void {
+    this.#words[W_DEAR] = dear;
+    this.#words[W_ESR] = esr;
+    this.take(vector);
+  }
+
+  #takeCritical(vector: number): void {
+    const words = this.#words;
+    const msr = words[W_MSR] as number;
+    words[W_CSRR0] = words[W_PC] as number;
+    words[W_CSRR1] = msr;
+    this.#enter(vector, msr & KEPT_CRITICAL);
+  }
+
+  #takeMachineCheck(): void {
+    const words = this.#words;
+    words[W_MCSRR0] = words[W_PC] as number;
+    words[W_MCSRR1] = words[W_MSR] as number;
+    this.#enter(BOOKE_VECTOR.machineCheck, 0);
+  }
+
+  #enter(vector: number, msr: number): void {
+    const words = this.#words;
+    words[W_PC] = ((words[W_IVPR] as number) & 0xffff0000) | ((words[W_IVOR0 + vector] as number) & 0xfff0);
+    this.#context.setMsr(msr);
+  }
+
+  #setPending(pending: number): void {
+    this.#words[W_PENDING] = pending;
+    this.#words[W_INT_PENDING] = pending === 0 ? 0 : 1;
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Where a BookE guest's privileged state stands in the vCPU's block, so that assist meanings reach it and a snapshot is
+ * a copy of memory. What the shared struct has (SPRG0-7, SRR0/1, DEAR, ESR, MSR, PIR) is kept there and nowhere else;
+ * the rest is in words from BOOKE_STATE on. All constants here are indexes of 32-bit words in the block.
+ */
+import {
+  BUDGET,
+  CR,
+  CTR,
+  EVENT,
+  EXIT_ADDRESS,
+  EXIT_SYNDROME,
+  GPR,
+  LR,
+  PC,
+  RESERVE_ADDRESS,
+  type SharedField,
+  sharedWordOffset,
+  USPRG0,
+  XER_BYTE_COUNT,
+  XER_CA,
+  XER_OV,
+  XER_SO,
+} from '../../processor/layout.ts';
+
+/** Byte offset in the block of the words below, and of the end of this range. */
+export const BOOKE_STATE = 0x3000;
+export const BOOKE_STATE_END = 0x4000;
+
+/** Registers by the manual's names, a word each from BOOKE_STATE on (PowerPC 440 User's Manual, register summary). */
+// biome-ignore format: rows of eight
+export const STATE_NAMES = [
+  'pid', 'mmucr', 'csrr0', 'csrr1', 'mcsrr0', 'mcsrr1', 'mcsr', 'ivpr',
+  'ivor0', 'ivor1', 'ivor2', 'ivor3', 'ivor4', 'ivor5', 'ivor6', 'ivor7',
+  'ivor8', 'ivor9', 'ivor10', 'ivor11', 'ivor12', 'ivor13', 'ivor14', 'ivor15',
+  'dec', 'decar', 'tcr', 'tsr', 'dbcr0', 'dbcr1', 'dbcr2', 'dbsr',
+  'iac1', 'iac2', 'iac3', 'iac4', 'dac1', 'dac2', 'dvc1', 'dvc2',
+  'ccr0', 'ccr1', 'inv0', 'inv1', 'inv2', 'inv3', 'itv0', 'itv1',
+  'itv2', 'itv3', 'dnv0', 'dnv1', 'dnv2', 'dnv3', 'dtv0', 'dtv1',
+  'dtv2', 'dtv3', 'dvlim', 'ivlim', 'rstcfg', 'dcdbtrl', 'dcdbtrh', 'icdbtrl',
+  'icdbtrh', 'icdbdr', 'dbdr', 'pvr',
+  // Not registers: the interrupt queue (a bit for each priority), and a read that waits for user space.
+  'pending', 'ioKind', 'ioRegister', 'halted',
+] as const;
+export type StateField = (typeof STATE_NAMES)[number];
+
+/** Byte offset in the block of a state word. */
+export const stateOffset = (name: StateField): number => BOOKE_STATE + STATE_NAMES.indexOf(name) * 4;
+const word = (name: StateField): number => stateOffset(name) >> 2;
+const shared = (field: SharedField): number => sharedWordOffset(field) >> 2;
+
+/** Word indexes of the registers that the processor owns. General register n is at W_GPR + 2n. */
+export const W_GPR = GPR >> 2;
+export const W_PC = PC >> 2;
+export const W_LR = LR >> 2;
+export const W_CTR = CTR >> 2;
+export const W_CR = CR >> 2;
+export const W_XER_SO = XER_SO >> 2;
+export const W_XER_OV = XER_OV >> 2;
+export const W_XER_CA = XER_CA >> 2;
+export const W_XER_BYTE_COUNT = XER_BYTE_COUNT >> 2;
+export const W_USPRG0 = USPRG0 >> 2;
+export const W_RESERVE_ADDRESS = RESERVE_ADDRESS >> 2;
+export const W_EXIT_ADDRESS = EXIT_ADDRESS >> 2;
+export const W_EXIT_SYNDROME = EXIT_SYNDROME >> 2;
+export const W_BUDGET = BUDGET >> 2;
+export const W_EVENT = EVENT >> 2;
+
+/** Word indexes of what the shared struct holds. */
+export const W_MSR = shared('msr');
+export const W_SRR0 = shared('srr0');
+export const W_SRR1 = shared('srr1');
+export const W_DEAR = shared('dar');
+export const W_ESR = shared('esr');
+export const W_PIR = shared('pir');
+export const W_INT_PENDING = shared('intPending');
+export const W_SPRG: readonly number[] = [
+  shared('sprg0'),
+  shared('sprg1'),
+  shared('sprg2'),
+  shared('sprg3'),
+  shared('sprg4'),
+  shared('sprg5'),
+  shared('sprg6'),
+  shared('sprg7'),
+];
+
+/** Word indexes of KVM's own words. */
+export const W_PID = word('pid');
+export const W_MMUCR = word('mmucr');
+export const W_CSRR0 = word('csrr0');
+export const W_CSRR1 = word('csrr1');
+export const W_MCSRR0 = word('mcsrr0');
+export const W_MCSRR1 = word('mcsrr1');
+export const W_MCSR = word('mcsr');
+export const W_IVPR = word('ivpr');
+export const W_IVOR0 = word('ivor0');
+export const W_DEC = word('dec');
+export const W_DECAR = word('decar');
+export const W_TCR = word('tcr');
+export const W_TSR = word('tsr');
+export const W_DBCR0 = word('dbcr0');
+export const W_DBSR = word('dbsr');
+export const W_CCR0 = word('ccr0');
+export const W_RSTCFG = word('rstcfg');
+export const W_PVR = word('pvr');
+export const W_PENDING = word('pending');
+export const W_IO_KIND = word('ioKind');
+export const W_IO_REGISTER = word('ioRegister');
+export const W_HALTED = word('halted');
+export const wordOf = word;
+
+/** Doubles: byte offsets in the block. Time base at which DEC had the value in 'dec'; at which FIT and watchdog were last looked at. */
+export const DOUBLES = 0x3300;
+export const D_DEC_START = 0;
+export const D_TIMERS_SEEN = 1;
+export const DOUBLE_COUNT = 8;
+
+/** The guest's TLB: 64 entries of four words {word0, word1, word2, TID}. */
+export const GUEST_TLB = 0x3400;
+export const GUEST_TLB_ENTRIES = 64;

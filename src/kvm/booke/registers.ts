@@ -1,0 +1,163 @@
+/** KVM_GET/SET_REGS, SREGS and ONE_REG of a BookE vCPU (uapi asm/kvm.h). */
+import type { KvmRegs, KvmSregs } from '../api.ts';
+import type { BookeContext } from './context.ts';
+import type { BookeInterrupts } from './interrupts.ts';
+import {
+  W_CR,
+  W_CTR,
+  W_DEAR,
+  W_GPR,
+  W_LR,
+  W_MSR,
+  W_PC,
+  W_PID,
+  W_PIR,
+  W_PVR,
+  W_SPRG,
+  W_SRR0,
+  W_SRR1,
+  wordOf,
+} from './layout.ts';
+import { readXer, writeXer } from './spr-emulation.ts';
+import { SPR_ROWS } from './sprs.ts';
+import type { BookeTimers } from './timers.ts';
+
+/** Sregs: every special register with a word of its own that KVM_GET_REGS has not. */
+const SREGS: ReadonlyMap<string, number> = new Map([
+  ...SPR_ROWS.filter((row) => row.word >= 0 && !/^(lr|ctr|srr[01]|pid|sprg\dr?)$/.test(row.name)).map(
+    (row) => [row.name, row.word] as const,
+  ),
+  ['pvr', W_PVR],
+  ['pir', W_PIR],
+]);
+
+const SIZE_U32 = 0x0020_0000_0000_0000n;
+const SIZE_U64 = 0x0030_0000_0000_0000n;
+const KVM_REG_PPC = 0x1000_0000_0000_0000n;
+const ID = {
+  OR_TSR: KVM_REG_PPC | SIZE_U32 | 0x87n,
+  CLEAR_TSR: KVM_REG_PPC | SIZE_U32 | 0x88n,
+  TCR: KVM_REG_PPC | SIZE_U32 | 0x89n,
+  TSR: KVM_REG_PPC | SIZE_U32 | 0x8an,
+} as const;
+
+/** One-regs that are a word and nothing else. */
+const ONE_REGS: ReadonlyMap<bigint, number> = new Map([
+  ...[1, 2, 3, 4].map((n) => [KVM_REG_PPC | SIZE_U64 | BigInt(n + 1), wordOf(`iac${n}` as 'iac1')] as const),
+  ...[1, 2].map((n) => [KVM_REG_PPC | SIZE_U64 | BigInt(n + 5), wordOf(`dac${n}` as 'dac1')] as const),
+  [KVM_REG_PPC | SIZE_U64 | 0xcn, W_DEAR],
+  [KVM_REG_PPC | SIZE_U32 | 0xbbn, wordOf('dbsr')],
+]);
+
+const TWO_WORDS = 2;
+
+export class BookeRegisters {
+  readonly #words: Int32Array;
+  readonly #context: BookeContext;
+  readonly #interrupts: BookeInterrupts;
+  readonly #timers: BookeTimers;
+
+  constructor(context: BookeContext, interrupts: BookeInterrupts, timers: BookeTimers) {
+    this.#words = context.words;
+    this.#context = context;
+    this.#interrupts = interrupts;
+    this.#timers = timers;
+  }
+
+  getRegs(): KvmRegs {
+    return {
+      pc: this.#get(W_PC),
+      cr: BigInt(this.#cr()),
+      ctr: this.#get(W_CTR),
+      lr: this.#get(W_LR),
+      xer: BigInt(readXer(this.#words) >>> 0),
+      msr: this.#get(W_MSR),
+      srr0: this.#get(W_SRR0),
+      srr1: this.#get(W_SRR1),
+      pid: this.#get(W_PID),
+      sprg: W_SPRG.map((word) => this.#get(word)),
+      gpr: Array.from({ length: 32 }, (_, n) => this.#get(W_GPR + TWO_WORDS * n)),
+    };
+  }
+
+  setRegs(regs: KvmRegs): void {
+    const words = this.#words;
+    this.#set(W_PC, regs.pc & ~3n);
+    this.#set(W_CTR, regs.ctr);
+    this.#set(W_LR, regs.lr);
+    this.#set(W_SRR0, regs.srr0);
+    this.#set(W_SRR1, regs.srr1);
+    for (let n = 0; n < 32; n++) this.#set(W_GPR + TWO_WORDS * n, regs.gpr[n] ?? 0n);
+    for (const [n, word] of W_SPRG.entries()) this.#set(word, regs.sprg[n] ?? 0n);
+    const cr = Number(BigInt.asUintN(32, regs.cr));
+    for (let field = 0; field < 8; field++) words[W_CR + field] = (cr >>> (28 - 4 * field)) & 15;
+    writeXer(words, Number(BigInt.asIntN(32, regs.xer)));
+    this.#context.setPid(Number(BigInt.asUintN(8, regs.pid)));
+    this.#context.setMsr(Number(BigInt.asIntN(32, regs.msr)));
+    this.#context.select();
+  }
+
+  getSregs(): KvmSregs {
+    this.#timers.update();
+    const sregs: KvmSregs = { pvr: 0 };
+    for (const [name, word] of SREGS) sregs[name] = (this.#words[word] as number) >>> 0;
+    sregs['dec'] = this.#timers.readDec() >>> 0;
+    return sregs;
+  }
+
+  setSregs(sregs: Partial<KvmSregs>): void {
+    for (const [name, value] of Object.entries(sregs)) {
+      const word = SREGS.get(name);
+      if (word === undefined || value === undefined) continue;
+      if (name === 'tcr') this.#timers.writeTcr(value | 0);
+      else if (name === 'tsr') this.#timers.writeTsr(value | 0);
+      else if (name === 'dec') this.#timers.writeDec(value | 0);
+      else this.#words[word] = value;
+    }
+    this.#interrupts.refreshTimers();
+  }
+
+  getOneReg(id: bigint): bigint | undefined {
+    if (id === ID.TCR) return this.#get(wordOf('tcr'));
+    if (id === ID.TSR) return BigInt(this.#timers.readTsr() >>> 0);
+    const word = ONE_REGS.get(id);
+    return word === undefined ? undefined : this.#get(word);
+  }
+
+  setOneReg(id: bigint, value: bigint): boolean {
+    const low = Number(BigInt.asIntN(32, value));
+    switch (id) {
+      case ID.TCR:
+        this.#timers.writeTcr(low);
+        return true;
+      case ID.TSR:
+        this.#timers.writeTsr(low);
+        return true;
+      case ID.OR_TSR:
+        this.#timers.writeTsr(this.#timers.readTsr() | low);
+        return true;
+      case ID.CLEAR_TSR:
+        this.#timers.clearTsr(low);
+        return true;
+      default: {
+        const word = ONE_REGS.get(id);
+        if (word !== undefined) this.#words[word] = low;
+        return word !== undefined;
+      }
+    }
+  }
+
+  #get(word: number): bigint {
+    return BigInt((this.#words[word] as number) >>> 0);
+  }
+
+  #set(word: number, value: bigint): void {
+    this.#words[word] = Number(BigInt.asIntN(32, value));
+  }
+
+  #cr(): number {
+    let cr = 0;
+    for (let field = 0; field < 8; field++) cr |= (this.#words[W_CR + field] as number) << (28 - 4 * field);
+    return cr >>> 0;
+  }
+}

@@ -1,0 +1,133 @@
+/** mfspr and mtspr of a 440 guest's kernel. */
+import { KVM_EXIT, KVM_SYSTEM_EVENT, type KvmRun } from '../api.ts';
+import { RESUME_GUEST } from '../family.ts';
+import type { VcpuCounters } from '../stats.ts';
+import type { GuestTime } from '../time.ts';
+import { DBCR0_RST } from './bits.ts';
+import type { BookeContext } from './context.ts';
+import { W_DBCR0, W_XER_BYTE_COUNT, W_XER_CA, W_XER_OV, W_XER_SO } from './layout.ts';
+import { SPECIAL, SPR_MASK, SPR_SPECIAL, SPR_WORD } from './sprs.ts';
+import type { BookeTimers } from './timers.ts';
+
+/** `write` says: no such register. */
+export const NO_SPR = -2;
+
+const TWO_32 = 2 ** 32;
+/** Time-base values are doubles: what a guest writes to TBU counts up to 2^53 ticks. */
+const TBU_BITS = 0x1fffff;
+
+export class SprEmulation {
+  readonly #words: Int32Array;
+  readonly #context: BookeContext;
+  readonly #timers: BookeTimers;
+  readonly #time: GuestTime;
+  readonly #counters: VcpuCounters;
+  readonly #run: KvmRun;
+
+  constructor(context: BookeContext, timers: BookeTimers, time: GuestTime, counters: VcpuCounters, run: KvmRun) {
+    this.#words = context.words;
+    this.#context = context;
+    this.#timers = timers;
+    this.#time = time;
+    this.#counters = counters;
+    this.#run = run;
+  }
+
+  /** mfspr into the word at `target`. False: the processor has no such register. */
+  read(spr: number, target: number): boolean {
+    const words = this.#words;
+    (this.#counters.sprs[spr] as number)++;
+    switch (SPR_SPECIAL[spr]) {
+      case SPECIAL.NONE:
+      case SPECIAL.TBL_WRITE:
+      case SPECIAL.TBU_WRITE:
+        return false;
+      case SPECIAL.XER:
+        words[target] = readXer(words);
+        return true;
+      case SPECIAL.DEC:
+        words[target] = this.#timers.readDec();
+        return true;
+      case SPECIAL.TSR:
+        words[target] = this.#timers.readTsr();
+        return true;
+      case SPECIAL.TBL:
+        words[target] = this.#time.timebase();
+        return true;
+      case SPECIAL.TBU:
+        words[target] = Math.floor(this.#time.timebase() / TWO_32);
+        return true;
+      default:
+        words[target] = words[SPR_WORD[spr] as number] as number;
+        return true;
+    }
+  }
+
+  /** mtspr. Returns RESUME_GUEST, NO_SPR or an exit reason. */
+  write(spr: number, value: number): number {
+    const words = this.#words;
+    const timers = this.#timers;
+    (this.#counters.sprs[1024 + spr] as number)++;
+    const index = SPR_WORD[spr] as number;
+    switch (SPR_SPECIAL[spr]) {
+      case SPECIAL.PLAIN:
+        words[index] = value & (SPR_MASK[spr] as number);
+        return RESUME_GUEST;
+      case SPECIAL.CLEAR:
+        words[index] = (words[index] as number) & ~value;
+        return RESUME_GUEST;
+      case SPECIAL.READ_ONLY:
+        return RESUME_GUEST;
+      case SPECIAL.XER:
+        writeXer(words, value);
+        return RESUME_GUEST;
+      case SPECIAL.PID:
+        this.#context.setPid(value);
+        return RESUME_GUEST;
+      case SPECIAL.DEC:
+        timers.writeDec(value);
+        return RESUME_GUEST;
+      case SPECIAL.DECAR:
+        timers.writeDecar(value);
+        return RESUME_GUEST;
+      case SPECIAL.TSR:
+        timers.clearTsr(value);
+        return RESUME_GUEST;
+      case SPECIAL.TCR:
+        timers.writeTcr(value);
+        return RESUME_GUEST;
+      case SPECIAL.TBL_WRITE: {
+        const now = this.#time.timebase();
+        timers.writeTimebase(now - (now % TWO_32) + (value >>> 0));
+        return RESUME_GUEST;
+      }
+      case SPECIAL.TBU_WRITE:
+        timers.writeTimebase((value & TBU_BITS) * TWO_32 + (this.#time.timebase() % TWO_32));
+        return RESUME_GUEST;
+      case SPECIAL.DBCR0:
+        words[W_DBCR0] = value & ~DBCR0_RST;
+        if ((value & DBCR0_RST) === 0) return RESUME_GUEST;
+        this.#run.systemEvent.type = KVM_SYSTEM_EVENT.RESET;
+        return KVM_EXIT.SYSTEM_EVENT;
+      default:
+        return NO_SPR;
+    }
+  }
+}
+
+/** XER as one word (Power ISA Book I, 3.2.2). */
+export function readXer(words: Int32Array): number {
+  return (
+    ((words[W_XER_SO] as number) << 31) |
+    ((words[W_XER_OV] as number) << 30) |
+    ((words[W_XER_CA] as number) << 29) |
+    ((words[W_XER_BYTE_COUNT] as number) & 0x7f)
+  );
+}
+
+export function writeXer(words: Int32Array, value: number): void {
+  words[W_XER_SO] = value >>> 31;
+  words[W_XER_OV] = (value >>> 30) & 1;
+  words[W_XER_CA] = (value >>> 29) & 1;
+  words[W_XER_BYTE_COUNT] = value & 0x7f;
+}

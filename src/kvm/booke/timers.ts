@@ -1,0 +1,174 @@
+/**
+ * The guest's decrementer, fixed-interval timer and watchdog (PowerPC 440 User's Manual, chapter "Timer Facilities").
+ * Nothing ticks: what they show follows from the time base whenever somebody looks.
+ */
+import type { GuestTime } from '../time.ts';
+import { TCR, TSR } from './bits.ts';
+import { D_DEC_START, D_TIMERS_SEEN, DOUBLE_COUNT, DOUBLES, W_DEC, W_DECAR, W_TCR, W_TSR } from './layout.ts';
+
+/** How many 0-to-1 transitions the time base bit of weight 2^exponent has made up to a time. */
+function transitions(timebase: number, exponent: number): number {
+  return Math.floor((timebase + 2 ** exponent) / 2 ** (exponent + 1));
+}
+
+/** The first time after `timebase` at which the bit goes from 0 to 1. */
+function nextTransition(timebase: number, exponent: number): number {
+  return transitions(timebase, exponent) * 2 ** (exponent + 1) + 2 ** exponent;
+}
+
+export class BookeTimers {
+  readonly #words: Int32Array;
+  readonly #doubles: Float64Array;
+  readonly #time: GuestTime;
+  readonly #onChange: () => void;
+  /** Time base at which the next enabled timer interrupt is due; Infinity: none. */
+  deadline = Number.POSITIVE_INFINITY;
+  /** The watchdog expired for the third time with TCR[WRC] set: the processor resets. */
+  watchdogReset = false;
+
+  /** `onChange` hears that TSR or TCR may have changed. */
+  constructor(words: Int32Array, buffer: ArrayBufferLike, base: number, time: GuestTime, onChange: () => void) {
+    this.#words = words;
+    this.#doubles = new Float64Array(buffer, base + DOUBLES, DOUBLE_COUNT);
+    this.#time = time;
+    this.#onChange = onChange;
+  }
+
+  reset(): void {
+    this.watchdogReset = false;
+    this.#doubles[D_DEC_START] = 0;
+    this.#doubles[D_TIMERS_SEEN] = this.#time.timebase();
+    this.#rearm();
+  }
+
+  /** Sets TSR from what has passed since the last look. */
+  update(): void {
+    const now = this.#time.timebase();
+    const words = this.#words;
+    const doubles = this.#doubles;
+    const before = words[W_TSR] as number;
+    let tsr = before;
+    const dec = (words[W_DEC] as number) >>> 0;
+    if (dec !== 0) {
+      const start = doubles[D_DEC_START] as number;
+      const over = now - start - dec;
+      if (over >= 0) {
+        tsr |= TSR.DIS;
+        const reload = (words[W_DECAR] as number) >>> 0;
+        if (((words[W_TCR] as number) & TCR.ARE) !== 0 && reload !== 0) {
+          doubles[D_DEC_START] = start + dec + Math.floor(over / reload) * reload;
+          words[W_DEC] = reload;
+        } else words[W_DEC] = 0;
+      }
+    }
+    const seen = doubles[D_TIMERS_SEEN] as number;
+    if (now !== seen) {
+      doubles[D_TIMERS_SEEN] = now;
+      const fit = this.#fitExponent();
+      if (transitions(now, fit) > transitions(seen, fit)) tsr |= TSR.FIS;
+      // One step at most: a host that slept for long must not fire a watchdog that the guest had no chance to serve.
+      const watchdog = this.#watchdogExponent();
+      if (transitions(now, watchdog) > transitions(seen, watchdog)) {
+        if ((tsr & TSR.ENW) === 0) tsr |= TSR.ENW;
+        else if ((tsr & TSR.WIS) === 0) tsr |= TSR.WIS;
+        else if (((words[W_TCR] as number) & TCR.WRC) !== 0) {
+          tsr = (tsr & ~TSR.WRS) | ((words[W_TCR] as number) & TCR.WRC);
+          this.watchdogReset = true;
+        }
+      }
+    }
+    words[W_TSR] = tsr;
+    this.#rearm();
+    if (tsr !== before) this.#onChange();
+  }
+
+  /** Updates only if something is due: what a slice's end calls. */
+  poll(): void {
+    if (this.#time.timebase() >= this.deadline) this.update();
+  }
+
+  readDec(): number {
+    this.update();
+    const dec = (this.#words[W_DEC] as number) >>> 0;
+    if (dec === 0) return 0;
+    return (dec - (this.#time.timebase() - (this.#doubles[D_DEC_START] as number))) | 0;
+  }
+
+  /** mtdec. Zero stops the decrementer without an interrupt. */
+  writeDec(value: number): void {
+    this.update();
+    this.#words[W_DEC] = value;
+    this.#doubles[D_DEC_START] = this.#time.timebase();
+    this.#rearm();
+  }
+
+  readTsr(): number {
+    this.update();
+    return this.#words[W_TSR] as number;
+  }
+
+  /** TSR bits are cleared by writing ones. */
+  clearTsr(bits: number): void {
+    this.update();
+    this.#words[W_TSR] = (this.#words[W_TSR] as number) & ~bits;
+    this.#rearm();
+    this.#onChange();
+  }
+
+  /** Sets TSR as it is (user space). */
+  writeTsr(value: number): void {
+    this.#words[W_TSR] = value;
+    this.#rearm();
+    this.#onChange();
+  }
+
+  /** TCR[WRC] can be set, but only a reset clears it. */
+  writeTcr(value: number): void {
+    this.update();
+    const wrc = (this.#words[W_TCR] as number) & TCR.WRC;
+    this.#words[W_TCR] = wrc !== 0 ? (value & ~TCR.WRC) | wrc : value;
+    this.#rearm();
+    this.#onChange();
+  }
+
+  writeDecar(value: number): void {
+    this.update();
+    this.#words[W_DECAR] = value;
+  }
+
+  /** The guest writes its time base: the decrementer goes on, the bits of FIT and watchdog start from the new value. */
+  writeTimebase(ticks: number): void {
+    this.update();
+    const moved = this.#time.setTimebase(ticks);
+    this.#doubles[D_DEC_START] = (this.#doubles[D_DEC_START] as number) + moved;
+    this.#doubles[D_TIMERS_SEEN] = this.#time.timebase();
+    this.#rearm();
+  }
+
+  /** TCR[FP]: bits 19, 15, 11, 7 of TBL. */
+  #fitExponent(): number {
+    return 12 + 4 * (((this.#words[W_TCR] as number) >>> TCR.FP_SHIFT) & 3);
+  }
+
+  /** TCR[WP]: bits 11, 7, 3 of TBL, bit 31 of TBU. */
+  #watchdogExponent(): number {
+    return 20 + 4 * ((this.#words[W_TCR] as number) >>> TCR.WP_SHIFT);
+  }
+
+  #rearm(): void {
+    const tcr = this.#words[W_TCR] as number;
+    const tsr = this.#words[W_TSR] as number;
+    let deadline = Number.POSITIVE_INFINITY;
+    const dec = (this.#words[W_DEC] as number) >>> 0;
+    if ((tcr & TCR.DIE) !== 0 && (tsr & TSR.DIS) === 0 && dec !== 0)
+      deadline = (this.#doubles[D_DEC_START] as number) + dec;
+    const seen = this.#doubles[D_TIMERS_SEEN] as number;
+    if ((tcr & TCR.FIE) !== 0 && (tsr & TSR.FIS) === 0)
+      deadline = Math.min(deadline, nextTransition(seen, this.#fitExponent()));
+    if ((tcr & (TCR.WIE | TCR.WRC)) !== 0) {
+      const next = nextTransition(seen, this.#watchdogExponent());
+      if ((tsr & TSR.WIS) === 0 || (tcr & TCR.WRC) !== 0) deadline = Math.min(deadline, next);
+    }
+    this.deadline = deadline;
+  }
+}

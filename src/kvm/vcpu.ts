@@ -1,0 +1,165 @@
+import type { HostCpu } from '../processor/interface.ts';
+import { BUDGET, EVENT } from '../processor/layout.ts';
+import {
+  KVM_EXIT,
+  type KvmExitReason,
+  type KvmRegs,
+  type KvmRun,
+  type KvmSregs,
+  type KvmStats,
+  type KvmTranslation,
+  type Vcpu,
+} from './api.ts';
+import { RESUME_GUEST, type VcpuFamily } from './family.ts';
+import { COUNTER, type VcpuCounters } from './stats.ts';
+import type { GuestTime } from './time.ts';
+
+/** Instructions between two looks at the clock. */
+const SLICE = 20_000;
+/** What an exit is worth in instructions, so that a guest that only traps is looked at as often. */
+const EXIT_COST = 64;
+
+/** The shared area, every field in its place from the start. */
+export function createKvmRun(): KvmRun {
+  return {
+    exitReason: KVM_EXIT.UNKNOWN,
+    immediateExit: false,
+    mmio: { physAddr: 0, data: 0, len: 0, isWrite: false },
+    dcr: { dcrn: 0, data: 0, isWrite: false },
+    hlt: { wakeAt: 0 },
+    systemEvent: { type: 0 },
+    internal: { message: '', pc: 0 },
+    debug: { address: 0 },
+  };
+}
+
+/** A vCPU: the run loop, the same for all families. The world switch is a call, since all registers live in the block. */
+export class VirtualCpu implements Vcpu {
+  readonly id: number;
+  readonly kvmRun: KvmRun;
+  readonly #cpu: HostCpu;
+  readonly #family: VcpuFamily;
+  readonly #time: GuestTime;
+  readonly #counters: VcpuCounters;
+  readonly #words: Int32Array;
+
+  constructor(id: number, cpu: HostCpu, family: VcpuFamily, time: GuestTime, counters: VcpuCounters, run: KvmRun) {
+    this.id = id;
+    this.kvmRun = run;
+    this.#cpu = cpu;
+    this.#family = family;
+    this.#time = time;
+    this.#counters = counters;
+    this.#words = new Int32Array(cpu.memory.wasm.buffer, cpu.base, (EVENT >> 2) + 1);
+    family.reset();
+  }
+
+  run(maxNanoseconds: number): KvmExitReason {
+    const family = this.#family;
+    const cpu = this.#cpu;
+    const time = this.#time;
+    const words = this.#words;
+    const { counts } = this.#counters;
+    const run = this.kvmRun;
+    family.completeIo();
+    // With icount nothing but the guest itself makes time pass: one that waits for its timer is taken there at once.
+    if (time.icount !== 0 && run.exitReason === KVM_EXIT.HLT && run.hlt.wakeAt !== Number.POSITIVE_INFINITY)
+      time.idle += Math.max(0, run.hlt.wakeAt - time.now());
+    let now = time.now();
+    const end = now + maxNanoseconds;
+    let reason = family.updateTimers();
+    if (reason !== RESUME_GUEST) return this.#leave(reason);
+    if (run.immediateExit) return this.#interrupted();
+    let budget = this.#budget(now, end);
+    for (;;) {
+      reason = family.enter();
+      if (reason !== RESUME_GUEST) return this.#leave(reason);
+      words[EVENT >> 2] = 0;
+      const vector = cpu.run(budget);
+      if (vector >= 0) {
+        (counts[COUNTER.sum_exits] as number)++;
+        time.exits++;
+        reason = family.handleExit(vector);
+        if (reason !== RESUME_GUEST) return this.#leave(reason);
+        (counts[COUNTER.light_exits] as number)++;
+        budget = (words[BUDGET >> 2] as number) - (time.icount === 0 ? EXIT_COST : 1);
+        if (budget > 0) continue;
+      } else (counts[COUNTER.tick_exits] as number)++;
+      now = time.now();
+      reason = family.updateTimers();
+      if (reason !== RESUME_GUEST) return this.#leave(reason);
+      if (now >= end || run.immediateExit) return this.#interrupted();
+      budget = this.#budget(now, end);
+    }
+  }
+
+  interrupt(kind: number): void {
+    this.#family.interrupt(kind);
+    this.#words[EVENT >> 2] = 1;
+  }
+
+  criticalInterrupt(kind: number): void {
+    this.#family.criticalInterrupt(kind);
+    this.#words[EVENT >> 2] = 1;
+  }
+
+  getRegs(): KvmRegs {
+    return this.#family.getRegs();
+  }
+
+  setRegs(regs: KvmRegs): void {
+    this.#family.setRegs(regs);
+  }
+
+  getSregs(): KvmSregs {
+    return this.#family.getSregs();
+  }
+
+  setSregs(sregs: Partial<KvmSregs>): void {
+    this.#family.setSregs(sregs);
+  }
+
+  getOneReg(id: bigint): bigint | undefined {
+    return this.#family.getOneReg(id);
+  }
+
+  setOneReg(id: bigint, value: bigint): boolean {
+    return this.#family.setOneReg(id, value);
+  }
+
+  translate(effectiveAddress: number): KvmTranslation {
+    return this.#family.translate(effectiveAddress);
+  }
+
+  setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void {
+    this.#family.setTlbEntry(index, entry);
+  }
+
+  reset(): void {
+    this.#family.reset();
+    this.kvmRun.exitReason = KVM_EXIT.UNKNOWN;
+  }
+
+  get stats(): KvmStats {
+    return this.#counters.toObject();
+  }
+
+  /** Instructions until the clock must be looked at. With icount timers fire on the very instruction. */
+  #budget(now: number, end: number): number {
+    const { icount } = this.#time;
+    if (icount === 0) return SLICE;
+    const until = Math.min(end, this.#family.nextTimer());
+    const instructions = Math.ceil((until - now) / icount);
+    return Math.max(1, Math.min(SLICE, instructions));
+  }
+
+  #leave(reason: number): KvmExitReason {
+    this.kvmRun.exitReason = reason as KvmExitReason;
+    return reason as KvmExitReason;
+  }
+
+  #interrupted(): KvmExitReason {
+    (this.#counters.counts[COUNTER.signal_exits] as number)++;
+    return this.#leave(KVM_EXIT.INTR);
+  }
+}

@@ -53,6 +53,7 @@ export function makeFakeVm(memoryBytes: number, script: Script): FakeVm {
     },
     resets: 0,
     runs: 0,
+    clock: { now: () => 0 },
     stats: { vm_counter: 1 },
     setUserMemoryRegion: () => {},
     memory: {

@@ -10,6 +10,7 @@ import {
   savedNumbers,
 } from '../device.ts';
 import type { InterruptLine } from '../interrupts.ts';
+import { ByteQueue } from './byte-queue.ts';
 
 /** Registers (National Semiconductor PC16550D data sheet, section 8). DLAB is LCR bit 7. */
 const RBR_THR_DLL = 0; // receive buffer | transmit holding | divisor low (DLAB)
@@ -65,7 +66,11 @@ export interface ByteSink {
 
 /**
  * A 16550A. Characters take no time: what is written is sent at once, and the receiver's time-out, which is four character
- * times on the chip, comes as soon as no further input waits. The receive queue outside gives flow control in place of overruns.
+ * times on the chip, comes as soon as no further input waits.
+ *
+ * Input from a pipe is there before the guest has a driver, which throws away what it finds in the receiver when it starts.
+ * So the line stays quiet until the guest listens: until receive interrupts are on, or it has read LSR twice without
+ * setting up anything, as polling does. What it clears out of the FIFO counts as not yet sent. Nothing is ever overrun.
  */
 export class Ns16550 implements Device, MmioRegion {
   readonly mmio: readonly MmioRegion[] = [this];
@@ -73,12 +78,9 @@ export class Ns16550 implements Device, MmioRegion {
   readonly #divisorAtReset: number;
   /** Receives the output; boards connect the console here. */
   sink: ByteSink | undefined;
-  readonly #fifo = new Uint8Array(FIFO_BYTES);
-  #fifoStart = 0;
-  #fifoCount = 0;
-  readonly #queue = new Uint8Array(RECEIVE_QUEUE_BYTES);
-  #queueStart = 0;
-  #queueCount = 0;
+  readonly #fifo = new ByteQueue(FIFO_BYTES);
+  /** Has room for what a cleared FIFO gives back. */
+  readonly #queue = new ByteQueue(RECEIVE_QUEUE_BYTES + FIFO_BYTES);
   #ier = 0;
   #fifoEnabled = false;
   #trigger = 1;
@@ -90,6 +92,10 @@ export class Ns16550 implements Device, MmioRegion {
   #divisor: number;
   /** The THRE interrupt stands: set when the transmitter empties, cleared by reading it from IIR or writing THR. */
   #threPending = false;
+  /** The FIFO has characters of the chip's own transmitter. */
+  #looped = false;
+  /** LSR reads since the guest last set something up. */
+  #polls = 0;
   #transmitted = 0;
   #received = 0;
 
@@ -102,11 +108,8 @@ export class Ns16550 implements Device, MmioRegion {
 
   /** Bytes from outside. Returns how many were taken; the rest did not fit in the queue and should be offered again later. */
   receive(bytes: Uint8Array): number {
-    const taken = Math.min(bytes.length, RECEIVE_QUEUE_BYTES - this.#queueCount);
-    for (let i = 0; i < taken; i++) {
-      this.#queue[(this.#queueStart + this.#queueCount) % RECEIVE_QUEUE_BYTES] = bytes[i] as number;
-      this.#queueCount++;
-    }
+    const taken = Math.max(0, Math.min(bytes.length, RECEIVE_QUEUE_BYTES - this.#queue.length));
+    for (let i = 0; i < taken; i++) this.#queue.push(bytes[i] as number);
     this.#received += taken;
     this.#fill();
     this.#update();
@@ -117,26 +120,26 @@ export class Ns16550 implements Device, MmioRegion {
     return this.#fifoEnabled ? FIFO_BYTES : 1;
   }
 
-  #push(byte: number): void {
-    this.#fifo[(this.#fifoStart + this.#fifoCount) % FIFO_BYTES] = byte;
-    this.#fifoCount++;
+  /** Moves waiting input into the FIFO, if the guest listens; in loopback mode the receiver is cut off from the outside. */
+  #fill(): void {
+    if (this.#queue.length === 0 || (this.#mcr & MCR_LOOP) !== 0) return;
+    const interrupts = (this.#ier & IER_ERBFI) !== 0;
+    if (!interrupts && this.#polls < 2) return;
+    const capacity = interrupts ? this.#capacity() : 1;
+    while (this.#queue.length > 0 && this.#fifo.length < capacity) this.#fifo.push(this.#queue.shift());
   }
 
-  /** Moves waiting input into the FIFO; in loopback mode the receiver is not connected to the outside. */
-  #fill(): void {
-    if ((this.#mcr & MCR_LOOP) !== 0) return;
-    while (this.#queueCount > 0 && this.#fifoCount < this.#capacity()) {
-      this.#push(this.#queue[this.#queueStart] as number);
-      this.#queueStart = (this.#queueStart + 1) % RECEIVE_QUEUE_BYTES;
-      this.#queueCount--;
-    }
+  #clearFifo(): void {
+    if (!this.#looped) while (this.#fifo.length > 0) this.#queue.unshift(this.#fifo.pop());
+    this.#fifo.clear();
+    this.#looped = false;
   }
 
   /** The most urgent enabled interrupt (data sheet, table V), or IIR_NONE. */
   #identify(): number {
     if ((this.#ier & IER_ELSI) !== 0 && (this.#errors & LSR_ERRORS) !== 0) return IIR_LINE;
-    if ((this.#ier & IER_ERBFI) !== 0 && this.#fifoCount > 0)
-      return !this.#fifoEnabled || this.#fifoCount >= this.#trigger ? IIR_RECEIVED : IIR_TIMEOUT;
+    if ((this.#ier & IER_ERBFI) !== 0 && this.#fifo.length > 0)
+      return !this.#fifoEnabled || this.#fifo.length >= this.#trigger ? IIR_RECEIVED : IIR_TIMEOUT;
     if ((this.#ier & IER_ETBEI) !== 0 && this.#threPending) return IIR_THRE;
     if ((this.#ier & IER_EDSSI) !== 0 && (this.#msr & 0x0f) !== 0) return IIR_MODEM;
     return IIR_NONE;
@@ -164,21 +167,21 @@ export class Ns16550 implements Device, MmioRegion {
     if ((this.#mcr & MCR_LOOP) === 0) {
       this.#transmitted++;
       this.sink?.writeByte(byte);
-    } else if (this.#fifoCount < this.#capacity()) this.#push(byte);
-    else {
-      this.#errors |= LSR_OE;
-      // Without FIFOs the newer character overwrites the older one; with them it is lost.
-      if (!this.#fifoEnabled) this.#fifo[this.#fifoStart] = byte;
+    } else {
+      if (this.#fifo.length >= this.#capacity()) {
+        this.#errors |= LSR_OE;
+        // Without FIFOs the newer character overwrites the older one; with them it is lost.
+        if (!this.#fifoEnabled) this.#fifo.clear();
+      }
+      if (this.#fifo.length < this.#capacity()) this.#fifo.push(byte);
+      this.#looped = true;
     }
     this.#threPending = true;
   }
 
   #readReceiver(): number {
-    if (this.#fifoCount === 0) return 0;
-    const byte = this.#fifo[this.#fifoStart] as number;
-    this.#fifoStart = (this.#fifoStart + 1) % FIFO_BYTES;
-    this.#fifoCount--;
-    if (this.#queueCount > 0) this.#fill();
+    const byte = this.#fifo.shift();
+    this.#fill();
     this.#update();
     return byte;
   }
@@ -186,10 +189,9 @@ export class Ns16550 implements Device, MmioRegion {
   #writeFifoControl(value: number): void {
     const enabled = (value & FCR_ENABLE) !== 0;
     // Turning the FIFOs on or off empties them, as FCR bit 1 does.
-    if (enabled !== this.#fifoEnabled || (value & FCR_CLEAR_RECEIVER) !== 0) this.#fifoStart = this.#fifoCount = 0;
+    if (enabled !== this.#fifoEnabled || (value & FCR_CLEAR_RECEIVER) !== 0) this.#clearFifo();
     this.#fifoEnabled = enabled;
     if (enabled) this.#trigger = TRIGGER_LEVELS[(value >>> FCR_TRIGGER_SHIFT) as 0 | 1 | 2 | 3];
-    this.#fill();
   }
 
   read(offset: number, _length: number): number {
@@ -212,7 +214,11 @@ export class Ns16550 implements Device, MmioRegion {
       case MCR:
         return this.#mcr;
       case LSR: {
-        const value = LSR_EMPTY | this.#errors | (this.#fifoCount > 0 ? LSR_DR : 0);
+        if (this.#polls < 2 && ++this.#polls === 2) {
+          this.#fill();
+          this.#update();
+        }
+        const value = LSR_EMPTY | this.#errors | (this.#fifo.length > 0 ? LSR_DR : 0);
         if (this.#errors !== 0) {
           this.#errors = 0;
           this.#update();
@@ -259,7 +265,6 @@ export class Ns16550 implements Device, MmioRegion {
       case MCR:
         this.#mcr = byte & 0x1f;
         this.#setModemInputs();
-        this.#fill();
         break;
       case SCR:
         this.#scr = byte;
@@ -268,11 +273,16 @@ export class Ns16550 implements Device, MmioRegion {
         // LSR and MSR are for reading; writing them is a factory test.
         return;
     }
+    if (offset >= IER_DLM && offset <= MCR) {
+      this.#polls = 0;
+      this.#fill();
+    }
     this.#update();
   }
 
   reset(): void {
-    this.#fifoStart = this.#fifoCount = this.#queueStart = this.#queueCount = 0;
+    this.#clearFifo();
+    this.#polls = 0;
     this.#ier = this.#lcr = this.#mcr = this.#errors = this.#scr = 0;
     this.#fifoEnabled = this.#threPending = false;
     this.#trigger = 1;
@@ -282,8 +292,6 @@ export class Ns16550 implements Device, MmioRegion {
   }
 
   save(): DeviceState {
-    const ring = (bytes: Uint8Array, start: number, count: number): number[] =>
-      Array.from({ length: count }, (_, i) => bytes[(start + i) % bytes.length] as number);
     return {
       ier: this.#ier,
       fifoEnabled: this.#fifoEnabled,
@@ -295,14 +303,16 @@ export class Ns16550 implements Device, MmioRegion {
       scr: this.#scr,
       divisor: this.#divisor,
       threPending: this.#threPending,
-      fifo: ring(this.#fifo, this.#fifoStart, this.#fifoCount),
-      queue: ring(this.#queue, this.#queueStart, this.#queueCount),
+      looped: this.#looped,
+      polls: this.#polls,
+      fifo: this.#fifo.toArray(),
+      queue: this.#queue.toArray(),
     };
   }
 
   restore(state: DeviceState): void {
     const fifo = savedNumbers(state, 'fifo', FIFO_BYTES);
-    const queue = savedNumbers(state, 'queue', RECEIVE_QUEUE_BYTES);
+    const queue = savedNumbers(state, 'queue', RECEIVE_QUEUE_BYTES + FIFO_BYTES);
     this.#ier = savedNumber(state, 'ier') & 0x0f;
     this.#fifoEnabled = savedBoolean(state, 'fifoEnabled');
     this.#trigger = TRIGGER_LEVELS.find((level) => level === savedNumber(state, 'trigger')) ?? 1;
@@ -313,11 +323,10 @@ export class Ns16550 implements Device, MmioRegion {
     this.#scr = savedNumber(state, 'scr') & 0xff;
     this.#divisor = savedNumber(state, 'divisor') & 0xffff;
     this.#threPending = savedBoolean(state, 'threPending');
+    this.#looped = savedBoolean(state, 'looped');
+    this.#polls = Math.min(savedNumber(state, 'polls'), 2);
     this.#fifo.set(fifo);
     this.#queue.set(queue);
-    this.#fifoStart = this.#queueStart = 0;
-    this.#fifoCount = fifo.length;
-    this.#queueCount = queue.length;
     this.#update();
   }
 

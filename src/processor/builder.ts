@@ -262,9 +262,9 @@ export abstract class Builder implements Semantics {
     return this.#binary(OP.i32GeU, a, b, true);
   }
   select(condition: Expr, whenTrue: Operand, whenFalse: Operand): Node {
-    const type = (typeof whenTrue === 'number' ? (typeof whenFalse === 'number' ? 'i32' : whenFalse.type) : whenTrue.type) as
-      | 'i32'
-      | 'i64';
+    const type = (
+      typeof whenTrue === 'number' ? (typeof whenFalse === 'number' ? 'i32' : whenFalse.type) : whenTrue.type
+    ) as 'i32' | 'i64';
     return select(this.node(whenTrue, type), this.node(whenFalse, type), condition as Node);
   }
 
@@ -288,8 +288,7 @@ export abstract class Builder implements Semantics {
   }
 
   gpr(register: Operand): Node {
-    if (typeof register !== 'number')
-      return load('i32', OP.i32Load, this.add(this.block, this.shl(register, 3)), GPR);
+    if (typeof register !== 'number') return load('i32', OP.i32Load, this.add(this.block, this.shl(register, 3)), GPR);
     return register === ZERO_REGISTER ? constant('i32', 0) : this.read(gprOffset(register));
   }
   setGpr(register: Operand, value: Expr): void {
@@ -455,7 +454,8 @@ export abstract class Builder implements Semantics {
     let stored = value as Node;
     if (options.reversed) {
       const pinned = this.let(value);
-      stored = bytes === 4 ? this.swap32(pinned) : this.or(this.and(this.shrUnsigned(pinned, 8), 0xff), this.shl(pinned, 8));
+      stored =
+        bytes === 4 ? this.swap32(pinned) : this.or(this.and(this.shrUnsigned(pinned, 8), 0xff), this.shl(pinned, 8));
     }
     this.#store(bytes, address, stored);
   }
@@ -466,10 +466,7 @@ export abstract class Builder implements Semantics {
 
   /** Byte-reverses a pinned i32. */
   protected swap32(value: Node): Node {
-    return this.or(
-      this.and(this.rotl(value, 8), 0x00ff00ff),
-      this.and(this.rotl(value, 24), 0xff00ff00 | 0),
-    );
+    return this.or(this.and(this.rotl(value, 8), 0x00ff00ff), this.and(this.rotl(value, 24), 0xff00ff00 | 0));
   }
 
   zeroBlock(address: Expr): void {

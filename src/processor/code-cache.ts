@@ -1,5 +1,5 @@
-import { FIELDS, fieldBits } from '../isa/fields.ts';
 import type { Instruction } from '../isa/define.ts';
+import { FIELDS, fieldBits } from '../isa/fields.ts';
 import type { HandlerTable } from './handlers.ts';
 import { HANDLER, PAGE_END_RECORD, PAGE_RECORDS_BYTES, type Packing } from './interpreter.ts';
 import {
@@ -111,7 +111,9 @@ export class CodeCache {
 
   /** The page of records of a host page, if it has one. */
   find(real: number, mode: number): CodePage | undefined {
-    const records = this.#memory.u32[(CODE_PAGES_TABLE + mode * CODE_PAGES_TABLE_BYTES + (real >>> 12) * 4) >> 2] as number;
+    const records = this.#memory.u32[
+      (CODE_PAGES_TABLE + mode * CODE_PAGES_TABLE_BYTES + (real >>> 12) * 4) >> 2
+    ] as number;
     return records ? this.pageOfRecord(records) : undefined;
   }
 
@@ -203,7 +205,12 @@ export class CodeCache {
     const record = page.records + offset * 2;
     const old = page.regions.get(offset);
     const words = this.#memory.u32;
-    page.regions.set(offset, old ? { ...old, slot } : { slot, record: words[record >> 2] as number, operands: words[(record >> 2) + 1] as number });
+    page.regions.set(
+      offset,
+      old
+        ? { ...old, slot }
+        : { slot, record: words[record >> 2] as number, operands: words[(record >> 2) + 1] as number },
+    );
     this.#u16[record >> 1] = HANDLER.region;
     words[(record >> 2) + 1] = slot;
   }
@@ -261,7 +268,8 @@ function branchDistance(bits: number, mask: number): number {
 export function branchesNear(instruction: Instruction, word: number, offset: number): boolean {
   const opcode = instruction.value >>> 26;
   if ((opcode !== 16 && opcode !== 18) || word & 2) return false;
-  const distance = opcode === 18 ? branchDistance(fieldBits(word, 'LI'), 0xffffff) : branchDistance(fieldBits(word, 'BD'), 0x3fff);
+  const distance =
+    opcode === 18 ? branchDistance(fieldBits(word, 'LI'), 0xffffff) : branchDistance(fieldBits(word, 'BD'), 0x3fff);
   const target = offset + distance;
   return target >= 0 && target < 4096;
 }

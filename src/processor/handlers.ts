@@ -1,6 +1,7 @@
 /** Which interpreter handler runs an instruction word: made once from the instruction table, a processor's levels and KVM's assist meanings. */
-import type { Instruction, Level } from '../isa/define.ts';
+
 import { Decoder } from '../isa/decoder.ts';
+import type { Instruction, Level } from '../isa/define.ts';
 import type { Meaning, Operands, Semantics } from '../isa/semantics.ts';
 import { SPECIAL_REGISTERS } from '../isa/sprs.ts';
 import { INSTRUCTIONS } from '../isa/table.ts';
@@ -33,7 +34,8 @@ function doesMoreThanTrap(meaning: Meaning, values: StaticValues): boolean {
   return first !== '' && first !== 'interrupt';
 }
 
-const hasSpr = (instruction: Instruction): boolean => instruction.fields.some((name) => name === 'SPR' || name === 'TBR');
+const hasSpr = (instruction: Instruction): boolean =>
+  instruction.fields.some((name) => name === 'SPR' || name === 'TBR');
 
 /**
  * The meaning that a variant of an instruction has in a translation mode. Null: it traps as privileged. Instructions

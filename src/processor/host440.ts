@@ -15,9 +15,9 @@ import {
   TLB_SEARCH_ENTRIES,
 } from './layout.ts';
 import type { HostMemory } from './memory.ts';
-import { coreImports, runtimeFunctions, SIGNATURES } from './runtime.ts';
 import { RegionManager } from './region/manager.ts';
 import { Translator } from './region/translate.ts';
+import { coreImports, runtimeFunctions, SIGNATURES } from './runtime.ts';
 import { Tlb } from './soft-tlb.ts';
 import { encodeModule } from './wasm/module.ts';
 

@@ -10,16 +10,7 @@ import type { Instruction } from '../isa/define.ts';
 import { FIELDS, type FieldName } from '../isa/fields.ts';
 import type { Expr, InstructionInterrupt, Meaning, Operand, Operands, ProgramCause } from '../isa/semantics.ts';
 import { Builder, type DynamicCrBit } from './builder.ts';
-import {
-  BUDGET,
-  CODE_PAGES,
-  EXIT_VECTOR,
-  MASK_TABLE,
-  PC,
-  PROFILE,
-  PROFILE_ENTRIES,
-  TLB_BASE,
-} from './layout.ts';
+import { BUDGET, CODE_PAGES, EXIT_VECTOR, MASK_TABLE, PC, PROFILE, PROFILE_ENTRIES, TLB_BASE } from './layout.ts';
 import { CORE, EXECUTE, REGION_HANDLER, SIGNATURES } from './runtime.ts';
 import { setInstructionInterrupt } from './traps.ts';
 import type { StaticValues } from './variants.ts';
@@ -34,7 +25,14 @@ export const PAGE_RECORDS_BYTES = 8256;
 export const PAGE_END_RECORD = 1024;
 
 /** Handlers that are not instructions. */
-export const HANDLER = { undecoded: 0, pageEnd: 1, region: REGION_HANDLER, illegal: 3, privileged: 4, first: 5 } as const;
+export const HANDLER = {
+  undecoded: 0,
+  pageEnd: 1,
+  region: REGION_HANDLER,
+  illegal: 3,
+  privileged: 4,
+  first: 5,
+} as const;
 
 /** Where in the record an operand stands, and how it is made from the instruction word. */
 export interface Packing {

@@ -205,10 +205,7 @@ function refill(): WasmFunction {
   e.end();
 
   const page = s.let(s.and(address, -4096));
-  e.set(
-    entry,
-    s.add(load('i32', OP.i32Load, v, TLB_BASE), s.and(s.shrUnsigned(address, 8), 0x3ff0)),
-  );
+  e.set(entry, s.add(load('i32', OP.i32Load, v, TLB_BASE), s.and(s.shrUnsigned(address, 8), 0x3ff0)));
   const holdsCode = load('i32', OP.i32Load8U, s.shrUnsigned(s.add(page, addend), 12), CODE_FLAGS_TABLE);
   const writable = s.and(s.ne(s.and(allowed, WRITE), 0), s.eqz(holdsCode));
   const slot = local('i32', entry);
@@ -234,7 +231,12 @@ function addendOf({ e, s }: Body, address: Node, access: number): Node {
 }
 
 /** Addends of the pages of the first and the last byte of an access. */
-function addendsOf(body: Body, address: Node, bytes: Node, access: number): { first: Node; last: Node; boundary: Node } {
+function addendsOf(
+  body: Body,
+  address: Node,
+  bytes: Node,
+  access: number,
+): { first: Node; last: Node; boundary: Node } {
   const { e, s } = body;
   const first = addendOf(body, address, access);
   const last = e.temporary('i32');
@@ -346,9 +348,7 @@ function slowZeroBlock(): WasmFunction {
 function regionAt(): WasmFunction {
   const { e, s, v } = begin(SIGNATURES.regionAt);
   const address = local('i32', 0);
-  const entry = s.let(
-    s.add(load('i32', OP.i32Load, v, TLB_BASE), s.and(s.shrUnsigned(address, 8), 0x3ff0)),
-  );
+  const entry = s.let(s.add(load('i32', OP.i32Load, v, TLB_BASE), s.and(s.shrUnsigned(address, 8), 0x3ff0)));
   e.if(s.eq(load('i32', OP.i32Load, entry, 8), s.and(address, -4096)), true);
   const real = s.let(s.add(address, load('i32', OP.i32Load, entry, 12)));
   const pageIndex = s.shl(s.shrUnsigned(real, 12), 2);

@@ -1,3 +1,4 @@
+import { TLB44X } from './interface.ts';
 import {
   ADDRESS_SPACE,
   CODE_PAGES,
@@ -20,7 +21,6 @@ import {
   TLB_SEARCH_MASK,
   TLB_SEARCH_PAGE,
 } from './layout.ts';
-import { TLB44X } from './interface.ts';
 import type { HostMemory } from './memory.ts';
 import { EXECUTE, READ, UNCACHED, WRITE } from './runtime.ts';
 
@@ -79,8 +79,7 @@ export class Tlb {
   /** Takes the set that was not used for longest. */
   #allocate(key: number): number {
     let set = 0;
-    for (let i = 1; i < SOFT_TLB_SETS; i++)
-      if ((this.#usedAt[i] as number) < (this.#usedAt[set] as number)) set = i;
+    for (let i = 1; i < SOFT_TLB_SETS; i++) if ((this.#usedAt[i] as number) < (this.#usedAt[set] as number)) set = i;
     const old = this.#keyOf[set] as number;
     if (old >= 0) this.#setOf[old] = -1;
     this.#keyOf[set] = key;
@@ -137,7 +136,7 @@ export class Tlb {
     if (i32[this.#at(TLB_HINT)] === index * 4) i32[this.#at(TLB_HINT)] = 0;
     const space = key >> 8;
     const tid = key & 255;
-    const pages = mask === 0 ? 1 << 20 : (-mask >>> 12) || 1;
+    const pages = mask === 0 ? 1 << 20 : -mask >>> 12 || 1;
     for (let set = 0; set < SOFT_TLB_SETS; set++) {
       if (!this.#holds(set, space, tid)) continue;
       const from = this.#at(SOFT_TLB + set * SOFT_TLB_SET_BYTES);
@@ -173,7 +172,7 @@ export class Tlb {
       const from = this.#at(SOFT_TLB + set * SOFT_TLB_SET_BYTES);
       for (let slot = from; slot < from + SOFT_TLB_ENTRIES * ENTRY_WORDS; slot += ENTRY_WORDS) {
         const tag = i32[slot + 1] as number;
-        if (tag !== NO_TAG && ((tag + (i32[slot + 3] as number)) >>> 12) === hostPage) i32[slot + 1] = NO_TAG;
+        if (tag !== NO_TAG && (tag + (i32[slot + 3] as number)) >>> 12 === hostPage) i32[slot + 1] = NO_TAG;
       }
     }
   }

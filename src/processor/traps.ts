@@ -13,7 +13,12 @@ const PROGRAM_SYNDROME: Record<ProgramCause, number> = {
 };
 
 /** Emits the vector and the syndrome of an interrupt that an instruction raises by itself (BookE). */
-export function setInstructionInterrupt(e: Emitter, block: Node, kind: InstructionInterrupt, cause?: ProgramCause): void {
+export function setInstructionInterrupt(
+  e: Emitter,
+  block: Node,
+  kind: InstructionInterrupt,
+  cause?: ProgramCause,
+): void {
   e.store(OP.i32Store, block, EXIT_VECTOR, constant('i32', BOOKE_VECTOR[kind]));
   e.store(OP.i32Store, block, EXIT_SYNDROME, constant('i32', cause ? PROGRAM_SYNDROME[cause] : 0));
 }

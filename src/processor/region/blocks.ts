@@ -2,10 +2,10 @@
 import type { Instruction } from '../../isa/define.ts';
 import { FIELDS, type FieldName, fieldBits, fieldValue } from '../../isa/fields.ts';
 import type { Meaning, Operands } from '../../isa/semantics.ts';
-import { ZERO_REGISTER } from '../layout.ts';
 import { branchesNear } from '../code-cache.ts';
 import { type Effects, effectsOf } from '../effects.ts';
 import type { HandlerTable } from '../handlers.ts';
+import { ZERO_REGISTER } from '../layout.ts';
 import { canonicalBo } from '../variants.ts';
 
 /** An instruction with its operands known. */
@@ -113,7 +113,12 @@ function successorOffsets(instruction: Instruction, word: number, offset: number
 }
 
 /** The region's blocks, entry first; null when its first instruction can't be translated. */
-export function findBlocks(source: PageSource, decoder: RegionDecoder, entry: number, limits: RegionLimits): Block[] | null {
+export function findBlocks(
+  source: PageSource,
+  decoder: RegionDecoder,
+  entry: number,
+  limits: RegionLimits,
+): Block[] | null {
   const leaders = new Set<number>([entry]);
   const found = new Map<number, { end: number; exits: number[]; stopsAt: number }>();
   const queue = [entry];

@@ -34,7 +34,9 @@ export class RegionManager {
     this.#cache = cache;
     this.#translator = translator;
     this.#table = table;
-    const functions = Object.fromEntries(REGION_IMPORTS.map((name) => [name, name === 'timebase' ? timebase : core[name]]));
+    const functions = Object.fromEntries(
+      REGION_IMPORTS.map((name) => [name, name === 'timebase' ? timebase : core[name]]),
+    );
     this.#imports = { e: { memory: memory.wasm, table, vcpu, ...functions } as WebAssembly.ModuleImports };
     cache.onDrop = (page) => this.#drop(page);
   }

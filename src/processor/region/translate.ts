@@ -1,6 +1,7 @@
 /** From entries in code pages to a WebAssembly module of regions: a pure function, so that it can run on any thread. */
-import type { AssistTable } from '../interface.ts';
+
 import { type HandlerTable, meaningOf } from '../handlers.ts';
+import type { AssistTable } from '../interface.ts';
 import { CODE_PAGES_TABLE, CODE_PAGES_TABLE_BYTES, TRANSLATION_MODES } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
 import { REGION_IMPORTS, regionImports, SIGNATURES } from '../runtime.ts';
@@ -33,7 +34,9 @@ export interface TranslatedBatch {
 
 const LIMITS: RegionLimits = { blocks: 80, instructions: 500 };
 
-const REGION_RUNTIME = Object.fromEntries(REGION_IMPORTS.map((name, index) => [name, index])) as unknown as RegionRuntime;
+const REGION_RUNTIME = Object.fromEntries(
+  REGION_IMPORTS.map((name, index) => [name, index]),
+) as unknown as RegionRuntime;
 
 /** Translates batches of regions out of one host memory. */
 export class Translator {

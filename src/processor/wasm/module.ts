@@ -27,7 +27,11 @@ export interface WasmFunction {
  * Writes a module: imports all from module "e", functions exported by name, branch hints in the standard custom section
  * (WebAssembly branch hinting proposal: `metadata.code.branch_hint`).
  */
-export function encodeModule(imports: readonly Import[], functions: readonly WasmFunction[], extraTypes: readonly Signature[] = []): Uint8Array {
+export function encodeModule(
+  imports: readonly Import[],
+  functions: readonly WasmFunction[],
+  extraTypes: readonly Signature[] = [],
+): Uint8Array {
   const out = new Code();
   const types: Signature[] = [];
   const keys = new Map<string, number>();

@@ -19,7 +19,15 @@ export interface Node extends Expr {
 }
 
 export function constant(type: WasmType, value: number | bigint): Node {
-  return { type, kind: NODE.constant, op: 0, value: type === 'i32' ? Number(value) | 0 : value, a: null, b: null, c: null };
+  return {
+    type,
+    kind: NODE.constant,
+    op: 0,
+    value: type === 'i32' ? Number(value) | 0 : value,
+    a: null,
+    b: null,
+    c: null,
+  };
 }
 export function local(type: WasmType, index: number): Node {
   return { type, kind: NODE.local, op: 0, value: index, a: null, b: null, c: null };

@@ -1,4 +1,4 @@
-import type { HostMemory } from '../processor/memory.ts';
+import type { HostMemory } from '../processor/index.ts';
 import { type GuestMemory, KvmError } from './api.ts';
 
 /** Slots begin and end on pages of 4 KB. */

@@ -1,5 +1,5 @@
-import type { HostCpu } from '../processor/interface.ts';
-import { BUDGET, EVENT } from '../processor/layout.ts';
+import type { HostCpu } from '../processor/index.ts';
+import { BUDGET, EVENT } from '../processor/index.ts';
 import {
   KVM_EXIT,
   type KvmExitReason,

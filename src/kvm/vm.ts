@@ -1,6 +1,6 @@
-import type { AssistTable, HostCpu, HostCpuOptions } from '../processor/interface.ts';
-import { VCPU_BLOCK_BYTES } from '../processor/layout.ts';
-import { HostMemory } from '../processor/memory.ts';
+import type { AssistTable, HostCpu, HostCpuOptions } from '../processor/index.ts';
+import { VCPU_BLOCK_BYTES } from '../processor/index.ts';
+import { HostMemory } from '../processor/index.ts';
 import { type Clock, type GuestMemory, KvmError, type KvmStats, type Vcpu, type Vm, type VmOptions } from './api.ts';
 import { BOOKE_ASSIST } from './booke/assist.ts';
 import { Booke440 } from './booke/booke440.ts';

@@ -4,7 +4,7 @@
  * traps and the emulation runs.
  */
 import type { Meaning, Operand, Semantics, SharedName } from '../../isa/semantics.ts';
-import type { AssistTable } from '../../processor/interface.ts';
+import type { AssistTable } from '../../processor/index.ts';
 import { MSR, MSR_MASK } from './bits.ts';
 
 /** Special registers that live in the shared struct: name there, the bits that a write keeps, and whether it may write. */

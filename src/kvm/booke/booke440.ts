@@ -1,5 +1,5 @@
 /** The 440 family: wires the guest's MMU, shadow TLB, timers, interrupts and emulation together for one vCPU. */
-import { TLB44X } from '../../processor/interface.ts';
+import { TLB44X } from '../../processor/index.ts';
 import { KVM_EXIT, KVM_INTERRUPT, type KvmRegs, type KvmSregs, type KvmTranslation } from '../api.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
 import { COUNTER } from '../stats.ts';

@@ -2,7 +2,7 @@
  * Privileged instructions of a 440 guest's kernel (PowerPC 440 User's Manual, "Instruction Set"; Book E for the Embedded
  * Environment). A word is looked up by its extended opcode; what follows is one switch.
  */
-import { BOOKE_VECTOR, ESR, TLB44X } from '../../processor/interface.ts';
+import { BOOKE_VECTOR, ESR, TLB44X } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlots } from '../slots.ts';

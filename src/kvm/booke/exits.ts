@@ -1,5 +1,5 @@
 /** What is done about each interrupt that ends a 440 guest's run (the reference's kvmppc_handle_exit, BookE). */
-import { BOOKE_VECTOR, ESR } from '../../processor/interface.ts';
+import { BOOKE_VECTOR, ESR } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlots } from '../slots.ts';
@@ -15,7 +15,6 @@ import type { StorageEmulation } from './storage.ts';
 
 export class BookeExits {
   readonly #words: Int32Array;
-  readonly #context: BookeContext;
   readonly #interrupts: BookeInterrupts;
   readonly #emulation: BookeEmulation;
   readonly #storage: StorageEmulation;
@@ -37,7 +36,6 @@ export class BookeExits {
     run: KvmRun,
   ) {
     this.#words = context.words;
-    this.#context = context;
     this.#interrupts = interrupts;
     this.#emulation = emulation;
     this.#storage = storage;

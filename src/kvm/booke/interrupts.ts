@@ -2,7 +2,7 @@
  * Interrupts of a BookE guest: the queue of asynchronous ones, and how an interrupt is taken
  * (PowerPC 440 User's Manual, chapter "Interrupts and Exceptions": processing, classes, priorities).
  */
-import { BOOKE_VECTOR } from '../../processor/interface.ts';
+import { BOOKE_VECTOR } from '../../processor/index.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { MSR, TCR, TSR } from './bits.ts';
 import type { BookeContext } from './context.ts';

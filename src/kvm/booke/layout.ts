@@ -21,7 +21,7 @@ import {
   XER_CA,
   XER_OV,
   XER_SO,
-} from '../../processor/layout.ts';
+} from '../../processor/index.ts';
 
 /** Byte offset in the block of the words below, and of the end of this range. */
 export const BOOKE_STATE = 0x3000;

@@ -6,7 +6,7 @@
  * two *views*, kernel and user, in each of them as many pieces as its memory slot's placement asks for (nearly always
  * one). A shadow lives until its guest entry is overwritten, its place is needed, or the guest changes MSR[IS] or [DS].
  */
-import { type HostCpu, TLB44X } from '../../processor/interface.ts';
+import { type HostCpu, TLB44X } from '../../processor/index.ts';
 import type { MemorySlot } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { GUEST_TLB_ENTRIES } from './layout.ts';

@@ -3,6 +3,7 @@ import type { Board } from './board.ts';
 import type { DeviceSpec } from './device.ts';
 import { makeDeviceTree } from './devicetree.ts';
 import { formatBytes, hex, MachineError } from './error.ts';
+import type { Gunzip } from './loaders/gzip.ts';
 import type { KernelImage } from './loaders/image.ts';
 import { loadKernel } from './loaders/index.ts';
 
@@ -83,7 +84,10 @@ function checkAppend(append: string | undefined): void {
   }
 }
 
-/** Puts kernel, initial RAM disk and device tree into guest memory and the processor at the kernel's entry. */
+/**
+ * Puts kernel, initial RAM disk and device tree into guest memory and the processor at the kernel's entry.
+ * `gunzip`: the host's decompressor, if it has one.
+ */
 export function bootGuest(
   board: Board,
   devices: readonly DeviceSpec[],
@@ -91,9 +95,10 @@ export function bootGuest(
   memoryBytes: number,
   memory: GuestMemory,
   vcpu: Vcpu,
+  gunzip?: Gunzip,
 ): void {
   checkAppend(files.append);
-  const kernel = loadKernel(files.kernel, memoryBytes);
+  const kernel = loadKernel(files.kernel, memoryBytes, gunzip);
   const initrdBytes = files.initrd?.length ?? 0;
   const tree = (initrd: number): Uint8Array =>
     makeDeviceTree(board, devices, files.dtb, {

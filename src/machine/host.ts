@@ -13,6 +13,11 @@ export interface MachineHost {
   wake(): void;
   /** Lets the event loop do its work once. */
   yield(): Promise<void>;
+  /**
+   * Decompresses a gzip file at once, where the host does that faster than JavaScript. Throws for damaged data and for
+   * results of more than `limit` bytes.
+   */
+  gunzip?(bytes: Uint8Array, limit: number): Uint8Array;
 }
 
 /** Console output is handed out in pieces of at most this many bytes. */

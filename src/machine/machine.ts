@@ -101,7 +101,9 @@ export class Machine {
   #boot(): void {
     this.#instance.reset();
     this.vcpu.reset();
-    bootGuest(this.board, this.#instance.specs, this.#options, this.memoryBytes, this.vm.memory, this.vcpu);
+    const { board, memoryBytes, vm, vcpu } = this;
+    const gunzip = this.#host.gunzip?.bind(this.#host);
+    bootGuest(board, this.#instance.specs, this.#options, memoryBytes, vm.memory, vcpu, gunzip);
   }
 
   /** Runs the guest until it, the user or an error ends it. Never rejects for anything that the guest does. */

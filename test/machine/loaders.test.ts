@@ -99,6 +99,22 @@ test('decompression stops at what guest memory can hold', () => {
   assert.throws(() => gunzip(large, 2 * MiB, 'it'), /needs more memory/);
 });
 
+test("the host's decompressor is used, and what it gives is checked", () => {
+  const image = makeUImage(gzipSync(code), { compression: 1 });
+  const limits: number[] = [];
+  const kernel = loadKernel(image, 16 * MiB, (_bytes, limit) => {
+    limits.push(limit);
+    return code;
+  });
+  assert.equal(kernel.segments[0]?.bytes, code);
+  assert.deepEqual(limits, [16 * MiB]);
+  assert.throws(() => loadKernel(image, 16 * MiB, () => code.subarray(1)), MachineError);
+  const failing = (): never => {
+    throw new RangeError('too long');
+  };
+  assert.throws(() => loadKernel(image, 16 * MiB, failing), MachineError);
+});
+
 test('damaged gzip data gives a MachineError and nothing else', () => {
   const good = gzipSync(code);
   fc.assert(

@@ -1,25 +1,26 @@
 import { isElf, loadElf } from './elf.ts';
-import { gunzip, isGzip } from './gzip.ts';
+import { type Gunzip, gunzip, isGzip } from './gzip.ts';
 import type { KernelImage } from './image.ts';
 import { loadRaw } from './raw.ts';
 import { loadUImage, UIMAGE_MAGIC } from './uimage.ts';
 
 /**
  * Takes a kernel file apart: ELF, uImage or raw instructions, each of them also inside gzip. `memoryBytes`: guest RAM, from
- * address 0. Throws MachineError when the file is none of them, is damaged, or does not fit.
+ * address 0. `fast`: the host's decompressor, if it has one. Throws MachineError when the file is none of them, is damaged,
+ * or does not fit.
  */
-export function loadKernel(file: Uint8Array, memoryBytes: number): KernelImage {
+export function loadKernel(file: Uint8Array, memoryBytes: number, fast?: Gunzip): KernelImage {
   if (isGzip(file)) {
     // An ELF file may be larger than what it loads: debug information.
-    const inner = gunzip(file, Math.max(2 * memoryBytes, 2 ** 26), 'the kernel');
-    return loadPlain(inner, memoryBytes);
+    const inner = gunzip(file, Math.max(2 * memoryBytes, 2 ** 26), 'the kernel', fast);
+    return loadPlain(inner, memoryBytes, fast);
   }
-  return loadPlain(file, memoryBytes);
+  return loadPlain(file, memoryBytes, fast);
 }
 
-function loadPlain(file: Uint8Array, memoryBytes: number): KernelImage {
+function loadPlain(file: Uint8Array, memoryBytes: number, fast: Gunzip | undefined): KernelImage {
   if (isElf(file)) return loadElf(file, memoryBytes);
   if (file.length >= 4 && new DataView(file.buffer, file.byteOffset).getUint32(0) === UIMAGE_MAGIC)
-    return loadUImage(file, memoryBytes);
+    return loadUImage(file, memoryBytes, fast);
   return loadRaw(file, memoryBytes);
 }

@@ -1,6 +1,6 @@
 import { hex, MachineError } from '../error.ts';
 import { crc32 } from './crc32.ts';
-import { gunzip } from './gzip.ts';
+import { type Gunzip, gunzip } from './gzip.ts';
 import { checkFits, type KernelImage } from './image.ts';
 
 /** U-Boot's legacy image header: 64 bytes, big-endian (U-Boot include/image.h, struct image_header). */
@@ -23,7 +23,7 @@ const COMPRESSION_NONE = 0;
 const COMPRESSION_GZIP = 1;
 
 /** Takes a uImage apart: a Linux kernel for PowerPC, not compressed or with gzip. */
-export function loadUImage(file: Uint8Array, memoryBytes: number): KernelImage {
+export function loadUImage(file: Uint8Array, memoryBytes: number, fast?: Gunzip): KernelImage {
   if (file.length < UIMAGE_HEADER_BYTES) throw new MachineError('the uImage is cut off: it ends within its header');
   const header = file.slice(0, UIMAGE_HEADER_BYTES);
   const view = new DataView(header.buffer);
@@ -54,7 +54,7 @@ export function loadUImage(file: Uint8Array, memoryBytes: number): KernelImage {
   const address = view.getUint32(LOAD);
   const entry = view.getUint32(ENTRY);
   checkFits("the uImage's load address", address, 1, memoryBytes);
-  const bytes = compression === COMPRESSION_GZIP ? gunzip(data, memoryBytes - address, 'the uImage') : data;
+  const bytes = compression === COMPRESSION_GZIP ? gunzip(data, memoryBytes - address, 'the uImage', fast) : data;
   checkFits('the uImage', address, bytes.length, memoryBytes);
   if (entry % 4 !== 0 || entry < address || entry >= address + bytes.length)
     throw new MachineError(

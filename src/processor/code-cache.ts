@@ -26,6 +26,8 @@ export interface CodePage {
   /** Slots in the region table by word, for entries that are translated. */
   readonly regions: Map<number, RegionEntry>;
   stores: number;
+  /** Another number each time that the page's code changed: no two versions of any page share one. */
+  version: number;
 }
 
 /** A translated region's entry in a page. */
@@ -76,6 +78,7 @@ export class CodeCache {
   readonly #packings: readonly (readonly FastPacking[])[];
   readonly #pages: CodePage[] = [];
   readonly #protect: (hostPage: number) => void;
+  #version = 0;
   decodedInstructions = 0;
   droppedPages = 0;
   flushes = 0;
@@ -122,7 +125,14 @@ export class CodeCache {
     if (this.#pages.length === MAX_PAGES) this.flush();
     const records = RECORD_ARENA + this.#pages.length * PAGE_RECORDS_BYTES;
     const hostPage = real >>> 12;
-    this.#pages.push({ real: (hostPage << 12) >>> 0, mode, records, regions: new Map(), stores: 0 });
+    this.#pages.push({
+      real: (hostPage << 12) >>> 0,
+      mode,
+      records,
+      regions: new Map(),
+      stores: 0,
+      version: ++this.#version,
+    });
     this.#memory.u8.fill(0, records, records + PAGE_RECORDS_BYTES);
     this.#u16[(records + PAGE_END_RECORD * 8) >> 1] = HANDLER.pageEnd;
     this.#memory.u32[(CODE_PAGES_TABLE + mode * CODE_PAGES_TABLE_BYTES + hostPage * 4) >> 2] = records;
@@ -238,6 +248,7 @@ export class CodeCache {
       const page = this.find(hostPage * 4096, mode);
       if (!page) continue;
       page.stores = 0;
+      page.version = ++this.#version;
       this.onDrop(page);
       page.regions.clear();
       this.#memory.u8.fill(0, page.records, page.records + PAGE_END_RECORD * 8);

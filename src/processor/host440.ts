@@ -1,4 +1,3 @@
-import type { Level } from '../isa/define.ts';
 import { rotateMask } from '../isa/fields.ts';
 import { CodeCache } from './code-cache.ts';
 import { HandlerTable } from './handlers.ts';
@@ -14,6 +13,7 @@ import {
   RESERVE_ADDRESS,
   TLB_SEARCH_ENTRIES,
 } from './layout.ts';
+import { LEVELS_440 } from './levels.ts';
 import type { HostMemory } from './memory.ts';
 import { RegionManager } from './region/manager.ts';
 import { Translator } from './region/translate.ts';
@@ -21,7 +21,6 @@ import { coreImports, runtimeFunctions, SIGNATURES } from './runtime.ts';
 import { Tlb } from './soft-tlb.ts';
 import { encodeModule } from './wasm/module.ts';
 
-const LEVELS_440: ReadonlySet<Level> = new Set(['base', 'string', 'booke', '44x', '4xx', 'float']);
 /** Interpretations of a block after which it is translated. */
 const HOT_THRESHOLD = 256;
 
@@ -70,7 +69,7 @@ export class Host440 implements HostCpu {
     this.#regions = new RegionManager(
       memory,
       this.#cache,
-      new Translator(memory, handlers, options.assist),
+      options.translation ?? new Translator(memory, handlers, options.assist),
       table,
       vcpu,
       instance.exports,

@@ -5,6 +5,13 @@ import type { HostCpu, HostCpuOptions } from './interface.ts';
 export * from './interface.ts';
 export * from './layout.ts';
 export { HostMemory, type MemoryOrder } from './memory.ts';
+export {
+  type TranslationJob,
+  type TranslationPort,
+  type TranslationResult,
+  TranslationServer,
+  type TranslationSetup,
+} from './region/server.ts';
 
 /** Makes a host processor on its block of host memory. */
 export function createHostCpu(options: HostCpuOptions): HostCpu {

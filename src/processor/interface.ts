@@ -4,6 +4,7 @@
  */
 import type { Meaning } from '../isa/semantics.ts';
 import type { HostMemory } from './memory.ts';
+import type { TranslationPort } from './region/server.ts';
 
 /** Interrupt vectors of a BookE processor, numbered as its IVORs; negative numbers are the host's own events. */
 export const BOOKE_VECTOR = {
@@ -74,8 +75,8 @@ export interface HostCpuOptions {
   readonly assist: AssistTable | null;
   /** The time base, in ticks, as a double (up to 2^53 ticks). */
   readonly timebase: () => number;
-  readonly ramBase: number;
-  readonly ramBytes: number;
+  /** Another thread that translates; else translation happens between runs, on this one. */
+  readonly translation?: TranslationPort;
 }
 
 /** One host processor (a 440), running everything with MSR[PR]=1. */

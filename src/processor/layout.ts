@@ -145,6 +145,8 @@ export const CODE_FLAGS_TABLE = 0x00200000;
 export const CODE_PAGES_TABLE = 0x00400000;
 export const CODE_PAGES_TABLE_BYTES = 0x00400000;
 export const TRANSLATION_MODES = 2;
+/** A vCPU block that no vCPU has: new translations are called on it once, to have them compiled. */
+export const TOUCH_BLOCK = 0x00c00000;
 /** Interpreter records of code pages. */
 export const RECORD_ARENA = 0x01000000;
 export const RECORD_ARENA_END = 0x0e000000;

@@ -1,38 +1,44 @@
 import type { CodeCache, CodePage } from '../code-cache.ts';
 import type { HostMemory } from '../memory.ts';
 import { REGION_IMPORTS } from '../runtime.ts';
-import type { RegionRequest, TranslatedBatch, Translator } from './translate.ts';
+import type { TranslationPort } from './server.ts';
+import type { RegionRequest, TranslatedRegion, Translator } from './translate.ts';
 
-/** Regions a module holds at most; a batch is also made when as many requests wait. */
+/** Regions a module holds at most. */
 const BATCH = 48;
+
+/** Where regions are translated: on another thread, or here and now. */
+export type TranslationPlace = TranslationPort | Translator;
+
+const isPort = (place: TranslationPlace): place is TranslationPort => 'poll' in place;
 
 /** Collects hot entries, has them translated in batches, and installs the regions. */
 export class RegionManager {
-  readonly #memory: HostMemory;
   readonly #cache: CodeCache;
-  readonly #translator: Translator;
+  readonly #place: TranslationPlace;
   readonly #table: WebAssembly.Table;
   readonly #imports: WebAssembly.Imports;
-  #waiting: RegionRequest[] = [];
+  readonly #waiting: RegionRequest[] = [];
+  #outstanding = false;
   #slots = 1;
   readonly #free: number[] = [];
   regions = 0;
   batches = 0;
   translatedInstructions = 0;
+  /** Of whichever thread translates. */
   translationMilliseconds = 0;
 
   constructor(
     memory: HostMemory,
     cache: CodeCache,
-    translator: Translator,
+    place: TranslationPlace,
     table: WebAssembly.Table,
     vcpu: WebAssembly.Global,
     core: WebAssembly.Exports,
     timebase: () => number,
   ) {
-    this.#memory = memory;
     this.#cache = cache;
-    this.#translator = translator;
+    this.#place = place;
     this.#table = table;
     const functions = Object.fromEntries(
       REGION_IMPORTS.map((name) => [name, name === 'timebase' ? timebase : core[name]]),
@@ -44,31 +50,48 @@ export class RegionManager {
   /** A block was interpreted so often that it is worth translating. */
   hot(record: number): void {
     const page = this.#cache.pageOfRecord(record);
-    this.#waiting.push({ real: page.real + this.#cache.offsetOfRecord(page, record), mode: page.mode });
+    const real = page.real + this.#cache.offsetOfRecord(page, record);
+    this.#waiting.push({ real, mode: page.mode, version: page.version });
   }
 
-  /** Translates what waits; to be called when no generated code runs. */
+  /** Has translated what waits, and installs what came; to be called when no generated code runs. */
   work(): void {
-    while (this.#waiting.length > 0) {
-      const requests = this.#waiting.splice(0, BATCH);
-      const started = performance.now();
-      const batch = this.#translator.translate(requests);
-      if (batch) this.#install(batch);
-      this.translationMilliseconds += performance.now() - started;
+    const place = this.#place;
+    if (!isPort(place)) {
+      while (this.#waiting.length > 0) this.#translateHere(place, this.#waiting.splice(0, BATCH));
+      return;
+    }
+    if (this.#outstanding) {
+      const result = place.poll();
+      if (!result) return;
+      this.#outstanding = false;
+      this.translationMilliseconds += result.milliseconds;
+      if (result.module) this.#install(result.module, result.regions);
+    }
+    if (this.#waiting.length > 0) {
+      place.post({ requests: this.#waiting.splice(0, BATCH) });
+      this.#outstanding = true;
     }
   }
 
-  #install(batch: TranslatedBatch): void {
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(batch.bytes as BufferSource), this.#imports);
+  #translateHere(translator: Translator, requests: readonly RegionRequest[]): void {
+    const started = performance.now();
+    const batch = translator.translate(requests);
+    if (batch) this.#install(new WebAssembly.Module(batch.bytes as BufferSource), batch.regions);
+    this.translationMilliseconds += performance.now() - started;
+  }
+
+  #install(module: WebAssembly.Module, regions: readonly TranslatedRegion[]): void {
+    const instance = new WebAssembly.Instance(module, this.#imports);
     this.batches++;
-    for (const region of batch.regions) {
-      const page = this.#cache.find(region.request.real, region.request.mode);
-      if (!page) continue;
+    for (const { request, index, instructions } of regions) {
+      const page = this.#cache.find(request.real, request.mode);
+      if (!page || page.version !== request.version) continue;
       const slot = this.#takeSlot();
-      this.#table.set(slot, instance.exports[`r${region.index}`] as () => void);
-      this.#cache.enterRegion(page, region.request.real & 4095, slot);
+      this.#table.set(slot, instance.exports[`r${index}`] as () => void);
+      this.#cache.enterRegion(page, request.real & 4095, slot);
       this.regions++;
-      this.translatedInstructions += region.instructions;
+      this.translatedInstructions += instructions;
     }
   }
 
@@ -85,9 +108,5 @@ export class RegionManager {
       this.#table.set(slot, null);
       this.#free.push(slot);
     }
-  }
-
-  get memory(): HostMemory {
-    return this.#memory;
   }
 }

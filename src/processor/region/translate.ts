@@ -15,6 +15,8 @@ export interface RegionRequest {
   /** Host real address of the entry. */
   readonly real: number;
   readonly mode: number;
+  /** The page's `CodePage.version` at the time: a region of an older page is thrown away. */
+  readonly version: number;
 }
 
 export interface TranslatedRegion {

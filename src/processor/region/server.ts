@@ -1,0 +1,74 @@
+/**
+ * Translation on another thread. The embedder has the threads (DESIGN.md: processor knows neither Node nor the DOM);
+ * it passes jobs to a `TranslationServer` that it made there, and modules back.
+ */
+import { HandlerTable } from '../handlers.ts';
+import type { AssistTable } from '../interface.ts';
+import { SOFT_TLB, SOFT_TLB_SET_BYTES, TLB_BASE, TOUCH_BLOCK } from '../layout.ts';
+import { LEVELS_440 } from '../levels.ts';
+import { HostMemory, type MemoryOrder } from '../memory.ts';
+import { REGION_IMPORTS } from '../runtime.ts';
+import { type RegionRequest, type TranslatedRegion, Translator } from './translate.ts';
+
+/** Entries to translate into one module. */
+export interface TranslationJob {
+  readonly requests: readonly RegionRequest[];
+}
+
+/** The compiled module, null when none of the entries could be translated. */
+export interface TranslationResult {
+  readonly module: WebAssembly.Module | null;
+  readonly regions: readonly TranslatedRegion[];
+  readonly milliseconds: number;
+}
+
+/** What the server needs to know of the VM; can be posted to a thread. */
+export interface TranslationSetup {
+  readonly memory: WebAssembly.Memory;
+  readonly order: MemoryOrder;
+  /** Whether code of translation mode 1 has KVM's assist meanings inlined. */
+  readonly assist: boolean;
+}
+
+/** The embedder's connection to a thread with a `TranslationServer`. */
+export interface TranslationPort {
+  start(setup: TranslationSetup): void;
+  post(job: TranslationJob): void;
+  /** The next result that has come, without waiting. */
+  poll(): TranslationResult | undefined;
+}
+
+/** Translates jobs; runs on a thread of its own. */
+export class TranslationServer {
+  readonly #translator: Translator;
+  readonly #imports: WebAssembly.Imports;
+
+  constructor(setup: TranslationSetup, assist: AssistTable) {
+    const memory = new HostMemory(setup.memory, setup.order);
+    const table = setup.assist ? assist : null;
+    this.#translator = new Translator(memory, new HandlerTable(LEVELS_440, table), table);
+    // Functions are called once here so that the engine compiles them on this thread. They run on a block of their
+    // own in which no page is mapped and the budget is spent, so each leaves at its first access or back edge.
+    memory.i32.fill(-1, (TOUCH_BLOCK + SOFT_TLB) >> 2, (TOUCH_BLOCK + SOFT_TLB + SOFT_TLB_SET_BYTES) >> 2);
+    memory.i32[(TOUCH_BLOCK + TLB_BASE) >> 2] = TOUCH_BLOCK + SOFT_TLB;
+    const functions = Object.fromEntries(REGION_IMPORTS.map((name) => [name, () => 0]));
+    this.#imports = {
+      e: {
+        memory: setup.memory,
+        table: new WebAssembly.Table({ element: 'anyfunc', initial: 1 }),
+        vcpu: new WebAssembly.Global({ value: 'i32', mutable: false }, TOUCH_BLOCK),
+        ...functions,
+      } as WebAssembly.ModuleImports,
+    };
+  }
+
+  translate(job: TranslationJob): TranslationResult {
+    const started = performance.now();
+    const batch = this.#translator.translate(job.requests);
+    if (!batch) return { module: null, regions: [], milliseconds: performance.now() - started };
+    const module = new WebAssembly.Module(batch.bytes as BufferSource);
+    const { exports } = new WebAssembly.Instance(module, this.#imports);
+    for (const region of batch.regions) (exports[`r${region.index}`] as (page: number, depth: number) => number)(0, 0);
+    return { module, regions: batch.regions, milliseconds: performance.now() - started };
+  }
+}

@@ -100,8 +100,6 @@ export class VirtualMachine implements Vm {
       base: VCPU_BLOCKS + id * VCPU_BLOCK_BYTES,
       assist: assist ? model.assist : null,
       timebase: () => time.timebase(),
-      ramBase: RAM_BASE,
-      ramBytes: this.#ramBytes,
     });
     if (this.#cpus.length === 0) time.retired = () => cpu.retired;
     this.#cpus.push(cpu);

@@ -23,7 +23,9 @@ export async function buildCommand() {
       format: 'esm',
       target: 'node24',
       logLevel: 'error',
-      banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+      banner: {
+        js: "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);",
+      },
     });
   } catch {
     rmSync(join(root, 'dist/powervisor.mjs'), { force: true });

@@ -4,7 +4,7 @@ import { addBoot } from './commands/boot.ts';
 import { addDisassemble } from './commands/disassemble.ts';
 import { addMachines } from './commands/machines.ts';
 import { oneLine, UsageError } from './errors.ts';
-import { print } from './print.ts';
+import { print, printed } from './print.ts';
 import { version } from './version.ts';
 
 const commands = [addBoot, addMachines, addDisassemble];
@@ -14,11 +14,19 @@ function createProgram(): Command {
     .description('KVM on PowerPC, in TypeScript: boots unmodified PowerPC operating systems')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
-    .helpCommand('help [command]', 'print help for a command')
+    .helpCommand(false)
     .exitOverride()
     // Our own one-line messages stand in for commander's.
     .configureOutput({ outputError: () => {}, writeOut: print });
   for (const add of commands) add(program);
+  program
+    .command('help [command]')
+    .description('print help for a command')
+    .action((name?: string) => {
+      const command = name === undefined ? program : program.commands.find((one) => one.name() === name);
+      if (command === undefined) throw new UsageError(`there is no command '${name}'; 'powervisor help' lists them`);
+      command.outputHelp();
+    });
   return program;
 }
 
@@ -37,10 +45,12 @@ function report(error: unknown): number {
 }
 
 process.stderr.on('error', () => {});
+process.on('uncaughtException', (error) => process.exit(report(error)));
 try {
   await createProgram().parseAsync();
 } catch (error) {
   process.exitCode = report(error);
 }
+await printed();
 // What still waits for input or a timer has nobody to wait for.
 process.exit();

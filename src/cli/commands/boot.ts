@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
 import { Machine, type MachineEnd } from '../../machine/index.ts';
 import { ConsoleInput } from '../console-input.ts';
-import { CommandError } from '../errors.ts';
+import { CommandError, fileProblem } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
 import { NodeHost } from '../node-host.ts';
 import { ConsoleOutput } from '../output.ts';
@@ -70,7 +70,7 @@ async function boot(options: BootArguments): Promise<number> {
     machine.quit();
   };
   const output = new ConsoleOutput(process.stdout, (error) => {
-    if (error.code !== 'EPIPE') console.error(`powervisor: cannot write to standard output: ${error.message}`);
+    if (error.code !== 'EPIPE') console.error(`powervisor: cannot write to standard output: ${fileProblem(error)}`);
     stop(error.code === 'EPIPE' ? brokenPipeStatus : 1);
   });
   const input = new ConsoleInput(process.stdin, (bytes) => machine.input(bytes));

@@ -1,6 +1,5 @@
 /** What differs between processor families, as one object with methods that a vCPU gets when it is made. */
-import type { HostCpu } from '../processor/index.ts';
-import type { HostMemory } from '../processor/index.ts';
+import type { HostCpu, HostMemory } from '../processor/index.ts';
 import type { KvmRegs, KvmRun, KvmSregs, KvmTranslation } from './api.ts';
 import type { MemorySlots } from './slots.ts';
 import type { VcpuCounters } from './stats.ts';

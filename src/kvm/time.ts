@@ -7,8 +7,11 @@ import type { Clock } from './api.ts';
 export class GuestTime implements Clock {
   readonly ticksPerNanosecond: number;
   readonly icount: number;
-  /** Set when the processor exists: instructions retired so far. */
-  retired: () => number = () => 0;
+  /** Instructions retired in finished runs of the processor (icount). */
+  retired = 0;
+  /** The budget of the run under way and where the processor counts it down; 0 between runs. */
+  sliceBudget = 0;
+  remaining: Int32Array | null = null;
   /** Exits so far (icount). */
   exits = 0;
   /** Nanoseconds that passed while the guest was halted (icount). */
@@ -26,7 +29,19 @@ export class GuestTime implements Clock {
   /** Nanoseconds. */
   now(): number {
     if (this.icount === 0) return this.#clock.now();
-    return (this.retired() + this.exits) * this.icount + this.idle;
+    const running = this.sliceBudget === 0 ? 0 : this.sliceBudget - ((this.remaining as Int32Array)[0] as number);
+    return (this.retired + running + this.exits) * this.icount + this.idle;
+  }
+
+  /** A run begins (icount). */
+  begin(budget: number): void {
+    this.sliceBudget = budget;
+  }
+
+  /** A run has ended (icount). */
+  finish(): void {
+    this.retired += this.sliceBudget - ((this.remaining as Int32Array)[0] as number);
+    this.sliceBudget = 0;
   }
 
   /** The time base in ticks. */

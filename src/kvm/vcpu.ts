@@ -75,7 +75,12 @@ export class VirtualCpu implements Vcpu {
       reason = family.enter();
       if (reason !== RESUME_GUEST) return this.#leave(reason);
       words[EVENT >> 2] = 0;
+      if (time.icount !== 0) {
+        words[BUDGET >> 2] = budget;
+        time.begin(budget);
+      }
       const vector = cpu.run(budget);
+      if (time.icount !== 0) time.finish();
       if (vector >= 0) {
         (counts[COUNTER.sum_exits] as number)++;
         time.exits++;

@@ -1,6 +1,5 @@
 import type { AssistTable, HostCpu, HostCpuOptions } from '../processor/index.ts';
-import { VCPU_BLOCK_BYTES } from '../processor/index.ts';
-import { HostMemory } from '../processor/index.ts';
+import { BUDGET, HostMemory, VCPU_BLOCK_BYTES } from '../processor/index.ts';
 import { type Clock, type GuestMemory, KvmError, type KvmStats, type Vcpu, type Vm, type VmOptions } from './api.ts';
 import { BOOKE_ASSIST } from './booke/assist.ts';
 import { Booke440 } from './booke/booke440.ts';
@@ -101,7 +100,7 @@ export class VirtualMachine implements Vm {
       assist: assist ? model.assist : null,
       timebase: () => time.timebase(),
     });
-    if (this.#cpus.length === 0) time.retired = () => cpu.retired;
+    if (this.#cpus.length === 0) time.remaining = new Int32Array(this.#memory.wasm.buffer, cpu.base + BUDGET, 1);
     this.#cpus.push(cpu);
     const counters = new VcpuCounters(model.mnemonics, model.sprName);
     const run = createKvmRun();

@@ -1,6 +1,5 @@
 /** The guest's context: MSR with its side effects, PID, and what KVM itself reads of the guest's code. */
-import type { HostCpu } from '../../processor/index.ts';
-import type { HostMemory } from '../../processor/index.ts';
+import type { HostCpu, HostMemory } from '../../processor/index.ts';
 import type { MemorySlots } from '../slots.ts';
 import { MSR, MSR_CONTEXT, MSR_MASK } from './bits.ts';
 import { BOOKE_STATE_END, W_MSR, W_PC, W_PID } from './layout.ts';

@@ -26,20 +26,20 @@ import {
 } from './layout.ts';
 
 /**
- * Priorities, lowest number first, as in the reference (BOOKE_IRQPRIO_*); the synchronous ones, 0 to 11, are taken where
- * they arise and never wait here. A priority is a bit of the pending word.
+ * The interrupts that can wait, highest priority first, in the manual's and the reference's order (BOOKE_IRQPRIO_*). The
+ * synchronous ones are taken where they arise. A priority is a bit of the pending word.
  */
 export const PRIORITY = {
-  MACHINE_CHECK: 12,
-  DEBUG: 13,
-  CRITICAL: 14,
-  WATCHDOG: 15,
-  EXTERNAL: 16,
-  FIT: 17,
-  DECREMENTER: 18,
-  EXTERNAL_LEVEL: 20,
+  MACHINE_CHECK: 0,
+  DEBUG: 1,
+  CRITICAL: 2,
   /** The critical input, held by user space until it lowers it. */
-  CRITICAL_LEVEL: 22,
+  CRITICAL_LEVEL: 3,
+  WATCHDOG: 4,
+  EXTERNAL: 5,
+  EXTERNAL_LEVEL: 6,
+  FIT: 7,
+  DECREMENTER: 8,
 } as const;
 
 const NON_CRITICAL =

@@ -115,13 +115,16 @@ export class SprEmulation {
   }
 }
 
+/** What is kept beside the flags: the byte count, and the reserved bits as they were written. */
+const XER_REST = 0x1fffffff;
+
 /** XER as one word (Power ISA Book I, 3.2.2). */
 export function readXer(words: Int32Array): number {
   return (
     ((words[W_XER_SO] as number) << 31) |
     ((words[W_XER_OV] as number) << 30) |
     ((words[W_XER_CA] as number) << 29) |
-    ((words[W_XER_BYTE_COUNT] as number) & 0x7f)
+    ((words[W_XER_BYTE_COUNT] as number) & XER_REST)
   );
 }
 
@@ -129,5 +132,5 @@ export function writeXer(words: Int32Array, value: number): void {
   words[W_XER_SO] = value >>> 31;
   words[W_XER_OV] = (value >>> 30) & 1;
   words[W_XER_CA] = (value >>> 29) & 1;
-  words[W_XER_BYTE_COUNT] = value & 0x7f;
+  words[W_XER_BYTE_COUNT] = value & XER_REST;
 }

@@ -24,6 +24,10 @@ import { encodeModule } from './wasm/module.ts';
 /** Interpretations of a block after which it is translated. */
 const HOT_THRESHOLD = 256;
 
+/** How often a run begins with a look at translations: after so many runs or so many instructions. */
+const RUNS_PER_WORK = 100;
+const INSTRUCTIONS_PER_WORK = 15_000;
+
 /** A 440 in software: interpreter, translator, TLB. */
 export class Host440 implements HostCpu {
   readonly memory: HostMemory;
@@ -35,6 +39,8 @@ export class Host440 implements HostCpu {
   readonly #budget: number;
   readonly #regions: RegionManager;
   #retired = 0;
+  #runsUntilWork = 0;
+  #workAt = 0;
 
   constructor(options: HostCpuOptions) {
     const { memory, base } = options;
@@ -47,7 +53,7 @@ export class Host440 implements HostCpu {
       for (let me = 0; me < 32; me++) memory.i32[((base + MASK_TABLE) >> 2) + mb * 32 + me] = rotateMask(mb, me);
 
     const handlers = new HandlerTable(LEVELS_440, options.assist);
-    const interpreter = generateInterpreter(handlers.specs, HOT_THRESHOLD);
+    const interpreter = generateInterpreter(handlers.specs, options.hotThreshold ?? HOT_THRESHOLD);
     this.#cache = new CodeCache(memory, handlers, interpreter.packings, (page) => this.#tlb.protectPage(page));
     const pages = memory.byteLength / 65536;
     const bytes = encodeModule(coreImports(pages), [...runtimeFunctions(), interpreter.run], [SIGNATURES.region]);
@@ -80,7 +86,12 @@ export class Host440 implements HostCpu {
 
   run(budget: number): number {
     const { i32 } = this.memory;
-    this.#regions.work();
+    // Once in so many runs is enough for translations: runs can be short.
+    if (--this.#runsUntilWork < 0 || this.#retired > this.#workAt) {
+      this.#runsUntilWork = RUNS_PER_WORK;
+      this.#workAt = this.#retired + INSTRUCTIONS_PER_WORK;
+      this.#regions.work();
+    }
     i32[this.#budget] = budget;
     const vector = this.#run();
     this.#retired += budget - (i32[this.#budget] as number);

@@ -77,6 +77,8 @@ export interface HostCpuOptions {
   readonly timebase: () => number;
   /** Another thread that translates; else translation happens between runs, on this one. */
   readonly translation?: TranslationPort;
+  /** Interpretations of a block after which it is translated; Infinity: never. */
+  readonly hotThreshold?: number;
 }
 
 /** One host processor (a 440), running everything with MSR[PR]=1. */

@@ -31,7 +31,7 @@ function decodeText(bytes: Uint8Array): string {
 }
 
 function encodeValue(value: FdtValue): Uint8Array {
-  if (value instanceof Uint8Array) return value.slice();
+  if (value instanceof Uint8Array) return new Uint8Array(value);
   if (value === true) return new Uint8Array(0);
   if (typeof value === 'number') return encodeValue([value]);
   if (typeof value === 'string') return encodeText(`${value}\0`);
@@ -231,7 +231,7 @@ export function parseFdt(bytes: Uint8Array): Fdt {
       if (offset + length > total) return fail(`the value of "${name}" lies outside of the file`);
       const node = open.at(-1);
       if (node === undefined) return fail('a property stands outside of every node');
-      node.properties.set(name, bytes.slice(offset, offset + length));
+      node.properties.set(name, new Uint8Array(bytes.subarray(offset, offset + length)));
       offset = (offset + length + 3) & ~3;
     } else if (token === END) {
       break;

@@ -44,6 +44,14 @@ test('a uImage is loaded where its header says, decompressed or as it is', () =>
   }
 });
 
+test("a Buffer out of Node's pool does as well, and is left as it was", () => {
+  for (const image of [makeUImage(gzipSync(code), { compression: 1 }), makeElf([kernelSegment], 0xc0000000)]) {
+    const buffer = Buffer.from(image);
+    for (let i = 0; i < 2; i++) assert.deepEqual(loadKernel(buffer, 16 * MiB).segments[0]?.bytes.length, code.length);
+    assert.deepEqual(new Uint8Array(buffer), image);
+  }
+});
+
 test('unusable uImages are refused with what is wrong', () => {
   const good = makeUImage(gzipSync(code), { compression: 1 });
   refuses(good.subarray(0, 40), /cut off.*header/);

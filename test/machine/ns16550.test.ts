@@ -136,6 +136,11 @@ test('input that is there early waits until the guest listens, whatever a driver
     write(FCR, 7);
     write(FCR, 0);
     for (const offset of [LSR, DATA, IIR, MSR]) read(offset);
+    // It also looks whether the THRE interrupt works.
+    read(LSR);
+    write(IER, 2);
+    write(IER, 0);
+    for (const offset of [LSR, DATA, IIR, MSR]) read(offset);
   }
   write(IER, 5);
   write(FCR, 0x87);

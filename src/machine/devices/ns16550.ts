@@ -70,7 +70,8 @@ export interface ByteSink {
  *
  * Input from a pipe is there before the guest has a driver, which throws away what it finds in the receiver when it starts.
  * So the line stays quiet until the guest listens: until receive interrupts are on, or it has read LSR twice without
- * setting up anything, as polling does. What it clears out of the FIFO counts as not yet sent. Nothing is ever overrun.
+ * setting up anything, as polling does. What it clears out of the FIFO counts as not yet sent, and so does what polling
+ * brought when it sets up something instead of reading it. Nothing is ever overrun.
  */
 export class Ns16550 implements Device, MmioRegion {
   readonly mmio: readonly MmioRegion[] = [this];
@@ -94,6 +95,8 @@ export class Ns16550 implements Device, MmioRegion {
   #threPending = false;
   /** The FIFO has characters of the chip's own transmitter. */
   #looped = false;
+  /** The FIFO has one character, which came because of polling. */
+  #polled = false;
   /** LSR reads since the guest last set something up. */
   #polls = 0;
   #transmitted = 0;
@@ -126,13 +129,16 @@ export class Ns16550 implements Device, MmioRegion {
     const interrupts = (this.#ier & IER_ERBFI) !== 0;
     if (!interrupts && this.#polls < 2) return;
     const capacity = interrupts ? this.#capacity() : 1;
-    while (this.#queue.length > 0 && this.#fifo.length < capacity) this.#fifo.push(this.#queue.shift());
+    while (this.#queue.length > 0 && this.#fifo.length < capacity) {
+      this.#fifo.push(this.#queue.shift());
+      this.#polled = !interrupts;
+    }
   }
 
   #clearFifo(): void {
     if (!this.#looped) while (this.#fifo.length > 0) this.#queue.unshift(this.#fifo.pop());
     this.#fifo.clear();
-    this.#looped = false;
+    this.#looped = this.#polled = false;
   }
 
   /** The most urgent enabled interrupt (data sheet, table V), or IIR_NONE. */
@@ -175,12 +181,14 @@ export class Ns16550 implements Device, MmioRegion {
       }
       if (this.#fifo.length < this.#capacity()) this.#fifo.push(byte);
       this.#looped = true;
+      this.#polled = false;
     }
     this.#threPending = true;
   }
 
   #readReceiver(): number {
     const byte = this.#fifo.shift();
+    this.#polled = false;
     this.#fill();
     this.#update();
     return byte;
@@ -275,6 +283,7 @@ export class Ns16550 implements Device, MmioRegion {
     }
     if (offset >= IER_DLM && offset <= MCR) {
       this.#polls = 0;
+      if (this.#polled) this.#clearFifo();
       this.#fill();
     }
     this.#update();
@@ -304,6 +313,7 @@ export class Ns16550 implements Device, MmioRegion {
       divisor: this.#divisor,
       threPending: this.#threPending,
       looped: this.#looped,
+      polled: this.#polled,
       polls: this.#polls,
       fifo: this.#fifo.toArray(),
       queue: this.#queue.toArray(),
@@ -324,6 +334,7 @@ export class Ns16550 implements Device, MmioRegion {
     this.#divisor = savedNumber(state, 'divisor') & 0xffff;
     this.#threPending = savedBoolean(state, 'threPending');
     this.#looped = savedBoolean(state, 'looped');
+    this.#polled = savedBoolean(state, 'polled');
     this.#polls = Math.min(savedNumber(state, 'polls'), 2);
     this.#fifo.set(fifo);
     this.#queue.set(queue);

@@ -25,7 +25,8 @@ const COMPRESSION_GZIP = 1;
 /** Takes a uImage apart: a Linux kernel for PowerPC, not compressed or with gzip. */
 export function loadUImage(file: Uint8Array, memoryBytes: number, fast?: Gunzip): KernelImage {
   if (file.length < UIMAGE_HEADER_BYTES) throw new MachineError('the uImage is cut off: it ends within its header');
-  const header = file.slice(0, UIMAGE_HEADER_BYTES);
+  // A copy, to be changed: a Buffer's `slice` would not make one.
+  const header = new Uint8Array(file.subarray(0, UIMAGE_HEADER_BYTES));
   const view = new DataView(header.buffer);
   const headerCrc = view.getUint32(HEADER_CRC);
   view.setUint32(HEADER_CRC, 0);

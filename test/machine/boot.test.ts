@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Machine, type MachineEnd, type MachineHost, type MachineOptions } from '../../src/machine/index.ts';
+
+/** The folder with the 440's uImage, vmlinux, bamboo.dtb and initramfs.cpio.gz; `npm test` sets it. */
+const folder = process.env.POWERVISOR_TEST_GUEST_440;
+const skip = folder === undefined ? 'no 440 guest (POWERVISOR_TEST_GUEST_440)' : false;
+const file = (name: string): Uint8Array => readFileSync(join(folder ?? '', name));
+const MiB = 2 ** 20;
+
+interface Result {
+  end: MachineEnd;
+  output: string;
+  stats: Record<string, number>;
+}
+
+/** Boots; `dialogue` gives the answer to a text when the guest has printed it, once each, in order; no answer quits. */
+async function boot(
+  options: Partial<MachineOptions>,
+  dialogue: readonly (readonly [string, string?])[] = [],
+): Promise<Result> {
+  let output = '';
+  let next = 0;
+  let heard = 0;
+  let wake = (): void => {};
+  const host: MachineHost = {
+    clock: { now: () => performance.now() * 1e6 },
+    console: {
+      write: (bytes) => {
+        output += Buffer.from(bytes).toString('latin1');
+        const step = dialogue[next];
+        if (step === undefined) return;
+        const at = output.indexOf(step[0], heard);
+        if (at < 0) return;
+        heard = at + step[0].length;
+        next++;
+        const answer = step[1];
+        setImmediate(() => (answer === undefined ? machine.quit() : machine.input(Buffer.from(answer))));
+      },
+    },
+    sleep: (untilNs) =>
+      new Promise((resolve) => {
+        const delay = Math.min(Math.max((untilNs - performance.now() * 1e6) / 1e6, 0), 1000);
+        const timer = setTimeout(resolve, delay);
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      }),
+    wake: () => wake(),
+    yield: () => new Promise((resolve) => setImmediate(resolve)),
+  };
+  const machine = Machine.create({
+    board: 'bamboo',
+    host,
+    kernel: file('uImage'),
+    initrd: file('initramfs.cpio.gz'),
+    append: 'console=ttyS0 poweroff',
+    noReboot: true,
+    timeoutNs: 120e9,
+    ...options,
+  });
+  const end = await machine.run();
+  return { end, output, stats: machine.stats() };
+}
+
+test('Linux boots to user space on the bamboo board and resets it', { skip }, async () => {
+  const { end, output, stats } = await boot({});
+  assert.deepEqual(end, { cause: 'reset', message: 'the guest reset the machine' }, output);
+  for (const line of [
+    'phys_mem_size     = 0x10000000',
+    'Kernel command line: console=ttyS0 poweroff',
+    'UIC0 (32 IRQ sources) at DCR 0xc0',
+    'timebase mult[2800000] shift[24] registered', // 400 MHz
+    'pci 0000:00:00.0: [1014:027f] type 00 class 0x068000',
+    'ttyS0 at MMIO 0xef600300 (irq = 16, base_baud = 691200) is a 16550A',
+    'Run /init as init process',
+    'GUEST-READY ppc',
+    'GUEST-OFF',
+    'reboot: Restarting system',
+  ])
+    assert.ok(output.includes(line), `${line}\n${output}`);
+  for (const word of ['Oops', 'BUG:', 'WARNING', 'panic', 'nobody cared']) assert.ok(!output.includes(word), output);
+  assert.equal(stats.bus_unassigned_mmio, 0);
+  assert.equal(stats.bus_unassigned_dcr, 0);
+  assert.equal(stats.serial0_bytes_transmitted, output.length);
+});
+
+test('an ELF kernel, a given device tree and little memory do as well', { skip }, async () => {
+  const dtb = existsSync(join(folder ?? '', 'bamboo.dtb')) ? file('bamboo.dtb') : undefined;
+  const { end, output } = await boot({ kernel: file('vmlinux'), dtb, memoryBytes: 16 * MiB });
+  assert.equal(end.cause, 'reset', output);
+  assert.ok(
+    output.includes('phys_mem_size     = 0x1000000\n') || output.includes('phys_mem_size     = 0x1000000\r'),
+    output,
+  );
+  assert.ok(output.includes('GUEST-READY ppc'), output);
+});
+
+test('a shell on the console: input typed early, interrupts, long input, a reboot', { skip }, async () => {
+  const long = 'x'.repeat(800);
+  const { end, output, stats } = await boot({ append: 'console=ttyS0', noReboot: false }, [
+    ['Linux version', 'echo early $((6*7))\n'],
+    ['early 42', 'cat /proc/interrupts; echo done $((1+1))\n'],
+    ['done 2', `echo ${long} | wc -c\n`],
+    ['801', 'reboot -f\n'],
+    ['GUEST-READY', 'echo again $((3*3)); sleep 1; echo slept\n'],
+    ['\nslept'],
+  ]);
+  assert.equal(end.cause, 'quit', `${end.message}\n${output}`);
+  assert.match(output, /16: +\d+ +UIC +0 Level +ttyS0/);
+  assert.match(output, /again 9\r\nslept/);
+  assert.equal(output.split('Linux version').length, 3);
+  assert.equal(stats.machine_resets, 1);
+  assert.equal(stats.bus_unassigned_mmio, 0);
+});
+
+test('with counted time a run repeats exactly', { skip }, async () => {
+  const [one, two] = [await boot({ icount: 4 }), await boot({ icount: 4 })];
+  assert.equal(one.end.cause, 'reset', one.output);
+  assert.equal(two.output, one.output);
+  for (const name of ['instructions', 'sum_exits', 'bus_mmio_reads', 'bus_mmio_writes', 'bus_dcr_writes'])
+    assert.equal(two.stats[name], one.stats[name], name);
+});

@@ -101,6 +101,7 @@ build_kernel() {
 	done
 	wait $maker || { tail -n 20 "$build/make.log" >> "$log"; return 1; }
 	cp "$build/$image" "$out/"
+	"${cross}strip" -g -o "$out/vmlinux" "$build/vmlinux"
 }
 
 # ---- user land ----

@@ -15,7 +15,10 @@ export async function buildCommand() {
   try {
     const { build } = await import('esbuild');
     await build({
-      entryPoints: { powervisor: join(root, 'src/cli/main.ts') },
+      entryPoints: {
+        powervisor: join(root, 'src/cli/main.ts'),
+        'translation-thread': join(root, 'src/cli/translation-thread.ts'),
+      },
       outdir: join(root, 'dist'),
       outExtension: { '.js': '.mjs' },
       bundle: true,

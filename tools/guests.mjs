@@ -14,7 +14,9 @@ import { gunzipSync } from 'node:zlib';
 import { root } from './setup.mjs';
 
 const recipes = join(root, 'guests');
+/** What a guest's folder must hold; the recipe makes the kernel as an ELF file too. */
 const files = ['uImage', 'initramfs.cpio.gz'];
+const built = [...files, 'vmlinux'];
 
 function cacheFolder() {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'powervisor');
@@ -55,7 +57,7 @@ function fault(folder) {
 function isCurrent(folder, recipe) {
   try {
     const stamp = JSON.parse(readFileSync(join(folder, 'stamp.json'), 'utf8'));
-    return stamp.recipe === recipe && files.every((file) => stamp[file] === sha256(readFileSync(join(folder, file))));
+    return stamp.recipe === recipe && built.every((file) => stamp[file] === sha256(readFileSync(join(folder, file))));
   } catch {
     return false;
   }
@@ -114,7 +116,7 @@ function build(name, folder, recipe) {
     console.error(`guest ${name}: the build's result cannot boot: ${wrong}`);
     return undefined;
   }
-  const stamp = Object.fromEntries(files.map((file) => [file, sha256(readFileSync(join(out, file)))]));
+  const stamp = Object.fromEntries(built.map((file) => [file, sha256(readFileSync(join(out, file)))]));
   writeFileSync(join(out, 'stamp.json'), `${JSON.stringify({ recipe, ...stamp }, null, 2)}\n`);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(join(folder, '..'), { recursive: true });

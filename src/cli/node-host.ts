@@ -1,3 +1,4 @@
+import { gunzipSync } from 'node:zlib';
 import type { MachineHost } from '../machine/index.ts';
 
 /** Node's timers are good to a millisecond or two; what is shorter is waited out exactly, with the thread asleep. */
@@ -37,6 +38,10 @@ export class NodeHost implements MachineHost {
         resolve();
       };
     });
+  }
+
+  gunzip(bytes: Uint8Array, limit: number): Uint8Array {
+    return gunzipSync(bytes, { maxOutputLength: limit });
   }
 
   wake(): void {

@@ -7,11 +7,17 @@ import { readInput, writeOutput } from '../files.ts';
 import { NodeHost } from '../node-host.ts';
 import { ConsoleOutput } from '../output.ts';
 import { Terminal } from '../terminal.ts';
+import { NodeTranslationPort } from '../translation-port.ts';
 import { parseChoice, parseIcount, parseMemory, parseSeconds } from '../values.ts';
 
 const accels = ['trap', 'assist'] as const satisfies readonly Accel[];
 const endSignals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 const brokenPipeStatus = 141;
+
+/** Beside this module in the sources, beside the bundle when it was built. */
+const TRANSLATION_THREAD = import.meta.url.endsWith('.ts')
+  ? new URL('../translation-thread.ts', import.meta.url)
+  : new URL('./translation-thread.mjs', import.meta.url);
 
 interface BootArguments {
   machine: string;
@@ -87,6 +93,7 @@ async function boot(options: BootArguments): Promise<number> {
     noReboot: !options.reboot,
     timeoutNs: options.timeout === undefined ? undefined : options.timeout * 1e9,
     icount: options.icount === undefined ? undefined : 2 ** options.icount,
+    translation: options.icount === undefined ? new NodeTranslationPort(TRANSLATION_THREAD) : undefined,
   });
 
   for (const [signal, status] of Object.entries(endSignals)) process.on(signal, () => stop(status));

@@ -1,0 +1,112 @@
+/** Boots of the real guest through the command, as a user does them: by a pipe and on a terminal. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { powervisor, run } from './command.ts';
+
+/** Set by `npm test`, which finds or builds the guest. */
+const guest = process.env['POWERVISOR_TEST_GUEST_440'];
+const skip = guest === undefined ? 'no 440 guest (POWERVISOR_TEST_GUEST_440); npm test says why' : false;
+
+const folder = mkdtempSync(join(tmpdir(), 'powervisor-test-'));
+after(() => rmSync(folder, { recursive: true }));
+
+const boot = (append: string, ...more: string[]): string[] => [
+  ...['boot', '--machine', 'bamboo', '--kernel', `${guest}/uImage`, '--initrd', `${guest}/initramfs.cpio.gz`],
+  ...['--append', `console=ttyS0 ${append}`, '--timeout', '120', ...more],
+];
+const prompt = '# ';
+
+for (const accel of ['trap', 'assist']) {
+  test(`boots, runs and ends by itself under ${accel}; statistics go to a file`, { skip }, async () => {
+    const stats = join(folder, `${accel}.json`);
+    const result = await run(boot('poweroff', '--no-reboot', '--accel', accel, '--stats', stats));
+    assert.equal(result.status, 0, result.stderr);
+    assert.equal(result.stderr, '');
+    assert.match(result.stdout, /GUEST-READY ppc [\s\S]*GUEST-OFF/);
+    const counters = JSON.parse(readFileSync(stats, 'utf8'));
+    assert.equal(counters.end, 'reset');
+    for (const name of ['seconds', 'sum_exits', 'instructions']) assert.ok(counters[name] > 0, name);
+  });
+}
+
+test('the shell takes commands from a pipe; --stats - is the last line', { skip }, async () => {
+  const result = await run(boot('', '--no-reboot', '--stats', '-'), {
+    steps: [
+      { after: 'GUEST-READY', do: '' },
+      { after: prompt, do: 'echo $((6 * 7)) is it\n' },
+      { after: '42 is it', do: 'reboot -f\n' },
+    ],
+  });
+  assert.equal(result.status, 0, result.stderr);
+  assert.equal(JSON.parse(result.stdout.trimEnd().split('\n').at(-1) ?? '').end, 'reset');
+});
+
+test('the end of the input leaves the guest running', { skip }, async () => {
+  const result = await run(boot('', '--no-reboot'), { input: 'sleep 1; echo still $((1 + 1)) here; reboot -f\n' });
+  assert.equal(result.status, 0, result.stderr);
+  assert.match(result.stdout, /still 2 here/);
+});
+
+test("a guest's reset resets the machine, and Ctrl-A x ends it", { skip }, async () => {
+  const result = await run(boot('poweroff'), {
+    steps: [
+      { after: 'GUEST-READY', do: '' },
+      { after: 'Linux version', do: '' },
+      { after: 'GUEST-READY', do: '\x01x' },
+    ],
+  });
+  assert.equal(result.status, 0, result.stderr);
+  assert.equal(result.stderr, '');
+});
+
+test('a time-out ends with 124 and a line that says so', { skip }, async () => {
+  const result = await run([...boot(''), '--timeout', '0.5']);
+  assert.equal(result.status, 124);
+  assert.equal(result.stderr, 'powervisor: time-out: the guest had not ended itself after 0.5 seconds\n');
+});
+
+test('SIGTERM and SIGINT end it cleanly, with the statistics written', { skip }, async () => {
+  for (const [signal, status] of [['SIGTERM', 143] as const, ['SIGINT', 130] as const]) {
+    const stats = join(folder, `${signal}.json`);
+    const result = await run(boot('', '--stats', stats), {
+      steps: [{ after: 'GUEST-READY', do: (child) => void child.kill(signal) }],
+    });
+    assert.equal(result.status, status);
+    assert.equal(result.stderr, '');
+    assert.equal(JSON.parse(readFileSync(stats, 'utf8')).end, 'quit');
+  }
+});
+
+test('a reader that goes away ends it quietly', { skip }, async () => {
+  const result = await run(boot('bench'), {
+    steps: [{ after: 'Linux version', do: (child) => void child.stdout?.destroy() }],
+  });
+  assert.equal(result.status, 141);
+  assert.equal(result.stderr, '');
+});
+
+const noScript = spawnSync('script', ['--version']).status !== 0 && 'there is no script(1) to make a terminal with';
+test('on a terminal: raw mode, Ctrl-C goes to the guest, and the terminal is given back', {
+  skip: skip || noScript,
+}, async () => {
+  const quoted = [powervisor, ...boot('')].map((word) => `'${word}'`).join(' ');
+  const shell = `stty -a > ${folder}/before; ${quoted}; echo status=$?; stty -a > ${folder}/after`;
+  const result = await run(['-q', '-e', '-c', shell, '/dev/null'], {
+    command: 'script',
+    steps: [
+      { after: 'GUEST-READY', do: '' },
+      { after: prompt, do: 'sleep 100\r' },
+      { after: 'sleep 100', do: (child) => void setTimeout(() => child.stdin?.write('\x03'), 500) },
+      { after: prompt, do: 'echo after $((40 + 2))\r' },
+      { after: 'after 42', do: '\x01h' },
+      { after: 'ends the machine', do: '\x01x' },
+      { after: 'status=0', do: '' },
+    ],
+  });
+  assert.match(result.stdout, /status=0/);
+  assert.equal(readFileSync(`${folder}/after`, 'utf8'), readFileSync(`${folder}/before`, 'utf8'));
+});

@@ -4,6 +4,10 @@
  * `asm/kvm.h`; where an ioctl passes a struct, a method passes an object of the same fields.
  */
 
+import type { TranslationPort } from '../processor/index.ts';
+
+export type { TranslationJob, TranslationPort, TranslationResult, TranslationSetup } from '../processor/index.ts';
+
 /** `kvm_run.exit_reason`, by its uapi number. */
 export const KVM_EXIT = {
   UNKNOWN: 0,
@@ -162,8 +166,8 @@ export interface VmOptions {
   maxMemory: number;
   /** Retired-instruction time: nanoseconds per instruction, in place of `clock` (a run then repeats bit for bit). */
   icount?: number;
-  /** Compiles translation batches on another thread, where the embedder has one (see `processor`'s TranslationWorker). */
-  translationWorker?: unknown;
+  /** A thread that translates hot code (`createTranslationServer` there). Without it, and with icount, this thread does. */
+  translation?: TranslationPort;
 }
 
 /** A request that KVM refuses: the message is one line for the user. */

@@ -1,6 +1,7 @@
 /** KVM: the hypervisor. User space uses what this file exports and nothing else. */
-import { createHostCpu } from '../processor/index.ts';
-import type { Vm, VmOptions } from './api.ts';
+import { createHostCpu, TranslationServer } from '../processor/index.ts';
+import type { TranslationSetup, Vm, VmOptions } from './api.ts';
+import { BOOKE_ASSIST } from './booke/assist.ts';
 import { VirtualMachine } from './vm.ts';
 
 export * from './api.ts';
@@ -11,4 +12,9 @@ export * from './api.ts';
  */
 export function createVm(options: VmOptions): Vm {
   return new VirtualMachine(options, createHostCpu);
+}
+
+/** The far end of a `TranslationPort`: made on a thread of its own from what `TranslationPort.start` was given. */
+export function createTranslationServer(setup: TranslationSetup): TranslationServer {
+  return new TranslationServer(setup, BOOKE_ASSIST);
 }

@@ -1,5 +1,5 @@
-import type { AssistTable, HostCpu, HostCpuOptions } from '../processor/index.ts';
-import { BUDGET, HostMemory, VCPU_BLOCK_BYTES } from '../processor/index.ts';
+import type { AssistTable, HostCpu, HostCpuOptions, TranslationPort } from '../processor/index.ts';
+import { BUDGET, HostMemory, MAX_VCPUS, RAM_BASE, VCPU_BLOCK_BYTES, VCPU_BLOCKS } from '../processor/index.ts';
 import { type Clock, type GuestMemory, KvmError, type KvmStats, type Vcpu, type Vm, type VmOptions } from './api.ts';
 import { BOOKE_ASSIST } from './booke/assist.ts';
 import { Booke440 } from './booke/booke440.ts';
@@ -11,14 +11,9 @@ import { VcpuCounters } from './stats.ts';
 import { GuestTime } from './time.ts';
 import { createKvmRun, VirtualCpu } from './vcpu.ts';
 
-/** Real addresses below are the host's own: vCPU blocks here, the processor's tables above them. */
-const VCPU_BLOCKS = 0x100000;
-/** Guest RAM begins here: aligned to the largest page, so that a shadow entry can have the size of the guest's. */
-const RAM_BASE = 0x10000000;
 const MAX_MEMORY = 2 ** 31;
 /** Room for the alignment of small slots (ROMs). */
 const SLOT_SLACK = 16 * 2 ** 20;
-const MAX_VCPUS = 8;
 
 /** A processor model: its family, the order that its memory is kept in, and how its exits are counted. */
 interface Model {
@@ -57,6 +52,7 @@ export class VirtualMachine implements Vm {
   readonly #cpus: HostCpu[] = [];
   readonly #vcpus = new Map<number, Vcpu>();
   readonly #time: GuestTime;
+  readonly #translation: TranslationPort | undefined;
 
   constructor(options: VmOptions, createCpu: CreateCpu) {
     const { cpu, accel, maxMemory, timebaseFrequency, icount = 0 } = options;
@@ -79,6 +75,11 @@ export class VirtualMachine implements Vm {
     this.#slots = new MemorySlots(RAM_BASE, this.#ramBytes);
     this.#time = new GuestTime(options.clock, timebaseFrequency, icount);
     this.clock = this.#time;
+    // Another thread's results come when they come: a run that is to repeat exactly translates on this one.
+    if (options.translation && icount === 0) {
+      this.#translation = options.translation;
+      this.#translation.start({ memory: this.#memory.wasm, order: model.order, assist: accel === 'assist' });
+    }
     this.memory = new SlotMemory(this.#slots, this.#memory, (address, length) => {
       for (const host of this.#cpus) host.codeWritten(address, length);
     });
@@ -99,6 +100,7 @@ export class VirtualMachine implements Vm {
       base: VCPU_BLOCKS + id * VCPU_BLOCK_BYTES,
       assist: assist ? model.assist : null,
       timebase: () => time.timebase(),
+      ...(this.#translation && { translation: this.#translation }),
     });
     if (this.#cpus.length === 0) time.remaining = new Int32Array(this.#memory.wasm.buffer, cpu.base + BUDGET, 1);
     this.#cpus.push(cpu);

@@ -1,4 +1,12 @@
-import { type Accel, KVM_EXIT, KVM_SYSTEM_EVENT, type Vcpu, type Vm, type VmOptions } from '../kvm/api.ts';
+import {
+  type Accel,
+  KVM_EXIT,
+  KVM_SYSTEM_EVENT,
+  type TranslationPort,
+  type Vcpu,
+  type Vm,
+  type VmOptions,
+} from '../kvm/api.ts';
 import { createVm } from '../kvm/index.ts';
 import type { Board } from './board.ts';
 import { findBoard } from './boards/index.ts';
@@ -26,7 +34,7 @@ export interface MachineOptions extends BootFiles {
   /** Ends the run after so many nanoseconds of the host's clock. */
   readonly timeoutNs?: number | undefined;
   /** Passed on to KVM. */
-  readonly translationWorker?: unknown;
+  readonly translation?: TranslationPort;
   /** In place of KVM's own: for tests, and for other implementations of the interface. */
   readonly createVm?: (options: VmOptions) => Vm;
 }
@@ -83,7 +91,7 @@ export class Machine {
       timebaseFrequency: board.cpu.timebaseFrequency,
       maxMemory: memoryBytes,
       ...(options.icount !== undefined && { icount: options.icount }),
-      ...(options.translationWorker !== undefined && { translationWorker: options.translationWorker }),
+      ...(options.translation && { translation: options.translation }),
     });
     this.vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: memoryBytes });
     this.vcpu = this.vm.createVcpu(0);

@@ -6,6 +6,8 @@ import {
   CODE_FLAGS_TABLE,
   CODE_PAGES_TABLE,
   CODE_PAGES_TABLE_BYTES,
+  PROFILE,
+  PROFILE_ENTRIES,
   RECORD_ARENA,
   RECORD_ARENA_END,
   TRANSLATION_MODES,
@@ -78,6 +80,8 @@ export class CodeCache {
   readonly #packings: readonly (readonly FastPacking[])[];
   readonly #pages: CodePage[] = [];
   readonly #protect: (hostPage: number) => void;
+  /** Index of the profile's first u16. */
+  readonly #profile: number;
   #version = 0;
   decodedInstructions = 0;
   droppedPages = 0;
@@ -90,12 +94,14 @@ export class CodeCache {
     handlers: HandlerTable,
     packings: readonly (readonly Packing[])[],
     protect: (hostPage: number) => void,
+    vcpuBlock: number,
   ) {
     this.#memory = memory;
     this.#u16 = new Uint16Array(memory.wasm.buffer);
     this.#handlers = handlers;
     this.#packings = packings.map((list) => list.map(fastPacking));
     this.#protect = protect;
+    this.#profile = (vcpuBlock + PROFILE) >> 1;
   }
 
   get pageCount(): number {
@@ -208,6 +214,14 @@ export class CodeCache {
   /** Whether a record was decoded: its instruction has been reached. */
   isDecoded(page: CodePage, offset: number): boolean {
     return this.#u16[(page.records + offset * 2) >> 1] !== HANDLER.undecoded;
+  }
+
+  /** Counts an entry's interpretations from zero again. */
+  resetProfile(real: number, mode: number): void {
+    const page = this.find(real, mode);
+    if (!page) return;
+    const record = page.records + (real & 4095) * 2;
+    this.#u16[this.#profile + ((record >>> 3) & (PROFILE_ENTRIES - 1))] = 0;
   }
 
   /** Makes the record of a translated entry lead to its region. */

@@ -54,7 +54,7 @@ export class Host440 implements HostCpu {
 
     const handlers = new HandlerTable(LEVELS_440, options.assist);
     const interpreter = generateInterpreter(handlers.specs, options.hotThreshold ?? HOT_THRESHOLD);
-    this.#cache = new CodeCache(memory, handlers, interpreter.packings, (page) => this.#tlb.protectPage(page));
+    this.#cache = new CodeCache(memory, handlers, interpreter.packings, (page) => this.#tlb.protectPage(page), base);
     const pages = memory.byteLength / 65536;
     const bytes = encodeModule(coreImports(pages), [...runtimeFunctions(), interpreter.run], [SIGNATURES.region]);
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });

@@ -10,7 +10,18 @@ import type { Instruction } from '../isa/define.ts';
 import { FIELDS, type FieldName } from '../isa/fields.ts';
 import type { Expr, InstructionInterrupt, Meaning, Operand, Operands, ProgramCause } from '../isa/semantics.ts';
 import { Builder, type DynamicCrBit } from './builder.ts';
-import { BUDGET, CODE_PAGES, EXIT_VECTOR, MASK_TABLE, PC, PROFILE, PROFILE_ENTRIES, TLB_BASE } from './layout.ts';
+import {
+  BUDGET,
+  CODE_PAGES,
+  COUNTER_BASE,
+  COUNTERS,
+  EXIT_VECTOR,
+  MASK_TABLE,
+  PC,
+  PROFILE,
+  PROFILE_ENTRIES,
+  TLB_BASE,
+} from './layout.ts';
 import { CORE, EXECUTE, REGION_HANDLER, SIGNATURES } from './runtime.ts';
 import { setInstructionInterrupt } from './traps.ts';
 import type { StaticValues } from './variants.ts';
@@ -337,7 +348,13 @@ export function generateInterpreter(specs: readonly HandlerSpec[], hotThreshold:
   e.store(OP.i32Store, v, PC, s.pc());
   e.store(OP.i32Store, v, BUDGET, remaining(s, locals, 0));
   e.push(load('i32', OP.i32Load, v, EXIT_VECTOR));
-  return { run: e.finish('run'), packings };
+  return { run: { ...e.finish('run'), name: 'interpreter' }, packings };
+}
+
+/** Adds to one of the counters that generated code keeps. */
+function count(e: Emitter, h: HandlerBuilder, v: Node, name: (typeof COUNTERS)[number], more: Node): void {
+  const offset = COUNTER_BASE + 4 * COUNTERS.indexOf(name);
+  e.store(OP.i32Store, v, offset, h.add(load('i32', OP.i32Load, v, offset), more));
 }
 
 /** Handlers of records that are no instructions. */
@@ -356,10 +373,14 @@ function emitSpecial(e: Emitter, h: HandlerBuilder, handler: number, locals: Loc
     case HANDLER.region: {
       // Type 0 of the module is the region's: (effective address of the page, depth) → 0, or not zero after an interrupt.
       e.store(OP.i32Store, v, BUDGET, remaining(h, locals, 0));
+      count(e, h, v, 'region_entries', constant('i32', 1));
+      count(e, h, v, 'region_instructions', load('i32', OP.i32Load, v, BUDGET));
       const page = h.let(h.and(h.pc(), -4096));
       e.callIndirect(0, load('i32', OP.i32Load, record, 4), page, constant('i32', 0));
-      e.code.u8(OP.i32Eqz);
-      e.brIfStack(targets.lookup);
+      const interrupted = e.temporary('i32');
+      e.setFromStack(interrupted);
+      count(e, h, v, 'region_instructions', h.neg(load('i32', OP.i32Load, v, BUDGET)));
+      e.brIf(h.eqz(local('i32', interrupted)), targets.lookup);
       e.return(load('i32', OP.i32Load, v, EXIT_VECTOR));
       return;
     }

@@ -62,7 +62,7 @@ export const CONTEXT_BYTES = 0x20;
 export const BOUNCE = 0x1f0;
 /** Counters that generated code keeps, an i32 each (wrapping): see `COUNTERS`. */
 export const COUNTER_BASE = 0x200;
-export const COUNTERS = ['softTlbRefills', 'slowAccesses', 'regionCalls', 'assisted'] as const;
+export const COUNTERS = ['soft_tlb_refills', 'region_entries', 'region_instructions'] as const;
 
 /** Words in the guest's byte order: the struct that KVM shares with the guest; the magic page is this page. */
 export const SHARED = 0x1000;
@@ -139,14 +139,15 @@ export const TLB_SEARCH_ENTRIES = 64;
 
 /** Where the host keeps what is not RAM, by real address; guest RAM begins at RAM_BASE. */
 export const VCPU_BLOCKS = 0x00100000;
+export const MAX_VCPUS = 8;
 /** One byte a 4-KB page of host memory: not zero when the page holds code that was decoded. */
-export const CODE_FLAGS_TABLE = 0x00200000;
+export const CODE_FLAGS_TABLE = 0x00600000;
 /** One i32 a 4-KB page of host memory and translation mode: real address of the page's records, 0 when it has none. */
-export const CODE_PAGES_TABLE = 0x00400000;
+export const CODE_PAGES_TABLE = 0x00800000;
 export const CODE_PAGES_TABLE_BYTES = 0x00400000;
 export const TRANSLATION_MODES = 2;
 /** A vCPU block that no vCPU has: new translations are called on it once, to have them compiled. */
-export const TOUCH_BLOCK = 0x00c00000;
+export const TOUCH_BLOCK = 0x00700000;
 /** Interpreter records of code pages. */
 export const RECORD_ARENA = 0x01000000;
 export const RECORD_ARENA_END = 0x0e000000;

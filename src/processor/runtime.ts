@@ -213,7 +213,7 @@ function refill(): WasmFunction {
   e.store(OP.i32Store, slot, 4, s.select(writable, page, -1));
   e.store(OP.i32Store, slot, 8, s.select(s.and(allowed, EXECUTE), page, -1));
   e.store(OP.i32Store, slot, 12, addend);
-  const counter = COUNTER_BASE + 4 * COUNTERS.indexOf('softTlbRefills');
+  const counter = COUNTER_BASE + 4 * COUNTERS.indexOf('soft_tlb_refills');
   e.store(OP.i32Store, v, counter, s.add(load('i32', OP.i32Load, v, counter), 1));
   e.push(slot);
   return e.finish();
@@ -379,5 +379,5 @@ export function regionImports(memoryPages: number): Import[] {
 /** The runtime's functions in the order of CORE. */
 export function runtimeFunctions(): WasmFunction[] {
   const named = { refill, slowLoad, slowStore, slowZeroBlock, regionAt };
-  return Object.entries(named).map(([exportName, make]) => ({ ...make(), exportName }));
+  return Object.entries(named).map(([exportName, make]) => ({ ...make(), exportName, name: exportName }));
 }

@@ -1,7 +1,7 @@
 /** Fixed-point arithmetic, comparison and trap: Power ISA 2.07 Book I, 3.3.9–3.3.11. */
 import { define, type InstructionRow } from '../define.ts';
 import type { Expr, Meaning, Operand, Operands, Semantics } from '../semantics.ts';
-import { isNegative, plus, result, upper } from './common.ts';
+import { isNegative, result, upper } from './common.ts';
 
 const MIN32 = -0x80000000;
 
@@ -144,12 +144,8 @@ function trap(s: Semantics, f: Operands, left: Expr, right: Operand): void {
 }
 
 export const ARITHMETIC_INSTRUCTIONS: readonly InstructionRow[] = [
-  define('addi', '14 RT RA0 SI', 'RT,RA0,SI', (s, f) =>
-    s.setGpr(f.RT, f.RA0 === 0 ? s.wordOf(f.SI) : plus(s, s.gpr(f.RA0), f.SI)),
-  ),
-  define('addis', '15 RT RA0 SI', 'RT,RA0,SI', (s, f) =>
-    s.setGpr(f.RT, f.RA0 === 0 ? s.wordOf(upper(s, f.SI)) : plus(s, s.gpr(f.RA0), upper(s, f.SI))),
-  ),
+  define('addi', '14 RT RA0 SI', 'RT,RA0,SI', (s, f) => s.setGpr(f.RT, s.add(s.gpr(f.RA0), f.SI))),
+  define('addis', '15 RT RA0 SI', 'RT,RA0,SI', (s, f) => s.setGpr(f.RT, s.add(s.gpr(f.RA0), upper(s, f.SI)))),
   define('addic', '12 RT RA SI', 'RT,RA,SI', addImmediateCarrying(false)),
   define('addic.', '13 RT RA SI', 'RT,RA,SI', addImmediateCarrying(true)),
   define('subfic', '8 RT RA SI', 'RT,RA,SI', (s, f) => {

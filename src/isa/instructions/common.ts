@@ -17,11 +17,6 @@ export function isNegative(s: Semantics, value: Expr): Expr {
   return s.ltSigned(value, 0);
 }
 
-/** a + b, where b may be a field: nothing is added when it is known to be zero. */
-export function plus(s: Semantics, a: Expr, b: Operand): Expr {
-  return b === 0 ? a : s.add(a, b);
-}
-
 /** A signed immediate operand shifted to the upper half of the low word. */
 export function upper(s: Semantics, immediate: Operand): Operand {
   return typeof immediate === 'number' ? immediate << 16 : s.shl(s.wordOf(immediate), 16);
@@ -35,7 +30,7 @@ export function upperUnsigned(s: Semantics, immediate: Operand): Operand {
 
 /** (RA|0) + RB. */
 export function indexedAddress(s: Semantics, f: Operands): Expr {
-  return f.RA0 === 0 ? s.gpr(f.RB) : s.add(s.gpr(f.RA0), s.gpr(f.RB));
+  return s.add(s.gpr(f.RA0), s.gpr(f.RB));
 }
 
 /** Both operands name one register, as far as is known now. */

@@ -52,9 +52,11 @@ function whenOneField(s: Semantics, fxm: Operand, move: () => void): void {
 /** One CR field in its place, the others zero. */
 const moveFromOneField: Meaning = (s, f) =>
   whenOneField(s, f.FXM, () => {
-    const field = typeof f.FXM === 'number' ? Math.clz32(f.FXM) - 24 : s.let(s.sub(s.clz(f.FXM), 24));
-    const place = typeof field === 'number' ? 28 - 4 * field : s.sub(28, s.shl(field, 2));
-    s.setGpr(f.RT, s.wordFromUnsigned32(s.shl(s.crField(field), place)));
+    const fxm = f.FXM;
+    let value: Expr;
+    if (typeof fxm === 'number') value = s.shl(s.crField(Math.clz32(fxm) - 24), 4 * Math.log2(fxm));
+    else value = s.and(wholeCr(s), s.shl(s.i32(15), s.shl(s.ctz(fxm), 2)));
+    s.setGpr(f.RT, s.wordFromUnsigned32(value));
   });
 
 const moveToOneField: Meaning = (s, f) => whenOneField(s, f.FXM, () => moveToCr(s, f));
@@ -122,7 +124,7 @@ export const CONDITION_INSTRUCTIONS: readonly InstructionRow[] = [
     'isel',
     '31 RT RA0 RB BC 15:5 0:1',
     'RT,RA0,RB,BC',
-    (s, f) => s.setGpr(f.RT, s.select(s.crBit(f.BC), f.RA0 === 0 ? s.wordOf(0) : s.gpr(f.RA0), s.gpr(f.RB))),
+    (s, f) => s.setGpr(f.RT, s.select(s.crBit(f.BC), s.gpr(f.RA0), s.gpr(f.RB))),
     { level: 'booke' },
   ),
 ];

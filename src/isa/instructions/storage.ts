@@ -2,7 +2,7 @@
 import { type Access, define, type InstructionRow } from '../define.ts';
 import { fieldBits } from '../fields.ts';
 import type { Expr, Meaning, Operand, Operands, Semantics } from '../semantics.ts';
-import { indexedAddress, plus } from './common.ts';
+import { indexedAddress } from './common.ts';
 
 /** The four forms of a load or store: displacement or index, without or with update. The meaning follows from the access. */
 function storageMeaning(access: Access): Meaning {
@@ -15,9 +15,9 @@ function storageMeaning(access: Access): Meaning {
 }
 
 function effectiveAddress(s: Semantics, f: Operands, access: Access): Expr {
-  if (access.update) return access.indexed ? s.add(s.gpr(f.RA), s.gpr(f.RB)) : plus(s, s.gpr(f.RA), f.D);
+  if (access.update) return access.indexed ? s.add(s.gpr(f.RA), s.gpr(f.RB)) : s.add(s.gpr(f.RA), f.D);
   if (access.indexed) return indexedAddress(s, f);
-  return f.RA0 === 0 ? s.wordOf(f.D) : plus(s, s.gpr(f.RA0), f.D);
+  return s.add(s.gpr(f.RA0), f.D);
 }
 
 /** Update forms with RA=0, or with RA=RT in a load, are invalid: Power ISA 2.07 Book I, 3.3.2 and 3.3.3. */
@@ -62,7 +62,7 @@ const registersFrom = (s: Semantics, register: Operand): Operand =>
 
 /** The address of the word `i` after the one at `address`. */
 const wordAfter = (s: Semantics, address: Expr, i: Operand): Expr =>
-  plus(s, address, typeof i === 'number' ? i * 4 : s.shl(s.wordOf(i), 2));
+  s.add(address, typeof i === 'number' ? i * 4 : s.shl(s.wordOf(i), 2));
 
 /** No address that a reservation could have: lwarx takes aligned ones only. */
 const NO_RESERVATION = 1;

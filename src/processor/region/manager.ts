@@ -66,6 +66,7 @@ export class RegionManager {
       if (!result) return;
       this.#outstanding = false;
       this.translationMilliseconds += result.milliseconds;
+      this.#askAgain(result.covered);
       if (result.module) this.#install(result.module, result.regions);
     }
     if (this.#waiting.length > 0) {
@@ -77,8 +78,14 @@ export class RegionManager {
   #translateHere(translator: Translator, requests: readonly RegionRequest[]): void {
     const started = performance.now();
     const batch = translator.translate(requests);
-    if (batch) this.#install(new WebAssembly.Module(batch.bytes as BufferSource), batch.regions);
+    this.#askAgain(batch.covered);
+    if (batch.bytes) this.#install(new WebAssembly.Module(batch.bytes as BufferSource), batch.regions);
     this.translationMilliseconds += performance.now() - started;
+  }
+
+  /** Entries that have no region of their own are counted anew. */
+  #askAgain(requests: readonly RegionRequest[]): void {
+    for (const { real, mode } of requests) this.#cache.resetProfile(real, mode);
   }
 
   #install(module: WebAssembly.Module, regions: readonly TranslatedRegion[]): void {

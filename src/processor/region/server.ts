@@ -19,6 +19,7 @@ export interface TranslationJob {
 export interface TranslationResult {
   readonly module: WebAssembly.Module | null;
   readonly regions: readonly TranslatedRegion[];
+  readonly covered: readonly RegionRequest[];
   readonly milliseconds: number;
 }
 
@@ -64,11 +65,13 @@ export class TranslationServer {
 
   translate(job: TranslationJob): TranslationResult {
     const started = performance.now();
-    const batch = this.#translator.translate(job.requests);
-    if (!batch) return { module: null, regions: [], milliseconds: performance.now() - started };
-    const module = new WebAssembly.Module(batch.bytes as BufferSource);
-    const { exports } = new WebAssembly.Instance(module, this.#imports);
-    for (const region of batch.regions) (exports[`r${region.index}`] as (page: number, depth: number) => number)(0, 0);
-    return { module, regions: batch.regions, milliseconds: performance.now() - started };
+    const { bytes, regions, covered } = this.#translator.translate(job.requests);
+    let module: WebAssembly.Module | null = null;
+    if (bytes) {
+      module = new WebAssembly.Module(bytes as BufferSource);
+      const { exports } = new WebAssembly.Instance(module, this.#imports);
+      for (const { index } of regions) (exports[`r${index}`] as (page: number, depth: number) => number)(0, 0);
+    }
+    return { module, regions, covered, milliseconds: performance.now() - started };
   }
 }

@@ -30,8 +30,20 @@ export interface TranslatedRegion {
 }
 
 export interface TranslatedBatch {
-  readonly bytes: Uint8Array;
+  /** The module, null when it would hold nothing. */
+  readonly bytes: Uint8Array | null;
   readonly regions: readonly TranslatedRegion[];
+  /** Entries that were left out because another region has them inside; they may ask again. */
+  readonly covered: readonly RegionRequest[];
+}
+
+/** What the translator remembers of a page, as long as the page's code stays the same. */
+interface PageCoverage {
+  readonly version: number;
+  /** Offsets of blocks that stand inside a region. */
+  readonly blocks: Set<number>;
+  /** Offsets that were left out once. */
+  readonly declined: Set<number>;
 }
 
 const LIMITS: RegionLimits = { blocks: 80, instructions: 500 };
@@ -45,6 +57,8 @@ export class Translator {
   readonly #memory: HostMemory;
   readonly #decoders: RegionDecoder[] = [];
   readonly #u16: Uint16Array;
+  /** By the address of the page's records. */
+  readonly #coverage = new Map<number, PageCoverage>();
 
   constructor(memory: HostMemory, handlers: HandlerTable, assist: AssistTable | null) {
     this.#memory = memory;
@@ -60,8 +74,27 @@ export class Translator {
     }
   }
 
-  /** The batch's module, or null when none of the entries can be translated. */
-  translate(requests: readonly RegionRequest[]): TranslatedBatch | null {
+  /**
+   * Whether an entry needs no region yet. All blocks of a function turn hot at about the same time; the first one's
+   * region holds the others. One that is still entered from elsewhere turns hot again, and then has a region.
+   */
+  #isCovered(coverage: PageCoverage, offset: number): boolean {
+    if (!coverage.blocks.has(offset) || coverage.declined.has(offset)) return false;
+    coverage.declined.add(offset);
+    return true;
+  }
+
+  #coverageOf(records: number, version: number): PageCoverage {
+    const known = this.#coverage.get(records);
+    if (known?.version === version) return known;
+    const fresh = { version, blocks: new Set<number>(), declined: new Set<number>() };
+    this.#coverage.set(records, fresh);
+    return fresh;
+  }
+
+  /** Translates entries into one module. */
+  translate(requests: readonly RegionRequest[]): TranslatedBatch {
+    const covered: RegionRequest[] = [];
     const functions: WasmFunction[] = [];
     const regions: TranslatedRegion[] = [];
     for (const request of requests) {
@@ -69,6 +102,11 @@ export class Translator {
       const tables = CODE_PAGES_TABLE + request.mode * CODE_PAGES_TABLE_BYTES;
       const records = this.#memory.u32[(tables + (request.real >>> 12) * 4) >> 2] as number;
       if (!records) continue;
+      const coverage = this.#coverageOf(records, request.version);
+      if (this.#isCovered(coverage, request.real & 4095)) {
+        covered.push(request);
+        continue;
+      }
       const source: PageSource = {
         word: (offset) => this.#memory.read32((page >>> 0) + offset) | 0,
         reached: (offset) => this.#u16[(records + offset * 2) >> 1] !== 0,
@@ -76,8 +114,10 @@ export class Translator {
       const decoder = this.#decoders[request.mode] as RegionDecoder;
       const blocks = findBlocks(source, decoder, request.real & 4095, LIMITS);
       if (!blocks) continue;
+      for (const block of blocks) coverage.blocks.add(block.start);
       const index = functions.length;
-      functions.push({ ...emitRegion(blocks, REGION_RUNTIME), exportName: `r${index}` });
+      const name = `region ${(request.real >>> 0).toString(16)}${request.mode ? ' kernel' : ''}`;
+      functions.push({ ...emitRegion(blocks, REGION_RUNTIME), exportName: `r${index}`, name });
       regions.push({
         request,
         index,
@@ -86,8 +126,8 @@ export class Translator {
         to: Math.max(...blocks.map((block) => block.end)),
       });
     }
-    if (functions.length === 0) return null;
     const pages = this.#memory.byteLength / 65536;
-    return { bytes: encodeModule(regionImports(pages), functions, [SIGNATURES.region]), regions };
+    const bytes = functions.length === 0 ? null : encodeModule(regionImports(pages), functions, [SIGNATURES.region]);
+    return { bytes, regions, covered };
   }
 }

@@ -21,6 +21,8 @@ export interface WasmFunction {
   /** Offsets in `body` of `if` and `br_if` instructions, with whether the condition is likely. */
   readonly hints: readonly { readonly offset: number; readonly likely: boolean }[];
   readonly exportName?: string;
+  /** What profilers call it. */
+  readonly name?: string;
 }
 
 /**
@@ -145,5 +147,20 @@ export function encodeModule(
       c.append(bytes);
     }
   });
+  const named = functions.map((fn, index) => ({ fn, index })).filter(({ fn }) => fn.name !== undefined);
+  if (named.length > 0) {
+    section(0, (c) => {
+      c.name('name');
+      const names = new Code();
+      names.unsigned(named.length);
+      for (const { fn, index } of named) {
+        names.unsigned(importedFunctions + index);
+        names.name(fn.name as string);
+      }
+      c.u8(1);
+      c.unsigned(names.length);
+      c.append(names.view());
+    });
+  }
   return out.take();
 }

@@ -15,8 +15,11 @@ export interface SpecialRegister {
 
 const plain = (number: number, name: string): SpecialRegister => ({ number, name });
 
-/** The bits of XER that are not flags: the byte count of the string instructions and the reserved bits, which keep what is written. */
-const XER_REST = 0x1fffffff;
+/**
+ * The bits of XER that are not flags: the byte count of the string instructions, and the reserved bits, which keep what
+ * is written but for the two that later processors use (OV32 and CA32).
+ */
+const XER_REST = 0x1ff3ffff;
 
 function readXer(s: Semantics): Expr {
   const flags = s.or(s.or(s.shl(s.so(), 31), s.shl(s.ov(), 30)), s.shl(s.ca(), 29));

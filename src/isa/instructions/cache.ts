@@ -1,5 +1,6 @@
 /** Cache management: Power ISA 2.07 Book II 4.3; PowerPC 440 user's manual for dccci and its kin. */
 import { define, type InstructionRow, type Traits } from '../define.ts';
+import { fieldBits } from '../fields.ts';
 import type { Operands, Semantics } from '../semantics.ts';
 import { indexedAddress } from './common.ts';
 
@@ -31,7 +32,11 @@ export const CACHE_INSTRUCTIONS: readonly InstructionRow[] = [
     },
     { ends: true },
   ),
-  define('icbt', '31 CT RA0 RB 22:10 0:1', 'CT,RA0,RB', nothing, { level: 'booke' }),
+  define('icbt', '31 CT RA0 RB 22:10 0:1', 'CT,RA0,RB', nothing, {
+    level: 'booke',
+    // Only the primary instruction cache can be named.
+    invalid: (word) => fieldBits(word, 'CT') !== 0,
+  }),
   define('dccci', '31 0:5 RA0 RB 454:10 0:1', 'RA0,RB', null, PRIVILEGED_44X),
   define('iccci', '31 x:5 RA0 RB 966:10 0:1', 'RA0,RB', null, PRIVILEGED_44X),
   define('dcread', '31 RT RA0 RB 486:10 0:1', 'RT,RA0,RB', null, PRIVILEGED_44X),

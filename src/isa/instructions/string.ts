@@ -63,7 +63,8 @@ export const STRING_INSTRUCTIONS: readonly InstructionRow[] = [
     (s, f) => {
       const length = s.let(s.and(s.state('xerByteCount'), BYTE_COUNT));
       const words = s.let(s.shrUnsigned(s.add(length, 3), 2));
-      const invalid = s.or(isLoaded(s, f, 'RA', words), isLoaded(s, f, 'RB', words));
+      const base = s.and(s.ne(s.i32(f.RA), 0), isLoaded(s, f, 'RA', words));
+      const invalid = s.or(base, isLoaded(s, f, 'RB', words));
       s.if(invalid, () => s.interrupt('program', 'illegal'));
       loadString(s, f, s.let(indexedAddress(s, f)), length);
     },

@@ -1,0 +1,23 @@
+/** The Power instruction set: one table, and what comes out of it. */
+export { Decoder } from './decoder.ts';
+export type { Access, Instruction, Level, Traits } from './define.ts';
+export { define } from './define.ts';
+export type { Field, FieldKind, FieldName } from './fields.ts';
+export { encodeField, FIELDS, fieldBits, fieldValue, rotateMask } from './fields.ts';
+export type {
+  Expr,
+  InstructionInterrupt,
+  Meaning,
+  Operand,
+  Operands,
+  ProgramCause,
+  Semantics,
+  SharedName,
+  StateName,
+  StaticFieldName,
+  ValueType,
+} from './semantics.ts';
+export { STATIC_FIELDS } from './semantics.ts';
+export type { SpecialRegister } from './sprs.ts';
+export { isPrivilegedRegister, SPECIAL_REGISTERS, specialRegister } from './sprs.ts';
+export { INSTRUCTIONS } from './table.ts';

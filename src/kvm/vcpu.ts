@@ -1,5 +1,4 @@
-import type { HostCpu } from '../processor/index.ts';
-import { BUDGET, EVENT } from '../processor/index.ts';
+import { BUDGET, EVENT, type HostCpu } from '../processor/index.ts';
 import {
   KVM_EXIT,
   type KvmExitReason,

@@ -1,5 +1,15 @@
-import type { AssistTable, HostCpu, HostCpuOptions, TranslationPort } from '../processor/index.ts';
-import { BUDGET, HostMemory, MAX_VCPUS, RAM_BASE, VCPU_BLOCK_BYTES, VCPU_BLOCKS } from '../processor/index.ts';
+import {
+  type AssistTable,
+  BUDGET,
+  type HostCpu,
+  type HostCpuOptions,
+  HostMemory,
+  MAX_VCPUS,
+  RAM_BASE,
+  type TranslationPort,
+  VCPU_BLOCK_BYTES,
+  VCPU_BLOCKS,
+} from '../processor/index.ts';
 import { type Clock, type GuestMemory, KvmError, type KvmStats, type Vcpu, type Vm, type VmOptions } from './api.ts';
 import { BOOKE_ASSIST } from './booke/assist.ts';
 import { Booke440 } from './booke/booke440.ts';

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Decoder } from '../../src/isa/decoder.ts';
 import { KVM_SYSTEM_EVENT } from '../../src/kvm/api.ts';
+import { EMULATED_ROWS } from '../../src/kvm/booke/emulate.ts';
 import { ESR } from '../../src/processor/index.ts';
 import {
   CODE,
@@ -230,4 +232,14 @@ test('XER goes through its parts', () => {
   assert.equal(rig.vcpu.getRegs().xer, 0xe0000055n);
   rig.emulate(mfspr(4, 1));
   assert.equal(rig.gpr(4), 0xe0000055);
+});
+
+test('what is emulated has the encodings of the instruction table', () => {
+  const decoder = new Decoder(new Set(['base', 'string', 'booke', '44x', '4xx', 'float']));
+  for (const [mnemonic, primary, extended] of EMULATED_ROWS.slice(1)) {
+    const instruction = decoder.decode((primary << 26) | (extended << 1));
+    // The 440 has no mfdcrx and mtdcrx, later cores do.
+    if (instruction === undefined) assert.match(mnemonic, /^(m[ft]dcrx|rfmci)$/);
+    else assert.equal(instruction.mnemonic, mnemonic);
+  }
 });

@@ -33,7 +33,7 @@ import type { SprEmulation } from './spr-emulation.ts';
 import { IO } from './storage.ts';
 
 /** Mnemonics, extended opcodes and primary opcodes of what is emulated; a row's index is its case below. */
-const ROWS: readonly (readonly [mnemonic: string, primary: number, extended: number])[] = [
+export const EMULATED_ROWS: readonly (readonly [mnemonic: string, primary: number, extended: number])[] = [
   ['illegal', 0, 0],
   ['rfi', 19, 50],
   ['rfci', 19, 51],
@@ -60,11 +60,11 @@ const ROWS: readonly (readonly [mnemonic: string, primary: number, extended: num
   ['icbt', 31, 22],
 ];
 
-export const EMULATED_MNEMONICS: readonly string[] = ROWS.map(([mnemonic]) => mnemonic);
+export const EMULATED_MNEMONICS: readonly string[] = EMULATED_ROWS.map(([mnemonic]) => mnemonic);
 
 /** Row by primary opcode 19 (0–1023) or 31 (1024–2047) and extended opcode. */
 const TABLE = new Uint8Array(2048);
-for (const [index, [, primary, extended]] of ROWS.entries())
+for (const [index, [, primary, extended]] of EMULATED_ROWS.entries())
   if (index > 0) TABLE[(primary === 31 ? 1024 : 0) + extended] = index;
 
 /** A guest entry at most this large (64 KB) gets its shadow with tlbwe; pinned ones wait for the first access. */
@@ -119,64 +119,66 @@ export class BookeEmulation {
     (this.#counters.emulated[row] as number)++;
     const rt = W_GPR + 2 * ((word >>> 21) & 31);
     switch (row) {
-      case 1:
+      case 1: // rfi
         return this.#return(W_SRR0, W_SRR1);
-      case 2:
+      case 2: // rfci
         return this.#return(W_CSRR0, W_CSRR1);
-      case 3:
+      case 3: // rfmci
         return this.#return(W_MCSRR0, W_MCSRR1);
-      case 4:
+      case 4: // mfmsr
         words[rt] = words[W_MSR] as number;
         break;
-      case 5:
+      case 5: // mtmsr
         context.setMsr(words[rt] as number);
         break;
-      case 6:
+      case 6: // wrtee
         this.#setEe(words[rt] as number);
         break;
-      case 7:
+      case 7: // wrteei
         this.#setEe(word);
         break;
-      case 8:
+      case 8: // mfspr
         if (!this.#sprs.read(((word >>> 16) & 31) | ((word >>> 6) & 0x3e0), rt)) return this.program(ESR.PIL);
         break;
       case 9: {
+        // mtspr
         const reason = this.#sprs.write(((word >>> 16) & 31) | ((word >>> 6) & 0x3e0), words[rt] as number);
         if (reason === RESUME_GUEST) break;
         if (reason < RESUME_GUEST) return this.program(ESR.PIL);
         this.#step();
         return reason;
       }
-      case 10:
+      case 10: // mfdcr
         return this.#dcrRead(((word >>> 16) & 31) | ((word >>> 6) & 0x3e0), (word >>> 21) & 31);
-      case 11:
+      case 11: // mtdcr
         return this.#dcrWrite(((word >>> 16) & 31) | ((word >>> 6) & 0x3e0), words[rt] as number);
-      case 12:
+      case 12: // mfdcrx
         return this.#dcrRead((words[W_GPR + 2 * ((word >>> 16) & 31)] as number) & 1023, (word >>> 21) & 31);
-      case 13:
+      case 13: // mtdcrx
         return this.#dcrWrite((words[W_GPR + 2 * ((word >>> 16) & 31)] as number) & 1023, words[rt] as number);
-      case 14:
+      case 14: // tlbwe
         if (((word >>> 11) & 31) > 2) return this.program(ESR.PIL);
         this.#tlbwe((words[W_GPR + 2 * ((word >>> 16) & 31)] as number) & 63, (word >>> 11) & 31, words[rt] as number);
         break;
-      case 15:
+      case 15: // tlbre
         if (((word >>> 11) & 31) > 2) return this.program(ESR.PIL);
         words[rt] = this.#tlbre((words[W_GPR + 2 * ((word >>> 16) & 31)] as number) & 63, (word >>> 11) & 31);
         break;
-      case 16:
+      case 16: // tlbsx
         this.#tlbsx(word, rt);
         break;
-      case 18:
+      case 18: // dcbi
         if (!this.#dcbi(word)) return RESUME_GUEST;
         break;
-      case 21:
+      case 21: // dcread
         words[rt] = 0;
         break;
-      case 17: // tlbsync, dccci, iccci, icread, icbt: nothing here has a cache to manage
-      case 19:
-      case 20:
-      case 22:
-      case 23:
+      // Nothing here has a cache to manage.
+      case 17: // tlbsync
+      case 19: // dccci
+      case 20: // iccci
+      case 22: // icread
+      case 23: // icbt
         break;
       default:
         return this.program(esr);

@@ -5,8 +5,7 @@
 import { Decoder } from '../../isa/decoder.ts';
 import type { Access, Level } from '../../isa/define.ts';
 import { INSTRUCTIONS } from '../../isa/table.ts';
-import type { HostMemory } from '../../processor/index.ts';
-import { BOOKE_VECTOR, type HostCpu } from '../../processor/index.ts';
+import { BOOKE_VECTOR, type HostCpu, type HostMemory } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlot } from '../slots.ts';

@@ -17,7 +17,7 @@ import type { WasmFunction } from '../wasm/module.ts';
 import { constant, load, local, type Node } from '../wasm/node.ts';
 import { OP } from '../wasm/opcodes.ts';
 import type { Block, Decoded } from './blocks.ts';
-import { analyse, type FlowGraph } from './graph.ts';
+import { analyse, type Dispatcher, type FlowGraph } from './graph.ts';
 
 export interface RegionRuntime extends RuntimeFunctions {
   /** (effective address) → slot of the region that begins there, or 0. */
@@ -58,6 +58,7 @@ class RegionBuilder extends Builder {
   #at = 0;
   #current!: Decoded;
   #terminated = false;
+  readonly #selectors = new Map<number, number>();
   readonly #comparisons = new Map<number, Comparison>();
 
   constructor(e: Emitter, runtime: RegionRuntime, blocks: readonly Block[]) {
@@ -133,7 +134,8 @@ class RegionBuilder extends Builder {
       .sort((a, b) => (order[b] as number) - (order[a] as number));
     if (isLoop[index]) this.#loopLabels[index] = e.loop();
     for (const merge of merges) this.#blockLabels[merge] = e.block();
-    this.#body(index);
+    if (index < this.#blocks.length) this.#body(index);
+    else this.#dispatch(index);
     for (const merge of merges.reverse()) {
       e.end();
       this.#tree(merge);
@@ -173,11 +175,44 @@ class RegionBuilder extends Builder {
     this.e.br(this.#exit);
   }
 
+  /** A loop with several entries: goes to the one that the selector names. */
+  #dispatch(node: number): void {
+    const { e } = this;
+    const dispatcher = [...this.#graph.dispatchers.values()].find((one) => one.node === node) as Dispatcher;
+    const last = dispatcher.entries.length - 1;
+    for (const [i, entry] of dispatcher.entries.entries()) {
+      if (i < last) e.if(this.eq(this.#selectorOf(dispatcher), i));
+      this.#jump(node, entry, (this.#blocks[entry] as Block | undefined)?.start ?? 0);
+      if (i < last) e.end();
+    }
+  }
+
+  #selectorOf({ node }: Dispatcher): Node {
+    let index = this.#selectors.get(node);
+    if (index === undefined) this.#selectors.set(node, (index = this.e.newLocal('i32')));
+    return local('i32', index);
+  }
+
   /** Goes to an offset of this page: inside the region where that is possible. */
   #branch(from: number, offset: number): void {
-    const { e } = this;
     const target = this.#indexOf.get(offset);
-    if (target === undefined || this.#graph.isIrreducible(from, target)) {
+    if (target === undefined) {
+      this.#leave(this.add(PAGE, offset));
+      return;
+    }
+    const dispatcher = this.#graph.dispatchers.get(target);
+    if (!dispatcher) {
+      this.#jump(from, target, offset);
+      return;
+    }
+    this.e.set(this.#selectorOf(dispatcher).value as number, constant('i32', dispatcher.entries.indexOf(target)));
+    this.#jump(from, dispatcher.node, offset);
+  }
+
+  /** Goes to a node of the graph, which is the block at an offset or a dispatcher before it. */
+  #jump(from: number, target: number, offset: number): void {
+    const { e } = this;
+    if (this.#graph.isIrreducible(from, target)) {
       this.#leave(this.add(PAGE, offset));
       return;
     }

@@ -5,8 +5,18 @@ export interface GraphNode {
   readonly successors: readonly number[];
 }
 
+/** A node that stands before the entries of a loop that has several: all edges to them pass through it. */
+export interface Dispatcher {
+  /** The dispatcher's own index, behind those of the given nodes. */
+  readonly node: number;
+  /** The entries; an edge to entry i comes with the selector i. */
+  readonly entries: readonly number[];
+}
+
 /** A graph prepared for structured emission (Ramsey, "Beyond Relooper", ICFP 2022). */
 export interface FlowGraph {
+  /** Dispatchers that make loops with several entries reducible, by entry. */
+  readonly dispatchers: ReadonlyMap<number, Dispatcher>;
   /** Position of each node in reverse post-order. */
   readonly order: readonly number[];
   /** Nodes that are loop headers. */
@@ -19,8 +29,61 @@ export interface FlowGraph {
   isIrreducible(from: number, to: number): boolean;
 }
 
+/** Loops with several entries that are mended; beyond that, edges leave the region. */
+const MAX_DISPATCHERS = 8;
+
 /** Prepares a graph whose node 0 is the entry. All nodes are reachable from it. */
-export function analyse(nodes: readonly GraphNode[]): FlowGraph {
+export function analyse(given: readonly GraphNode[]): FlowGraph {
+  const dispatchers = new Map<number, Dispatcher>();
+  let nodes = given;
+  for (let made = 0; ; made++) {
+    const flow = classify(nodes, dispatchers);
+    const edge = flow.irreducible;
+    if (edge === undefined || made === MAX_DISPATCHERS) return flow;
+    const entries = loopEntries(nodes, flow, edge).filter((entry) => !dispatchers.has(entry));
+    if (entries.length < 2) return flow;
+    const dispatcher: Dispatcher = { node: nodes.length, entries };
+    for (const entry of entries) dispatchers.set(entry, dispatcher);
+    const through = (to: number): number => (entries.includes(to) ? dispatcher.node : to);
+    nodes = [...nodes.map(({ successors }) => ({ successors: successors.map(through) })), { successors: entries }];
+  }
+}
+
+/** The entries of the loop that an irreducible edge closes: nodes of its cycle that are reached from outside of it. */
+function loopEntries(nodes: readonly GraphNode[], flow: Flow, [from, to]: readonly [number, number]): number[] {
+  const { order, parent } = flow;
+  let a = from;
+  let b = to;
+  while (a !== b) {
+    if ((order[a] as number) > (order[b] as number)) a = parent[a] as number;
+    else b = parent[b] as number;
+  }
+  const root = a;
+  const below = (node: number): boolean => {
+    let at = node;
+    while ((order[at] as number) > (order[root] as number)) at = parent[at] as number;
+    return at === root && node !== root;
+  };
+  const predecessors: number[][] = nodes.map(() => []);
+  for (const [node, { successors }] of nodes.entries()) for (const next of successors) predecessors[next]?.push(node);
+  const reach = (start: number, edges: (node: number) => readonly number[]): Set<number> => {
+    const seen = new Set([start]);
+    for (const node of seen) for (const next of edges(node)) if (below(next)) seen.add(next);
+    return seen;
+  };
+  const forward = reach(to, (node) => (nodes[node] as GraphNode).successors);
+  const backward = reach(to, (node) => predecessors[node] as number[]);
+  const cycle = [...forward].filter((node) => backward.has(node));
+  const inside = new Set(cycle);
+  return cycle.filter((node) => (predecessors[node] as number[]).some((before) => !inside.has(before)));
+}
+
+interface Flow extends FlowGraph {
+  readonly parent: readonly number[];
+  readonly irreducible: readonly [number, number] | undefined;
+}
+
+function classify(nodes: readonly GraphNode[], dispatchers: ReadonlyMap<number, Dispatcher>): Flow {
   const count = nodes.length;
   const order = new Array<number>(count).fill(-1);
   const reverse: number[] = [];
@@ -43,6 +106,7 @@ export function analyse(nodes: readonly GraphNode[]): FlowGraph {
   const orderOf = (node: number): number => order[node] as number;
 
   const removed = new Set<number>();
+  let irreducible: [number, number] | undefined;
   const key = (from: number, to: number): number => from * count + to;
   let parent = dominators(nodes, reverse, order, removed, key);
   const dominates = (a: number, b: number): boolean => {
@@ -50,9 +114,15 @@ export function analyse(nodes: readonly GraphNode[]): FlowGraph {
     while (orderOf(node) > orderOf(a)) node = parent[node] as number;
     return node === a;
   };
+  const edges: [number, number][] = [];
   for (const from of reverse)
     for (const to of (nodes[from] as GraphNode).successors)
-      if (orderOf(to) <= orderOf(from) && !dominates(to, from)) removed.add(key(from, to));
+      if (orderOf(to) <= orderOf(from) && !dominates(to, from)) edges.push([from, to]);
+  const before = parent;
+  for (const edge of edges) {
+    irreducible ??= edge;
+    removed.add(key(...edge));
+  }
   if (removed.size > 0) parent = dominators(nodes, reverse, order, removed, key);
 
   const forward = new Array<number>(count).fill(0);
@@ -67,11 +137,14 @@ export function analyse(nodes: readonly GraphNode[]): FlowGraph {
   const children: number[][] = nodes.map(() => []);
   for (const node of reverse) if (node !== 0) (children[parent[node] as number] as number[]).push(node);
   return {
+    dispatchers,
     order,
     isLoop,
     isMerge: forward.map((n) => n > 1),
     children,
     isIrreducible: (from, to) => removed.has(key(from, to)),
+    parent: before,
+    irreducible,
   };
 }
 

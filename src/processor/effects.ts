@@ -20,7 +20,12 @@ export interface StateSet {
   high: number;
 }
 
+/** How a CR field got its value: by a signed or unsigned comparison, or as four bits. */
+export type CrOrigin = 'signed' | 'unsigned' | 'bits';
+
 export interface Effects {
+  /** The last origin of each CR field that is written. */
+  readonly crOrigins: ReadonlyMap<number, CrOrigin>;
   readonly reads: StateSet;
   readonly writes: StateSet;
   /** It can end with an interrupt. */
@@ -50,6 +55,7 @@ class Listener implements Semantics {
   readonly blockBytes = 32;
   readonly reads: StateSet = { low: 0, high: 0 };
   readonly writes: StateSet = { low: 0, high: 0 };
+  readonly crOrigins = new Map<number, CrOrigin>();
   mayInterrupt = false;
 
   #value = (): Expr => VALUE;
@@ -153,13 +159,15 @@ class Listener implements Semantics {
   }
   setCrField(field: Operand): void {
     addState(this.writes, crOffset(field as number));
+    this.crOrigins.set(field as number, 'bits');
   }
-  compare(field: Operand): void {
+  compare(field: Operand, _a: Expr, _b: Operand, signed: boolean): void {
     this.so();
     this.setCrField(field);
+    this.crOrigins.set(field as number, signed ? 'signed' : 'unsigned');
   }
-  recordCr0(): void {
-    this.compare(0);
+  recordCr0(result: Expr): void {
+    this.compare(0, result, 0, true);
   }
   crBit(bit: Operand): Expr {
     return this.crField((bit as number) >> 2);
@@ -199,5 +207,6 @@ class Listener implements Semantics {
 export function effectsOf(meaning: Meaning, operands: Operands): Effects {
   const listener = new Listener();
   meaning(listener, operands);
-  return { reads: listener.reads, writes: listener.writes, mayInterrupt: listener.mayInterrupt };
+  const { reads, writes, crOrigins, mayInterrupt } = listener;
+  return { reads, writes, crOrigins, mayInterrupt };
 }

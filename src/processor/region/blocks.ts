@@ -41,6 +41,8 @@ export interface RegionLimits {
   readonly instructions: number;
 }
 
+const NO_ORIGINS: Effects['crOrigins'] = new Map();
+
 /** Decodes words for translation, remembering what it found: code repeats itself. */
 export class RegionDecoder {
   readonly #handlers: HandlerTable;
@@ -68,7 +70,9 @@ export class RegionDecoder {
     const meaning = this.#meaningOf(instruction, word);
     const operands = operandsOf(instruction, word);
     const none = { low: 0, high: 0 };
-    const effects = meaning ? effectsOf(meaning, operands) : { reads: none, writes: none, mayInterrupt: true };
+    const effects = meaning
+      ? effectsOf(meaning, operands)
+      : { reads: none, writes: none, crOrigins: NO_ORIGINS, mayInterrupt: true };
     return { instruction, meaning, operands, effects };
   }
 }

@@ -8,8 +8,8 @@
  */
 import type { Expr, InstructionInterrupt, Operand, ProgramCause } from '../../isa/semantics.ts';
 import { Builder, type RuntimeFunctions } from '../builder.ts';
-import { type StateSet, stateOffsets, unite } from '../effects.ts';
-import { BUDGET, PC, TLB_BASE } from '../layout.ts';
+import { type CrOrigin, type StateSet, stateOffsets, unite } from '../effects.ts';
+import { BUDGET, CR, PC, TLB_BASE, XER_SO } from '../layout.ts';
 import { SIGNATURES } from '../runtime.ts';
 import { setInstructionInterrupt } from '../traps.ts';
 import { Emitter, type Label } from '../wasm/emitter.ts';
@@ -17,6 +17,7 @@ import type { WasmFunction } from '../wasm/module.ts';
 import { constant, load, local, type Node } from '../wasm/node.ts';
 import { OP } from '../wasm/opcodes.ts';
 import type { Block, Decoded } from './blocks.ts';
+import { type CrFields, type CrKnowledge, crAtBlocks } from './condition.ts';
 import { analyse, type Dispatcher, type FlowGraph } from './graph.ts';
 
 export interface RegionRuntime extends RuntimeFunctions {
@@ -29,11 +30,14 @@ const MAX_DEPTH = 500;
 /** The fault word: offset in the page (13 bits), then the instructions of the block that did not retire. */
 const FAULT_OFFSET_BITS = 13;
 
-interface Comparison {
-  readonly a: Node;
-  readonly b: Node;
-  readonly signed: boolean;
+/** Locals of a CR field that is compared in the region. */
+interface ComparedField {
+  readonly a: number;
+  readonly b: number;
+  /** 0: the four bits are in the field's own local; 1: signed comparison of a and b; 2: unsigned. */
+  readonly origin: number;
 }
+const ORIGIN_NUMBER: Record<CrOrigin, number> = { bits: 0, signed: 1, unsigned: 2 };
 
 const PAGE = local('i32', 0);
 const DEPTH = local('i32', 1);
@@ -59,7 +63,10 @@ class RegionBuilder extends Builder {
   #current!: Decoded;
   #terminated = false;
   readonly #selectors = new Map<number, number>();
-  readonly #comparisons = new Map<number, Comparison>();
+  readonly #compared = new Map<number, ComparedField>();
+  readonly #crAtBlocks: readonly CrFields[];
+  /** What is known of the CR fields where code is being emitted. */
+  #cr: CrKnowledge[] = [];
 
   constructor(e: Emitter, runtime: RegionRuntime, blocks: readonly Block[]) {
     const block = e.newLocal('i32');
@@ -83,6 +90,14 @@ class RegionBuilder extends Builder {
     }
     for (const offset of stateOffsets(used)) this.#locals.set(offset, e.newLocal('i32'));
     this.#written = stateOffsets(written);
+    this.#crAtBlocks = crAtBlocks(blocks);
+    // A comparison takes SO along. Where SO changes, it has to be computed then and there.
+    if (this.#written.includes(XER_SO)) return;
+    for (const { code } of blocks)
+      for (const { effects } of code)
+        for (const [field, origin] of effects.crOrigins)
+          if (origin !== 'bits' && !this.#compared.has(field))
+            this.#compared.set(field, { a: e.newLocal('i32'), b: e.newLocal('i32'), origin: e.newLocal('i32') });
   }
 
   emit(): WasmFunction {
@@ -101,6 +116,8 @@ class RegionBuilder extends Builder {
     e.set(this.#pc, this.add(PAGE, this.and(word, (1 << FAULT_OFFSET_BITS) - 1)));
     e.set(this.#result, constant('i32', 1));
     e.end(); // exit
+    // Many ways lead here: which comparison a field holds is asked at run time.
+    this.#cr = new Array<CrKnowledge>(8).fill('mixed');
     this.#spill(local('i32', this.#pc));
     e.push(local('i32', this.#result));
     return e.finish();
@@ -112,13 +129,13 @@ class RegionBuilder extends Builder {
     e.set(this.tlb.value as number, load('i32', OP.i32Load, this.block, TLB_BASE));
     e.set(this.#budget, load('i32', OP.i32Load, this.block, BUDGET));
     for (const [offset, index] of this.#locals) e.set(index, load('i32', OP.i32Load, this.block, offset));
+    for (const { origin } of this.#compared.values()) e.set(origin, constant('i32', 0));
   }
 
   /** Writes back everything that the region changes, and PC and BUDGET. */
   #spill(pc: Node): void {
     const { e } = this;
-    for (const offset of this.#written)
-      e.store(OP.i32Store, this.block, offset, local('i32', this.#locals.get(offset) as number));
+    for (const offset of this.#written) e.store(OP.i32Store, this.block, offset, this.read(offset));
     e.store(OP.i32Store, this.block, BUDGET, local('i32', this.#budget));
     e.store(OP.i32Store, this.block, PC, pc);
   }
@@ -149,7 +166,7 @@ class RegionBuilder extends Builder {
   #body(index: number): void {
     const { e } = this;
     const block = this.#blocks[index] as Block;
-    this.#comparisons.clear();
+    this.#cr = [...(this.#crAtBlocks[index] as CrFields)];
     e.set(this.#budget, this.add(local('i32', this.#budget), -block.code.length));
     this.#terminated = false;
     for (let i = 0; i < block.code.length && !this.#terminated; i++) {
@@ -237,17 +254,17 @@ class RegionBuilder extends Builder {
     const { e } = this;
     const from = this.#blockIndex;
     const block = this.#block;
-    // Comparisons of this block hold no longer where other blocks are emitted.
     const node = condition as Node | null;
     if (node) {
+      // Other blocks are emitted in between, with what is known of CR there.
+      const cr = this.#cr;
       e.if(node);
-      this.#comparisons.clear();
       e.releaseTemporaries();
       taken();
       e.end();
+      this.#cr = cr;
       this.#fallThrough(from, block);
     } else {
-      this.#comparisons.clear();
       e.releaseTemporaries();
       taken();
     }
@@ -303,40 +320,69 @@ class RegionBuilder extends Builder {
   // --- state
 
   protected override read(offset: number): Node {
-    return local('i32', this.#locals.get(offset) as number);
+    const own = local('i32', this.#locals.get(offset) as number);
+    const field = (offset - CR) >> 2;
+    const compared = offset >= CR && field < 8 ? this.#compared.get(field) : undefined;
+    return compared ? this.#bitsOf(field, compared, own) : own;
+  }
+
+  /** The four bits of a field: as they are, or computed from a comparison's operands. */
+  #bitsOf(field: number, { a, b, origin }: ComparedField, bits: Node): Node {
+    const left = local('i32', a);
+    const right = local('i32', b);
+    const known = this.#cr[field] as CrKnowledge;
+    if (known === 'bits') return bits;
+    if (known !== 'mixed') return this.compareBits(left, right, known === 'signed');
+    const which = local('i32', origin);
+    const signed = this.compareBits(left, right, true);
+    const unsigned = this.compareBits(left, right, false);
+    return this.select(which, this.select(this.eq(which, ORIGIN_NUMBER.signed), signed, unsigned), bits);
   }
 
   protected override write(offset: number, value: Node): void {
     this.e.set(this.#locals.get(offset) as number, value);
+    const field = (offset - CR) >> 2;
+    if (offset >= CR && field < 8) this.#setOrigin(field, 'bits');
   }
 
-  override setCrField(field: Operand, bits: Expr): void {
-    this.#comparisons.delete(field as number);
-    super.setCrField(field, bits);
+  #setOrigin(field: number, origin: CrOrigin): void {
+    const compared = this.#compared.get(field);
+    if (compared) this.e.set(compared.origin, constant('i32', ORIGIN_NUMBER[origin]));
+    this.#cr[field] = origin;
   }
 
   override compare(field: Operand, a: Expr, b: Operand, signed: boolean): void {
+    const number = field as number;
+    const compared = this.#compared.get(number);
+    if (!compared) {
+      super.compare(field, a, b, signed);
+      return;
+    }
     const left = this.let(a);
-    const right = typeof b === 'number' ? this.node(b) : this.let(b);
-    this.setCrField(field, this.compareBits(left, right, signed));
-    this.#comparisons.set(field as number, { a: left, b: right, signed });
+    this.e.set(compared.b, this.node(b));
+    this.e.set(compared.a, left);
+    this.#setOrigin(number, signed ? 'signed' : 'unsigned');
   }
 
-  /** A bit that a comparison of this block made is asked of the operands, not of CR. */
+  /** A bit that a comparison made is asked of the operands. */
   override crBit(bit: Operand): Node {
-    const comparison = this.#comparisons.get((bit as number) >> 2);
-    if (comparison) {
-      const { a, b, signed } = comparison;
-      switch ((bit as number) & 3) {
-        case 0:
-          return signed ? this.ltSigned(a, b) : this.ltUnsigned(a, b);
-        case 1:
-          return signed ? this.gtSigned(a, b) : this.gtUnsigned(a, b);
-        case 2:
-          return this.eq(a, b);
-      }
+    const field = (bit as number) >> 2;
+    const compared = this.#compared.get(field);
+    const known = this.#cr[field];
+    if (!compared || known === 'bits' || known === 'mixed') return super.crBit(bit);
+    const a = local('i32', compared.a);
+    const b = local('i32', compared.b);
+    const signed = known === 'signed';
+    switch ((bit as number) & 3) {
+      case 0:
+        return signed ? this.ltSigned(a, b) : this.ltUnsigned(a, b);
+      case 1:
+        return signed ? this.gtSigned(a, b) : this.gtUnsigned(a, b);
+      case 2:
+        return this.eq(a, b);
+      default:
+        return this.so();
     }
-    return super.crBit(bit);
   }
 
   // --- ends

@@ -1,0 +1,72 @@
+/** Who runs: QEMU, and ours once for each way to serve privileged instructions. */
+import { spawn, spawnSync } from 'node:child_process';
+import { readdirSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { BenchError } from './errors.ts';
+import type { Guest } from './guests.ts';
+
+export const root = resolve(import.meta.dirname, '..');
+const command = join(root, 'bin', 'powervisor');
+
+export interface Contender {
+  readonly name: string;
+  /** The command that boots the guest with `append` as its kernel's command line. */
+  command(append: string): string[];
+}
+
+export function qemuContender(guest: Guest, folder: string, name = 'qemu'): Contender {
+  const images = ['-kernel', join(folder, guest.kernel), '-initrd', join(folder, guest.initrd)];
+  return { name, command: (append) => [...guest.qemu, ...images, '-append', append] };
+}
+
+/** Ours; `more` are further words for `powervisor boot`. */
+export function ourContender(guest: Guest, folder: string, accel: string, more: readonly string[] = []): Contender {
+  const images = ['--kernel', join(folder, guest.kernel), '--initrd', join(folder, guest.initrd)];
+  const words = ['boot', ...guest.ours, ...images, '--accel', accel, '--no-reboot', ...more];
+  return { name: accel, command: (append) => [command, ...words, '--append', append] };
+}
+
+/** QEMU's version. @throws BenchError with status 2 when it is not there. */
+export function qemuVersion(guest: Guest): string {
+  const [program = ''] = guest.qemu;
+  const result = spawnSync(program, ['--version'], { encoding: 'utf8' });
+  if (result.status !== 0)
+    throw new BenchError(`${program} is not installed (Debian: package qemu-system-ppc); there is nothing to race`, 2);
+  return result.stdout.split('\n')[0]?.replace(/^QEMU emulator version /, '') ?? '';
+}
+
+/** Runs a tool of the repo; its last line of output is the answer, the others are for the user. */
+async function runTool(name: string, words: readonly string[]): Promise<string | undefined> {
+  const child = spawn(process.execPath, [join(root, 'tools', name), ...words], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = new Promise<number | null>((done) => child.once('exit', done));
+  let answer: string | undefined;
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (answer !== undefined) console.error(answer);
+    answer = line;
+  }
+  return (await ended) === 0 ? (answer ?? '') : undefined;
+}
+
+/** The folder of a guest's images: POWERVISOR_GUESTS, the cache, or built now. */
+export async function guestFolder(guest: Guest): Promise<string> {
+  const folder = await runTool('guests.mjs', [guest.name]);
+  if (folder === undefined) throw new BenchError(`there is no guest ${guest.name} to measure (see above)`);
+  return folder;
+}
+
+/** Compiles the command, as `npm start` does. */
+export async function buildCommand(): Promise<void> {
+  await runTool('build.mjs', []);
+}
+
+/** Whether a source is newer than `time` (milliseconds): what ran was then not always the same. */
+export function sourcesChangedSince(time: number): boolean {
+  const source = join(root, 'src');
+  return readdirSync(source, { recursive: true, encoding: 'utf8' }).some(
+    (name) => (statSync(join(source, name), { throwIfNoEntry: false })?.mtimeMs ?? 0) > time,
+  );
+}

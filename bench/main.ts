@@ -1,0 +1,195 @@
+/**
+ * `npm run bench`: Powervisor against QEMU on the same guest and programs, in turns. Prints a table of medians and
+ * ratios (QEMU's time / our time: above 1 we are faster) and writes JSON. `npm run bench -- --help` lists the options.
+ */
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, release, totalmem } from 'node:os';
+import { Command, CommanderError } from 'commander';
+import type { Accel } from '../src/kvm/index.ts';
+import {
+  buildCommand,
+  type Contender,
+  guestFolder,
+  ourContender,
+  qemuContender,
+  qemuVersion,
+  root,
+  sourcesChangedSince,
+} from './contenders.ts';
+import { BenchError } from './errors.ts';
+import { countExits, exitRatios, formatExits } from './exits.ts';
+import { type Guest, guests, type Metric, metrics, programs } from './guests.ts';
+import { race } from './race.ts';
+import { formatClocks, formatReport, makeReport } from './report.ts';
+import { formatTrapCosts, measureTrapCosts } from './trap-cost.ts';
+
+interface Options {
+  rounds: number;
+  guest: Guest;
+  accel?: Accel[];
+  only?: string[];
+  bootOnly: boolean;
+  self: boolean;
+  exits: boolean;
+  trapCost: boolean;
+  timeout: number;
+  json?: string;
+  logs?: string;
+  markdown: boolean;
+}
+
+const accels = ['trap', 'assist'] as const satisfies readonly Accel[];
+
+function parseGuest(name: string): Guest {
+  const guest = guests.find((one) => one.name === name);
+  if (guest !== undefined) return guest;
+  throw new BenchError(`there is no guest '${name}'; there is: ${guests.map((one) => one.name).join(', ')}`, 2);
+}
+
+function parseAccels(text: string): Accel[] {
+  return text.split(',').map((word) => {
+    const accel = accels.find((one) => one === word);
+    if (accel === undefined) throw new BenchError(`there is no accel '${word}'; there is: ${accels.join(', ')}`, 2);
+    return accel;
+  });
+}
+
+function parsePositive(text: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new BenchError(`'${text}' is not a number from 1 on`, 2);
+}
+
+/** The metrics that the words name: a whole program ("bench-mem" or "mem") or one figure of it ("chase1M"). */
+function chooseMetrics(words: readonly string[] | undefined): readonly Metric[] {
+  if (words === undefined) return metrics;
+  const chosen = new Set<Metric>();
+  for (const word of words) {
+    const found = metrics.filter(
+      ({ name, program }) =>
+        program !== undefined &&
+        [name, name.replace(`${program} `, ''), program, program.replace('bench-', '')].includes(word),
+    );
+    if (found.length === 0) throw new BenchError(`there is no figure '${word}'; a name of the table fits`, 2);
+    for (const metric of found) chosen.add(metric);
+  }
+  return metrics.filter((metric) => metric.program === undefined || chosen.has(metric));
+}
+
+function gitCommit(): string {
+  const git = (...words: string[]): string =>
+    spawnSync('git', words, { cwd: root, encoding: 'utf8' }).stdout?.trim() ?? '';
+  const changed = git('status', '--porcelain', '--', 'src', 'bin') !== '';
+  return `${git('rev-parse', '--short', 'HEAD')}${changed ? ' and changes' : ''}`;
+}
+
+function hostFacts(): Record<string, string | number> {
+  return {
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cpus: availableParallelism(),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    system: `${process.platform} ${process.arch} ${release()}`,
+    node: process.version,
+    v8: process.versions.v8,
+  };
+}
+
+function writeJson(file: string | undefined, data: object): void {
+  if (file !== undefined)
+    writeFileSync(file, `${JSON.stringify({ date: new Date().toISOString(), ...data }, null, 2)}\n`);
+}
+
+/** The race. Answers the exit status. */
+async function compare(options: Options): Promise<number> {
+  const { guest, rounds } = options;
+  const chosen = chooseMetrics(options.only).filter(({ program }) => program === undefined || !options.bootOnly);
+  const wanted = programs.filter((program) => chosen.some((metric) => metric.program === program));
+  const host = { ...hostFacts(), qemu: qemuVersion(guest), powervisor: gitCommit() };
+  const folder = await guestFolder(guest);
+  const ours: Contender[] = [];
+  if (options.self) ours.push(qemuContender(guest, folder, 'qemu again'));
+  else {
+    await buildCommand();
+    for (const accel of options.accel ?? ['assist']) ours.push(ourContender(guest, folder, accel));
+  }
+  const contenders = [qemuContender(guest, folder), ...ours];
+  const start = Date.now();
+  const { samples, failure } = await race({
+    ...{ guest, contenders, rounds, programs: wanted, timeoutSeconds: options.timeout, logs: options.logs },
+  });
+  const names = contenders.map(({ name }) => name);
+  const report = makeReport(names, chosen, samples);
+  const judged = options.self ? undefined : (names.find((name) => name === 'assist') ?? names[1]);
+  if (samples.length > 0) {
+    console.log(`guest ${guest.name}, rounds ${rounds}: median (min–max); ratio = qemu / ours, above 1 is faster`);
+    console.log(
+      Object.entries(host)
+        .map(([name, value]) => `${name} ${value}`)
+        .join(', '),
+    );
+    console.log(
+      `\n${formatReport(names, report, judged, options.markdown)}\n\n${formatClocks(report, options.markdown)}`,
+    );
+  }
+  writeJson(options.json, { guest: guest.name, rounds, programs: wanted, host, ...report, samples, failure });
+  if (!options.self && sourcesChangedSince(start))
+    console.error('bench: the sources changed meanwhile, so these figures are of no one version; a clone stands still');
+  if (failure !== undefined) console.error(`bench: FAILED: ${failure}`);
+  return failure === undefined ? 0 : 1;
+}
+
+/** The table of exits by cause. */
+async function exits(options: Options): Promise<number> {
+  const { guest } = options;
+  const chosen = options.only === undefined ? [] : chooseMetrics(options.only);
+  const wanted = programs.filter((program) => chosen.some((metric) => metric.program === program));
+  const folder = await guestFolder(guest);
+  await buildCommand();
+  const counts = await countExits(guest, folder, options.accel ?? accels, wanted, options.timeout);
+  console.log(formatExits(counts));
+  for (const { accel, ratio } of exitRatios(counts))
+    console.log(`\nexits under ${counts[0]?.accel} / exits under ${accel}: ${ratio.toFixed(2)}`);
+  writeJson(options.json, { guest: guest.name, programs: wanted, powervisor: gitCommit(), exits: counts });
+  return 0;
+}
+
+function trapCost(options: Options): number {
+  const costs = measureTrapCosts(options.accel ?? accels);
+  console.log(formatTrapCosts(costs, options.markdown));
+  writeJson(options.json, { host: hostFacts(), powervisor: gitCommit(), trapCosts: costs });
+  return 0;
+}
+
+function createProgram(): Command {
+  return new Command('bench')
+    .description('races Powervisor against QEMU on the same guest and programs, in turns')
+    .option('--rounds <n>', 'runs of each', parsePositive, 5)
+    .option('--guest <name>', guests.map((one) => one.name).join(', '), parseGuest, guests[0])
+    .option('--accel <names>', 'ours under each of these, such as assist,trap (default: assist)', parseAccels)
+    .option('--only <names>', 'programs or figures, such as int,sys or chase1M', (text: string) => text.split(','))
+    .option('--boot-only', 'only boot', false)
+    .option('--self', 'a second QEMU in our place: what the noise is', false)
+    .option('--exits', 'instead: exits by cause of one boot under each accel, as Markdown', false)
+    .option('--trap-cost', 'instead: nanoseconds of one privileged instruction', false)
+    .option('--timeout <seconds>', 'for each run', parsePositive, 600)
+    .option('--json <file>', 'write everything as JSON')
+    .option('--logs <folder>', "keep every run's console, with times")
+    .option('--markdown', 'tables in Markdown', false)
+    .exitOverride();
+}
+
+async function main(): Promise<number> {
+  try {
+    const options = createProgram().parse().opts<Options>();
+    if (options.trapCost) return trapCost(options);
+    return options.exits ? await exits(options) : await compare(options);
+  } catch (error) {
+    // Help ends with 0; commander has said what is wrong with other command lines.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+    return error instanceof BenchError ? error.status : 1;
+  }
+}
+
+process.exitCode = await main();

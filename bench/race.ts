@@ -1,0 +1,94 @@
+/** The race: each round runs every contender once, one after the other, on the same guest and programs. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type ClockRate, clockRate, findProblems, parseConsole } from './console-log.ts';
+import type { Contender } from './contenders.ts';
+import { CPU_TIME, commandLine, GUEST_READY, type Guest, LINUX_VERSION, metrics } from './guests.ts';
+import { type Run, runMachine } from './runner.ts';
+
+/** One contender's run in one round. */
+export interface Sample {
+  readonly round: number;
+  readonly contender: string;
+  /** From the start of the process to its end. */
+  readonly seconds: number;
+  /** By the metrics' names. */
+  readonly figures: Readonly<Record<string, number>>;
+  readonly clock: ClockRate;
+}
+
+export interface RaceOptions {
+  readonly guest: Guest;
+  readonly contenders: readonly Contender[];
+  readonly rounds: number;
+  /** The guest's programs to run; none: it only boots. */
+  readonly programs: readonly string[];
+  readonly timeoutSeconds: number;
+  /** A folder for every run's console log. */
+  readonly logs?: string | undefined;
+}
+
+export interface RaceResult {
+  readonly samples: readonly Sample[];
+  /** What went wrong, for the user; the race ended with it. */
+  readonly failure?: string;
+}
+
+export async function race(options: RaceOptions): Promise<RaceResult> {
+  const { guest, contenders, rounds, programs, timeoutSeconds, logs } = options;
+  const samples: Sample[] = [];
+  // A boot of each that nobody counts: files into memory, compile caches filled.
+  for (const contender of contenders) {
+    const run = await runMachine(contender.command(commandLine(guest, [])), timeoutSeconds);
+    const failure = examine(run, []);
+    if (failure !== undefined) return { samples, failure: describe('warm-up', contender, run, failure) };
+  }
+  for (let round = 1; round <= rounds; round++) {
+    for (const contender of contenders) {
+      const run = await runMachine(contender.command(commandLine(guest, programs)), timeoutSeconds);
+      if (logs !== undefined) saveLog(logs, `${guest.name}-${contender.name}-${round}.log`, run);
+      const failure = examine(run, programs);
+      if (failure !== undefined) return { samples, failure: describe(`round ${round}`, contender, run, failure) };
+      const sample = takeSample(round, contender.name, run);
+      samples.push(sample);
+      const ready = sample.figures[GUEST_READY]?.toFixed(2);
+      console.error(
+        `round ${round}/${rounds} ${contender.name}: ready ${ready} s, whole run ${run.seconds.toFixed(1)} s`,
+      );
+    }
+  }
+  return { samples };
+}
+
+/** Why a run does not count, or undefined. */
+function examine(run: Run, programs: readonly string[]): string | undefined {
+  if (run.timedOut) return `it had not ended after ${run.seconds.toFixed(0)} s and was killed`;
+  const problems = findProblems(parseConsole(run.lines), metrics, programs);
+  if (run.status !== 0) problems.unshift(`the exit status is ${run.status ?? run.signal}, not 0`);
+  return problems.length > 0 ? problems.join('; ') : undefined;
+}
+
+function describe(when: string, contender: Contender, run: Run, failure: string): string {
+  const tail = run.lines.slice(-15).map(({ text }) => `  | ${text}`);
+  const errors = run.stderr.trimEnd().split('\n').slice(-5);
+  return [
+    `${when}, ${contender.name}: ${failure}`,
+    ...tail,
+    ...errors.filter(Boolean).map((line) => `  ! ${line}`),
+  ].join('\n');
+}
+
+function takeSample(round: number, contender: string, run: Run): Sample {
+  const log = parseConsole(run.lines);
+  const figures: Record<string, number> = {};
+  if (log.linuxVersion !== undefined) figures[LINUX_VERSION] = log.linuxVersion;
+  if (log.ready !== undefined) figures[GUEST_READY] = log.ready.host;
+  for (const [name, { value }] of log.figures) figures[name] = value;
+  if (run.cpuSeconds !== undefined) figures[CPU_TIME] = run.cpuSeconds;
+  return { round, contender, seconds: run.seconds, figures, clock: clockRate(log) };
+}
+
+function saveLog(folder: string, name: string, run: Run): void {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, name), run.lines.map(({ at, text }) => `${at.toFixed(4)} ${text}\n`).join(''));
+}

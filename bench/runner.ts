@@ -1,0 +1,74 @@
+/** Starts one machine and watches it to its end. */
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { LineClock, type TimedLine } from './console-log.ts';
+
+export interface Run {
+  readonly lines: readonly TimedLine[];
+  readonly stderr: string;
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly timedOut: boolean;
+  /** From the start of the process to its end. */
+  readonly seconds: number;
+  /** User and system seconds of the process, where the system tells them (Linux). */
+  readonly cpuSeconds?: number;
+}
+
+/** Linux counts processor time for programs in hundredths of a second on every architecture that Node runs on. */
+const TICKS_PER_SECOND = 100;
+
+/** User and system seconds of our children that have ended; undefined where there is no /proc. */
+function childrenCpuSeconds(): number | undefined {
+  try {
+    const fields = readFileSync('/proc/self/stat', 'latin1')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    return (Number(fields[13]) + Number(fields[14])) / TICKS_PER_SECOND;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Runs a command without input until it ends or the time is up. @throws what `spawn` says when it cannot start. */
+export function runMachine(command: readonly string[], timeoutSeconds: number): Promise<Run> {
+  const [program = '', ...words] = command;
+  const cpuBefore = childrenCpuSeconds();
+  const start = performance.now();
+  const elapsed = (): number => (performance.now() - start) / 1000;
+  const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const clock = new LineClock();
+  let stderr = '';
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    child.kill('SIGKILL');
+  }, timeoutSeconds * 1000);
+  const interrupted = (signal: NodeJS.Signals): void => {
+    child.kill('SIGKILL');
+    process.exit(128 + constants.signals[signal]);
+  };
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted).once('SIGHUP', interrupted);
+  child.stdout.setEncoding('latin1').on('data', (text: string) => clock.add(text, elapsed()));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  return new Promise((resolve, reject) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      process.off('SIGINT', interrupted).off('SIGTERM', interrupted).off('SIGHUP', interrupted);
+    };
+    let seconds = 0;
+    child.on('exit', () => (seconds = elapsed()));
+    child.on('error', (error) => {
+      done();
+      reject(error);
+    });
+    child.on('close', (status, signal) => {
+      done();
+      clock.end(elapsed());
+      const cpuAfter = childrenCpuSeconds();
+      const cpu = cpuBefore === undefined || cpuAfter === undefined ? {} : { cpuSeconds: cpuAfter - cpuBefore };
+      resolve({ lines: clock.lines, stderr, status, signal, timedOut, seconds, ...cpu });
+    });
+  });
+}

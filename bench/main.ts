@@ -26,25 +26,27 @@ import { formatTrapCosts, measureTrapCosts } from './trap-cost.ts';
 
 interface Options {
   rounds: number;
-  guest: Guest;
+  guest?: Guest;
   accel?: Accel[];
   only?: string[];
-  bootOnly: boolean;
-  self: boolean;
-  exits: boolean;
-  trapCost: boolean;
+  bootOnly?: boolean;
+  self?: boolean;
+  exits?: boolean;
+  trapCost?: boolean;
   timeout: number;
   json?: string;
   logs?: string;
-  markdown: boolean;
+  markdown?: boolean;
 }
 
+const [defaultGuest] = guests;
+const guestNames = guests.map(({ name }) => name).join(', ');
 const accels = ['trap', 'assist'] as const satisfies readonly Accel[];
 
 function parseGuest(name: string): Guest {
   const guest = guests.find((one) => one.name === name);
   if (guest !== undefined) return guest;
-  throw new BenchError(`there is no guest '${name}'; there is: ${guests.map((one) => one.name).join(', ')}`, 2);
+  throw new BenchError(`there is no guest '${name}'; there is: ${guestNames}`, 2);
 }
 
 function parseAccels(text: string): Accel[] {
@@ -102,7 +104,7 @@ function writeJson(file: string | undefined, data: object): void {
 
 /** The race. Answers the exit status. */
 async function compare(options: Options): Promise<number> {
-  const { guest, rounds } = options;
+  const { guest = defaultGuest, rounds } = options;
   const chosen = chooseMetrics(options.only).filter(({ program }) => program === undefined || !options.bootOnly);
   const wanted = programs.filter((program) => chosen.some((metric) => metric.program === program));
   const host = { ...hostFacts(), qemu: qemuVersion(guest), powervisor: gitCommit() };
@@ -141,7 +143,7 @@ async function compare(options: Options): Promise<number> {
 
 /** The table of exits by cause. */
 async function exits(options: Options): Promise<number> {
-  const { guest } = options;
+  const { guest = defaultGuest } = options;
   const chosen = options.only === undefined ? [] : chooseMetrics(options.only);
   const wanted = programs.filter((program) => chosen.some((metric) => metric.program === program));
   const folder = await guestFolder(guest);
@@ -165,17 +167,17 @@ function createProgram(): Command {
   return new Command('bench')
     .description('races Powervisor against QEMU on the same guest and programs, in turns')
     .option('--rounds <n>', 'runs of each', parsePositive, 5)
-    .option('--guest <name>', guests.map((one) => one.name).join(', '), parseGuest, guests[0])
+    .option('--guest <name>', `the guest: ${guestNames} (default: ${defaultGuest.name})`, parseGuest)
     .option('--accel <names>', 'ours under each of these, such as assist,trap (default: assist)', parseAccels)
     .option('--only <names>', 'programs or figures, such as int,sys or chase1M', (text: string) => text.split(','))
-    .option('--boot-only', 'only boot', false)
-    .option('--self', 'a second QEMU in our place: what the noise is', false)
-    .option('--exits', 'instead: exits by cause of one boot under each accel, as Markdown', false)
-    .option('--trap-cost', 'instead: nanoseconds of one privileged instruction', false)
+    .option('--boot-only', 'only boot')
+    .option('--self', 'a second QEMU in our place: what the noise is')
+    .option('--exits', 'instead: exits by cause of one boot under each accel, as Markdown')
+    .option('--trap-cost', 'instead: nanoseconds of one privileged instruction')
     .option('--timeout <seconds>', 'for each run', parsePositive, 600)
     .option('--json <file>', 'write everything as JSON')
     .option('--logs <folder>', "keep every run's console, with times")
-    .option('--markdown', 'tables in Markdown', false)
+    .option('--markdown', 'tables in Markdown')
     .exitOverride();
 }
 

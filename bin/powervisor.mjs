@@ -8,7 +8,7 @@ import { isCurrent } from './current.mjs';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 if (Number.parseInt(process.versions.node, 10) < 24) {
   console.error(
-    `powervisor: Node.js 24 or newer is needed, this is ${process.versions.node}; 'npm install' brings one`,
+    `powervisor: Node.js 24 or newer is needed, this is ${process.versions.node}; npm's package 'node' brings one`,
   );
   process.exit(1);
 }

@@ -15,7 +15,7 @@ export class NodeHost implements MachineHost {
   #end: (() => void) | undefined;
 
   /** `onTurn` is called at the end of each of the guest's slices, when it can take input. */
-  constructor(console: MachineHost['console'], onTurn: () => void) {
+  constructor(console: MachineHost['console'], onTurn: () => void = () => {}) {
     this.console = console;
     this.#onTurn = onTurn;
   }

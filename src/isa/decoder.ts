@@ -31,10 +31,16 @@ export class Decoder {
 
   /** The instruction of a word, or undefined: illegal on this processor. */
   decode(word: number): Instruction | undefined {
+    const instruction = this.find(word);
+    return instruction?.invalid?.(word) ? undefined : instruction;
+  }
+
+  /** The instruction that a word encodes, even if its operands make an invalid form. */
+  find(word: number): Instruction | undefined {
     const bucket = this.#buckets[(word >>> 26) * 1024 + ((word >>> 1) & 1023)] as readonly Instruction[];
     for (let i = 0; i < bucket.length; i++) {
       const instruction = bucket[i] as Instruction;
-      if ((word & instruction.mask) === instruction.value && !instruction.invalid?.(word)) return instruction;
+      if ((word & instruction.mask) === instruction.value) return instruction;
     }
     return undefined;
   }

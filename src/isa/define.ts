@@ -45,7 +45,10 @@ export interface Instruction extends Traits {
   readonly ignored: number;
   /** Fields in the order of the encoding. */
   readonly fields: readonly FieldName[];
-  /** Operands in assembler order: field names, with `D(RA0)` for a displacement. */
+  /**
+   * Operands in assembler order: field names, with `D(RA0)` for a displacement, and in brackets what may be left out
+   * when it is zero.
+   */
   readonly syntax: string;
   readonly level: Level;
   /** Null where there is no meaning in problem state (a privileged instruction) or no unit to run it. */

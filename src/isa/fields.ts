@@ -56,10 +56,13 @@ export const FIELDS = {
   BF: field(6, 8, 'crField'),
   BFA: field(11, 13, 'crField'),
   L: field(10, 10, 'unsigned'),
-  /** The two-bit L of sync and the five-bit hint fields of the cache instructions. */
-  SYNC_L: field(9, 10, 'unsigned'),
-  TH: field(6, 10, 'unsigned'),
+  /** The L of mtmsr. */
+  MSR_L: field(15, 15, 'unsigned'),
   CT: field(6, 10, 'unsigned'),
+  LEV: field(20, 26, 'unsigned'),
+  /** BF and BT of the instructions on FPSCR fields and bits, which are written as numbers. */
+  FPSCR_FIELD: field(6, 8, 'unsigned'),
+  FPSCR_BIT: field(6, 10, 'unsigned'),
   SH: field(16, 20, 'unsigned'),
   MB: field(21, 25, 'unsigned'),
   ME: field(26, 30, 'unsigned'),

@@ -3,17 +3,20 @@ import type { Expr, Semantics } from './semantics.ts';
 /** A special purpose register: what mfspr and mtspr name by number. */
 export interface SpecialRegister {
   readonly number: number;
-  /** The part of the mnemonic after mf and mt; empty where the assembler has none and writes the number. */
   readonly name: string;
+  /** Which of the mnemonics mfNAME and mtNAME exist when not both; the others are written with the number. */
+  readonly mnemonics?: 'from' | 'to' | 'none';
   /** Where problem state may read it: its value, of the word type. */
   readonly read?: (s: Semantics) => Expr;
   /** Where problem state may write it. The value is pinned. */
   readonly write?: (s: Semantics, value: Expr) => void;
-  /** Only the `mf` mnemonic exists (a user-mode copy, a read-only register). */
-  readonly readOnlyName?: boolean;
 }
 
-const plain = (number: number, name: string): SpecialRegister => ({ number, name });
+const plain = (number: number, name: string, mnemonics?: SpecialRegister['mnemonics']): SpecialRegister => ({
+  number,
+  name,
+  ...(mnemonics && { mnemonics }),
+});
 
 /**
  * The bits of XER that are not flags: the byte count of the string instructions, and the reserved bits, which keep what
@@ -36,11 +39,11 @@ function writeXer(s: Semantics, value: Expr): void {
 const sharedCopy = (number: number, name: 'sprg3' | 'sprg4' | 'sprg5' | 'sprg6' | 'sprg7'): SpecialRegister => ({
   number,
   name,
-  readOnlyName: true,
+  mnemonics: name === 'sprg3' ? 'none' : 'from',
   read: (s) => s.wordFromUnsigned32(s.shared(name)),
 });
 
-/** All special purpose registers of the 440 by number, with what problem state may do to them. */
+/** Special purpose registers by number, with what problem state may do to them. */
 export const SPECIAL_REGISTERS: readonly SpecialRegister[] = [
   { number: 1, name: 'xer', read: readXer, write: writeXer },
   { number: 8, name: 'lr', read: (s) => s.lr(), write: (s, value) => s.setLr(value) },
@@ -49,7 +52,7 @@ export const SPECIAL_REGISTERS: readonly SpecialRegister[] = [
   plain(26, 'srr0'),
   plain(27, 'srr1'),
   plain(48, 'pid'),
-  plain(54, 'decar'),
+  plain(54, 'decar', 'to'),
   plain(58, 'csrr0'),
   plain(59, 'csrr1'),
   plain(61, 'dear'),
@@ -66,13 +69,18 @@ export const SPECIAL_REGISTERS: readonly SpecialRegister[] = [
   sharedCopy(261, 'sprg5'),
   sharedCopy(262, 'sprg6'),
   sharedCopy(263, 'sprg7'),
-  { number: 268, name: 'tbl', read: (s) => s.wordFromUnsigned32(s.wrap(s.timebase())) },
-  { number: 269, name: 'tbu', read: (s) => s.wordFromUnsigned32(s.wrap(s.shrUnsigned(s.timebase(), 32))) },
+  { number: 268, name: 'tb', mnemonics: 'from', read: (s) => s.wordFromUnsigned32(s.wrap(s.timebase())) },
+  {
+    number: 269,
+    name: 'tbu',
+    mnemonics: 'from',
+    read: (s) => s.wordFromUnsigned32(s.wrap(s.shrUnsigned(s.timebase(), 32))),
+  },
   ...[0, 1, 2, 3, 4, 5, 6, 7].map((n) => plain(272 + n, `sprg${n}`)),
-  plain(284, 'tbl'),
-  plain(285, 'tbu'),
-  plain(286, 'pir'),
-  plain(287, 'pvr'),
+  plain(284, 'tbl', 'to'),
+  plain(285, 'tbu', 'to'),
+  plain(286, 'pir', 'from'),
+  plain(287, 'pvr', 'from'),
   plain(304, 'dbsr'),
   plain(308, 'dbcr0'),
   plain(309, 'dbcr1'),
@@ -88,6 +96,22 @@ export const SPECIAL_REGISTERS: readonly SpecialRegister[] = [
   plain(570, 'mcsrr0'),
   plain(571, 'mcsrr1'),
   plain(572, 'mcsr'),
+  // Registers of other processors, which the assembler knows by name for all of them.
+  plain(4, 'rtcu', 'from'),
+  plain(5, 'rtcl', 'from'),
+  plain(18, 'dsisr'),
+  plain(19, 'dar'),
+  plain(20, 'rtcu', 'to'),
+  plain(21, 'rtcl', 'to'),
+  plain(25, 'sdr1'),
+  plain(282, 'ear'),
+  ...[0, 1, 2, 3].flatMap((n) => [
+    plain(528 + 2 * n, `ibatu${n}`),
+    plain(529 + 2 * n, `ibatl${n}`),
+    plain(536 + 2 * n, `dbatu${n}`),
+    plain(537 + 2 * n, `dbatl${n}`),
+  ]),
+  plain(573, 'mcar', 'from'),
 ];
 
 const BY_NUMBER = new Map(SPECIAL_REGISTERS.map((register) => [register.number, register]));
@@ -95,11 +119,6 @@ const BY_NUMBER = new Map(SPECIAL_REGISTERS.map((register) => [register.number, 
 export function specialRegister(number: number): SpecialRegister | undefined {
   return BY_NUMBER.get(number);
 }
-
-/** Numbers that have a meaning of their own in problem state; all others differ only in whether they are privileged. */
-export const PROBLEM_STATE_REGISTERS: readonly number[] = SPECIAL_REGISTERS.filter((r) => r.read ?? r.write).map(
-  (register) => register.number,
-);
 
 /** Whether an unknown or forbidden register's number makes the program interrupt a privileged one (its bit 0x10). */
 export function isPrivilegedRegister(number: number): boolean {

@@ -43,7 +43,7 @@ export const BRANCH_INSTRUCTIONS: readonly InstructionRow[] = [
   define(
     'bclr',
     '19 BO BI 0:3 BH 16:10 LK',
-    'BO,BI,BH',
+    'BO,BI[,BH]',
     (s, f) => {
       const target = f.LK ? s.let(s.lr()) : s.lr();
       const condition = branchCondition(s, f);
@@ -55,7 +55,7 @@ export const BRANCH_INSTRUCTIONS: readonly InstructionRow[] = [
   define(
     'bcctr',
     '19 BO BI 0:3 BH 528:10 LK',
-    'BO,BI,BH',
+    'BO,BI[,BH]',
     (s, f) => {
       const condition = branchCondition(s, f);
       if (f.LK) s.setLr(s.nextPc());
@@ -64,5 +64,5 @@ export const BRANCH_INSTRUCTIONS: readonly InstructionRow[] = [
     // To decrement the register that holds the target is an invalid form.
     { ends: true, invalid: (word) => (fieldBits(word, 'BO') & 4) === 0 },
   ),
-  define('sc', '17 0:5 0:5 0:4 x:7 0:3 1:1 0:1', '', (s) => s.interrupt('systemCall'), { ends: true }),
+  define('sc', '17 0:5 0:5 0:4 LEV 0:3 1:1 0:1', '[LEV]', (s) => s.interrupt('systemCall'), { ends: true }),
 ];

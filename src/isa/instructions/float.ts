@@ -69,7 +69,7 @@ export const FLOAT_INSTRUCTIONS: readonly InstructionRow[] = [
   row('mffs', '63 FRT 0:5 x:5 583:10 Rc', 'FRT'),
   row('mcrfs', '63 BF 0:2 BFA 0:2 0:5 64:10 0:1', 'BF,BFA'),
   row('mtfsf', '63 x:1 FLM 0:1 FRB 711:10 Rc', 'FLM,FRB'),
-  row('mtfsfi', '63 BF 0:2 x:1 0:4 U 0:1 134:10 Rc', 'BF,U'),
-  row('mtfsb0', '63 BT 0:5 0:5 70:10 Rc', 'BT'),
-  row('mtfsb1', '63 BT 0:5 0:5 38:10 Rc', 'BT'),
+  row('mtfsfi', '63 FPSCR_FIELD 0:2 x:1 0:4 U 0:1 134:10 Rc', 'FPSCR_FIELD,U'),
+  row('mtfsb0', '63 FPSCR_BIT 0:5 0:5 70:10 Rc', 'FPSCR_BIT'),
+  row('mtfsb1', '63 FPSCR_BIT 0:5 0:5 38:10 Rc', 'FPSCR_BIT'),
 ];

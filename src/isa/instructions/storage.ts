@@ -98,7 +98,7 @@ export const STORAGE_INSTRUCTIONS: readonly InstructionRow[] = [
     s.repeat(registersFrom(s, f.RS), 32, (i) => s.store(4, wordAfter(s, address, i), s.gpr(s.registerAfter(f.RS, i))));
   }),
 
-  define('lwarx', '31 RT RA0 RB 20:10 EH', 'RT,RA0,RB,EH', (s, f) => {
+  define('lwarx', '31 RT RA0 RB 20:10 EH', 'RT,RA0,RB[,EH]', (s, f) => {
     const address = alignedAddress(s, f);
     const value = s.let(s.load(4, address));
     s.setState('reserveAddress', s.low32(address));

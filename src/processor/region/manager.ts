@@ -50,7 +50,10 @@ export class RegionManager {
   /** A block was interpreted so often that it is worth translating. */
   hot(record: number): void {
     const page = this.#cache.pageOfRecord(record);
-    const real = page.real + this.#cache.offsetOfRecord(page, record);
+    const offset = this.#cache.offsetOfRecord(page, record);
+    // The count goes on where a region begins, and comes round again.
+    if (page.regions.has(offset)) return;
+    const real = page.real + offset;
     this.#waiting.push({ real, mode: page.mode, version: page.version });
   }
 

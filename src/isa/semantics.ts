@@ -198,6 +198,8 @@ export interface Semantics {
   branchIndirect(condition: Expr | null, target: Expr, isReturn: boolean): void;
   /** Ends the instruction with an interrupt. */
   interrupt(kind: InstructionInterrupt, cause?: ProgramCause): void;
+  /** Ends the instruction with the alignment interrupt of a load or a store at an address. */
+  misaligned(address: Expr, access: 'load' | 'store'): void;
   /** What follows is fetched anew: isync, icbi. Ends the instruction. */
   contextSynchronize(): void;
   /** The time base: i64. */

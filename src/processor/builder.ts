@@ -7,10 +7,13 @@ import type {
   SharedName,
   StateName,
 } from '../isa/semantics.ts';
+import { ESR } from './interface.ts';
 import {
   CR,
   CTR,
   crOffset,
+  EXIT_ADDRESS,
+  EXIT_SYNDROME,
   GPR,
   gprOffset,
   LR,
@@ -483,6 +486,12 @@ export abstract class Builder implements Semantics {
     this.fault();
     e.end();
     e.end();
+  }
+
+  misaligned(address: Expr, access: 'load' | 'store'): void {
+    this.e.store(OP.i32Store, this.block, EXIT_ADDRESS, address as Node);
+    this.e.store(OP.i32Store, this.block, EXIT_SYNDROME, constant('i32', access === 'store' ? ESR.ST : 0));
+    this.interrupt('alignment');
   }
 
   if(condition: Expr, then: () => void, otherwise?: () => void): void {

@@ -200,6 +200,7 @@ class Listener implements Semantics {
   interrupt(_kind: InstructionInterrupt): void {
     this.mayInterrupt = true;
   }
+  misaligned = this.store;
   contextSynchronize(): void {}
 }
 

@@ -12,7 +12,10 @@ const PROGRAM_SYNDROME: Record<ProgramCause, number> = {
   unimplemented: ESR.PUO,
 };
 
-/** Emits the vector and the syndrome of an interrupt that an instruction raises by itself (BookE). */
+/**
+ * Emits the vector and the syndrome of an interrupt that an instruction raises by itself (BookE). An alignment
+ * interrupt's syndrome is that of its access: `Builder.misaligned` has set it.
+ */
 export function setInstructionInterrupt(
   e: Emitter,
   block: Node,
@@ -20,5 +23,6 @@ export function setInstructionInterrupt(
   cause?: ProgramCause,
 ): void {
   e.store(OP.i32Store, block, EXIT_VECTOR, constant('i32', BOOKE_VECTOR[kind]));
-  e.store(OP.i32Store, block, EXIT_SYNDROME, constant('i32', cause ? PROGRAM_SYNDROME[cause] : 0));
+  if (kind !== 'alignment')
+    e.store(OP.i32Store, block, EXIT_SYNDROME, constant('i32', cause ? PROGRAM_SYNDROME[cause] : 0));
 }

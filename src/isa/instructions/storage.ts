@@ -68,9 +68,9 @@ const wordAfter = (s: Semantics, address: Expr, i: Operand): Expr =>
 /** No address that a reservation could have: lwarx takes aligned ones only. */
 const NO_RESERVATION = 1;
 
-function alignedAddress(s: Semantics, f: Operands): Expr {
+function alignedAddress(s: Semantics, f: Operands, access: Access['kind']): Expr {
   const address = s.let(indexedAddress(s, f));
-  s.if(s.and(s.low32(address), 3), () => s.interrupt('alignment'));
+  s.if(s.and(s.low32(address), 3), () => s.misaligned(address, access));
   return address;
 }
 
@@ -99,7 +99,7 @@ export const STORAGE_INSTRUCTIONS: readonly InstructionRow[] = [
   }),
 
   define('lwarx', '31 RT RA0 RB 20:10 EH', 'RT,RA0,RB[,EH]', (s, f) => {
-    const address = alignedAddress(s, f);
+    const address = alignedAddress(s, f, 'load');
     const value = s.let(s.load(4, address));
     s.setState('reserveAddress', s.low32(address));
     s.setState('reserveValue', s.low32(value));
@@ -108,7 +108,7 @@ export const STORAGE_INSTRUCTIONS: readonly InstructionRow[] = [
   // The reservation holds as long as the word has its value: a store that writes the same value back is not noticed,
   // which every use of the pair tolerates.
   define('stwcx.', '31 RS RA0 RB 150:10 1:1', 'RS,RA0,RB', (s, f) => {
-    const address = alignedAddress(s, f);
+    const address = alignedAddress(s, f, 'store');
     const fails = () => s.setCrField(0, s.so());
     s.if(
       s.eq(s.low32(address), s.state('reserveAddress')),

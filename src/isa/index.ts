@@ -1,7 +1,9 @@
 /** The Power instruction set: one table, and what comes out of it. */
+export { AssemblerError, assemble, assembleWords } from './assembler.ts';
 export { Decoder } from './decoder.ts';
 export type { Access, Instruction, Level, Traits } from './define.ts';
 export { define } from './define.ts';
+export { ALL_LEVELS, disassemble } from './disassembler.ts';
 export type { Field, FieldKind, FieldName } from './fields.ts';
 export { encodeField, FIELDS, fieldBits, fieldValue, rotateMask } from './fields.ts';
 export type {

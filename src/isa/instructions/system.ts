@@ -23,8 +23,8 @@ export const SYSTEM_INSTRUCTIONS: readonly InstructionRow[] = [
   define('rfci', '19 0:5 0:5 0:1 x:4 51:10 0:1', '', null, RETURN),
   define('rfmci', '19 0:5 0:5 0:1 x:4 38:10 0:1', '', null, RETURN),
 
-  define('tlbre', '31 RT RA WS 946:10 0:1', 'RT[,RA,WS]', null, TLB),
-  define('tlbwe', '31 RS RA WS 978:10 0:1', 'RS[,RA,WS]', null, TLB),
+  define('tlbre', '31 RT RA WS 946:10 0:1', '[RT,RA,WS]', null, TLB),
+  define('tlbwe', '31 RS RA WS 978:10 0:1', '[RS,RA,WS]', null, TLB),
   define('tlbsx', '31 RT RA0 RB 914:10 Rc', '[RT,]RA0,RB', null, TLB),
   define('tlbsync', '31 0:5 0:5 0:5 566:10 0:1', '', null, PRIVILEGED),
 

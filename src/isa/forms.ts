@@ -1,0 +1,90 @@
+/** How instructions are written: each row of the table and each alias as one form that reads and writes text. */
+import { ALIASES, type Alias } from './aliases.ts';
+import type { Instruction } from './define.ts';
+import { encodeField, type FieldName, fieldBits, fieldValue } from './fields.ts';
+import { INSTRUCTIONS } from './table.ts';
+
+/** One operand. */
+export interface Slot {
+  /** The field; `n` for an alias's computed operand, `literal` for a number that is part of the name. */
+  readonly name: FieldName | 'n' | 'literal';
+  readonly literal: number;
+  /** The base register of `D(RA)`. */
+  readonly base: FieldName | null;
+  /** May be left out where it and all optional operands after it are zero. */
+  readonly optional: boolean;
+}
+
+export interface Form {
+  readonly instruction: Instruction;
+  readonly alias: Alias | null;
+  readonly mnemonic: string;
+  readonly slots: readonly Slot[];
+}
+
+function parseSyntax(syntax: string): Slot[] {
+  const slots: Slot[] = [];
+  let optional = false;
+  for (const [token] of syntax.matchAll(/[[\]]|[^,[\]]+/g)) {
+    if (token === '[') optional = true;
+    else if (token === ']') optional = false;
+    else if (token.startsWith('#'))
+      slots.push({ name: 'literal', literal: Number(token.slice(1)), base: null, optional });
+    else {
+      const [, name, base] = /^(\w+)(?:\((\w+)\))?$/.exec(token) as RegExpExecArray;
+      slots.push({ name: name as FieldName, literal: 0, base: (base as FieldName | undefined) ?? null, optional });
+    }
+  }
+  return slots;
+}
+
+/** Forms by instruction id, in the order in which the disassembler tries them: aliases first, the row itself last. */
+export const FORMS: readonly (readonly Form[])[] = INSTRUCTIONS.map((instruction) => {
+  const aliases = ALIASES.filter((alias) => alias.of === instruction.mnemonic);
+  return [
+    ...aliases.map((alias) => ({
+      instruction,
+      alias,
+      mnemonic: alias.mnemonic,
+      slots: parseSyntax(alias.syntax),
+    })),
+    { instruction, alias: null, mnemonic: instruction.mnemonic, slots: parseSyntax(instruction.syntax) },
+  ];
+});
+
+/** Whether an instruction word can be written in a form. */
+export function matches({ instruction, alias }: Form, word: number): boolean {
+  const reserved = instruction.ignored & ~(alias?.mask ?? 0);
+  if ((word & reserved) !== 0) return false;
+  if (!alias) return true;
+  if ((word & alias.mask) !== alias.value) return false;
+  if (alias.equal?.some(([a, b]) => fieldBits(word, a) !== fieldBits(word, b))) return false;
+  if (!alias.n) return true;
+  const n = alias.n.convert(fieldValue(word, alias.n.field));
+  return Object.entries(alias.n.others).every(([name, of]) => fieldBits(word, name as FieldName) === of(n));
+}
+
+/** The number that an operand stands for. */
+export function slotValue(form: Form, slot: Slot, word: number): number {
+  if (slot.name === 'literal') return slot.literal;
+  if (slot.name !== 'n') return fieldValue(word, slot.name);
+  const { field, convert } = (form.alias as Alias).n as NonNullable<Alias['n']>;
+  return convert(fieldValue(word, field));
+}
+
+/** The bits that an operand's value sets. */
+export function encodeSlot(form: Form, slot: Slot, value: number): number {
+  if (slot.name === 'literal') return 0;
+  if (slot.name !== 'n') return encodeField(slot.name, value);
+  const { field, convert, others } = (form.alias as Alias).n as NonNullable<Alias['n']>;
+  const rest = Object.entries(others).map(([name, of]) => encodeField(name as FieldName, of(value)));
+  return rest.reduce((bits, more) => bits | more, encodeField(field, convert(value)));
+}
+
+/** Suffixes by the field whose bit they tell, in the order in which they are written. */
+export const SUFFIXES: readonly (readonly [field: FieldName, suffix: string])[] = [
+  ['OE', 'o'],
+  ['Rc', '.'],
+  ['LK', 'l'],
+  ['AA', 'a'],
+];

@@ -307,7 +307,6 @@ export class Evaluator {
       branchIndirect: (condition, target) => branch(condition, () => number(target) & ~3),
       interrupt: (kind, cause) => this.#end({ interrupt: cause ? `${kind} ${cause}` : kind }),
       misaligned: () => this.#end({ interrupt: 'alignment' }),
-      misaligned: () => this.#end({ interrupt: 'alignment' }),
       contextSynchronize: () => this.#end({}),
       timebase: () => thunk('i64', () => 0x1234_5678_9abc_def0n),
     };

@@ -43,6 +43,14 @@ export function unite(set: StateSet, other: StateSet): void {
   set.high |= other.high;
 }
 
+export const copyOf = ({ low, high }: StateSet): StateSet => ({ low, high });
+
+export function hasState({ low, high }: StateSet, offset: number): boolean {
+  const bit = BIT_OF.get(offset);
+  if (bit === undefined) return false;
+  return (bit < 32 ? low & (1 << bit) : high & (1 << (bit - 32))) !== 0;
+}
+
 /** Offsets in the vCPU block of a set's members. */
 export function stateOffsets(set: StateSet): number[] {
   return STATE_OFFSETS.filter((_, bit) => (bit < 32 ? set.low & (1 << bit) : set.high & (1 << (bit - 32))) !== 0);
@@ -189,8 +197,12 @@ class Listener implements Semantics {
   store64 = this.store;
   zeroBlock = this.store;
   if(_condition: Expr, then: () => void, otherwise?: () => void): void {
+    const before = copyOf(this.writes);
     then();
     otherwise?.();
+    // What is written on one path only keeps its value on the other.
+    this.reads.low |= this.writes.low & ~before.low;
+    this.reads.high |= this.writes.high & ~before.high;
   }
   repeat(count: Operand, _limit: number, body: (i: Operand) => void): void {
     for (let i = 0; i < (count as number); i++) body(i);

@@ -8,7 +8,7 @@
  */
 import type { Expr, InstructionInterrupt, Operand, ProgramCause } from '../../isa/semantics.ts';
 import { Builder, type RuntimeFunctions } from '../builder.ts';
-import { type CrOrigin, type StateSet, stateOffsets, unite } from '../effects.ts';
+import { type CrOrigin, copyOf, hasState, type StateSet, stateOffsets, unite } from '../effects.ts';
 import { BUDGET, CR, PC, TLB_BASE, XER_SO } from '../layout.ts';
 import { SIGNATURES } from '../runtime.ts';
 import { setInstructionInterrupt } from '../traps.ts';
@@ -18,6 +18,7 @@ import { constant, load, local, type Node } from '../wasm/node.ts';
 import { OP } from '../wasm/opcodes.ts';
 import type { Block, Decoded } from './blocks.ts';
 import { type CrFields, type CrKnowledge, crAtBlocks } from './condition.ts';
+import { analyseState, type DataFlow } from './dataflow.ts';
 import { analyse, type Dispatcher, type FlowGraph } from './graph.ts';
 
 export interface RegionRuntime extends RuntimeFunctions {
@@ -48,7 +49,6 @@ class RegionBuilder extends Builder {
   readonly #indexOf: Map<number, number>;
   readonly #region: RegionRuntime;
   readonly #locals = new Map<number, number>();
-  readonly #written: readonly number[];
   readonly #budget: number;
   readonly #pc: number;
   readonly #result: number;
@@ -65,34 +65,28 @@ class RegionBuilder extends Builder {
   readonly #selectors = new Map<number, number>();
   readonly #compared = new Map<number, ComparedField>();
   readonly #crAtBlocks: readonly CrFields[];
+  readonly #state: DataFlow;
+  /** What is only in locals where code is being emitted. */
+  #dirty: StateSet = { low: 0, high: 0 };
   /** What is known of the CR fields where code is being emitted. */
   #cr: CrKnowledge[] = [];
 
-  constructor(e: Emitter, runtime: RegionRuntime, blocks: readonly Block[]) {
+  constructor(e: Emitter, runtime: RegionRuntime, blocks: readonly Block[], graph: FlowGraph) {
     const block = e.newLocal('i32');
     const tlb = e.newLocal('i32');
     super(e, runtime, block, tlb);
     this.#region = runtime;
     this.#blocks = blocks;
-    this.#graph = analyse(blocks);
+    this.#graph = graph;
     this.#indexOf = new Map(blocks.map((b, index) => [b.start, index]));
     this.#budget = e.newLocal('i32');
     this.#pc = e.newLocal('i32');
     this.#result = e.newLocal('i32');
-    const used: StateSet = { low: 0, high: 0 };
-    const written: StateSet = { low: 0, high: 0 };
-    for (const { code } of blocks) {
-      for (const { effects } of code) {
-        unite(used, effects.reads);
-        unite(used, effects.writes);
-        unite(written, effects.writes);
-      }
-    }
-    for (const offset of stateOffsets(used)) this.#locals.set(offset, e.newLocal('i32'));
-    this.#written = stateOffsets(written);
+    this.#state = analyseState(blocks, (index) => this.#leavesAfter(index));
     this.#crAtBlocks = crAtBlocks(blocks);
     // A comparison takes SO along. Where SO changes, it has to be computed then and there.
-    if (this.#written.includes(XER_SO)) return;
+    const changesSo = blocks.some(({ code }) => code.some(({ effects }) => hasState(effects.writes, XER_SO)));
+    if (changesSo) return;
     for (const { code } of blocks)
       for (const { effects } of code)
         for (const [field, origin] of effects.crOrigins)
@@ -100,12 +94,25 @@ class RegionBuilder extends Builder {
             this.#compared.set(field, { a: e.newLocal('i32'), b: e.newLocal('i32'), origin: e.newLocal('i32') });
   }
 
+  /** Whether control can leave the region behind a block: to an address outside, or when the budget is spent. */
+  #leavesAfter(index: number): boolean {
+    const { successors, stopsAt, end } = this.#blocks[index] as Block;
+    const { order, isIrreducible, dispatchers } = this.#graph;
+    if (stopsAt >= 0 || end >= 4096 || successors.length < 2) return true;
+    return successors.some((next) => {
+      let target = next;
+      for (let dispatcher = dispatchers.get(target); dispatcher; dispatcher = dispatchers.get(target))
+        target = dispatcher.node;
+      return (order[target] as number) <= (order[index] as number) || isIrreducible(index, target);
+    });
+  }
+
   emit(): WasmFunction {
     const { e } = this;
     e.code.u8(OP.globalGet);
     e.code.unsigned(0);
     e.setFromStack(this.block.value as number);
-    this.#reload();
+    this.#reload(this.#state.liveIn[0] as StateSet);
     this.#exit = e.block();
     this.#fault = e.block();
     this.#tree(0);
@@ -116,28 +123,24 @@ class RegionBuilder extends Builder {
     e.set(this.#pc, this.add(PAGE, this.and(word, (1 << FAULT_OFFSET_BITS) - 1)));
     e.set(this.#result, constant('i32', 1));
     e.end(); // exit
-    // Many ways lead here: which comparison a field holds is asked at run time.
-    this.#cr = new Array<CrKnowledge>(8).fill('mixed');
-    this.#spill(local('i32', this.#pc));
+    e.store(OP.i32Store, this.block, BUDGET, local('i32', this.#budget));
+    e.store(OP.i32Store, this.block, PC, local('i32', this.#pc));
     e.push(local('i32', this.#result));
     return e.finish();
   }
 
-  /** Loads everything that the region keeps in locals. */
-  #reload(): void {
+  /** Loads what is needed from the vCPU block. */
+  #reload(live: StateSet): void {
     const { e } = this;
     e.set(this.tlb.value as number, load('i32', OP.i32Load, this.block, TLB_BASE));
     e.set(this.#budget, load('i32', OP.i32Load, this.block, BUDGET));
-    for (const [offset, index] of this.#locals) e.set(index, load('i32', OP.i32Load, this.block, offset));
+    for (const offset of stateOffsets(live)) e.set(this.#local(offset), load('i32', OP.i32Load, this.block, offset));
     for (const { origin } of this.#compared.values()) e.set(origin, constant('i32', 0));
   }
 
-  /** Writes back everything that the region changes, and PC and BUDGET. */
-  #spill(pc: Node): void {
-    const { e } = this;
-    for (const offset of this.#written) e.store(OP.i32Store, this.block, offset, this.read(offset));
-    e.store(OP.i32Store, this.block, BUDGET, local('i32', this.#budget));
-    e.store(OP.i32Store, this.block, PC, pc);
+  /** Writes back what is only in locals. */
+  #spill(dirty: StateSet): void {
+    for (const offset of stateOffsets(dirty)) this.e.store(OP.i32Store, this.block, offset, this.read(offset));
   }
 
   // --- control flow
@@ -152,7 +155,7 @@ class RegionBuilder extends Builder {
     if (isLoop[index]) this.#loopLabels[index] = e.loop();
     for (const merge of merges) this.#blockLabels[merge] = e.block();
     if (index < this.#blocks.length) this.#body(index);
-    else this.#dispatch(index);
+    else this.#dispatch(this.#graph.dispatcherNodes[index - this.#blocks.length] as Dispatcher);
     for (const merge of merges.reverse()) {
       e.end();
       this.#tree(merge);
@@ -167,6 +170,7 @@ class RegionBuilder extends Builder {
     const { e } = this;
     const block = this.#blocks[index] as Block;
     this.#cr = [...(this.#crAtBlocks[index] as CrFields)];
+    this.#dirty = copyOf(this.#state.dirtyIn[index] as StateSet);
     e.set(this.#budget, this.add(local('i32', this.#budget), -block.code.length));
     this.#terminated = false;
     for (let i = 0; i < block.code.length && !this.#terminated; i++) {
@@ -176,8 +180,11 @@ class RegionBuilder extends Builder {
       this.#blockIndex = index;
       this.#at = i;
       this.#current = decoded;
+      // A branch leaves with its own changes; before any other instruction an interrupt finds those of the ones before.
+      if (decoded.instruction.ends) unite(this.#dirty, decoded.effects.writes);
       if (decoded.meaning) decoded.meaning(this, decoded.operands);
       else this.interrupt('program', 'privileged');
+      if (!decoded.instruction.ends) unite(this.#dirty, decoded.effects.writes);
     }
     if (this.#terminated) return;
     e.releaseTemporaries();
@@ -188,18 +195,21 @@ class RegionBuilder extends Builder {
 
   /** Leaves the region for an address. */
   #leave(target: Node): void {
+    this.#spill(this.#dirty);
     this.e.set(this.#pc, target);
     this.e.br(this.#exit);
   }
 
-  /** A loop with several entries: goes to the one that the selector names. */
-  #dispatch(node: number): void {
+  /** A loop with several entries: goes to the one that the selector names. The budget is for blocks to check. */
+  #dispatch(dispatcher: Dispatcher): void {
     const { e } = this;
-    const dispatcher = [...this.#graph.dispatchers.values()].find((one) => one.node === node) as Dispatcher;
+    const { order, isMerge } = this.#graph;
     const last = dispatcher.entries.length - 1;
     for (const [i, entry] of dispatcher.entries.entries()) {
       if (i < last) e.if(this.eq(this.#selectorOf(dispatcher), i));
-      this.#jump(node, entry, (this.#blocks[entry] as Block | undefined)?.start ?? 0);
+      if ((order[entry] as number) <= (order[dispatcher.node] as number)) e.br(this.#loopLabels[entry] as Label);
+      else if (isMerge[entry]) e.br(this.#blockLabels[entry] as Label);
+      else this.#tree(entry);
       if (i < last) e.end();
     }
   }
@@ -217,13 +227,14 @@ class RegionBuilder extends Builder {
       this.#leave(this.add(PAGE, offset));
       return;
     }
-    const dispatcher = this.#graph.dispatchers.get(target);
-    if (!dispatcher) {
-      this.#jump(from, target, offset);
-      return;
+    let node = target;
+    for (;;) {
+      const dispatcher = this.#graph.dispatchers.get(node);
+      if (!dispatcher) break;
+      this.e.set(this.#selectorOf(dispatcher).value as number, constant('i32', dispatcher.entries.indexOf(node)));
+      node = dispatcher.node;
     }
-    this.e.set(this.#selectorOf(dispatcher).value as number, constant('i32', dispatcher.entries.indexOf(target)));
-    this.#jump(from, dispatcher.node, offset);
+    this.#jump(from, node, offset);
   }
 
   /** Goes to a node of the graph, which is the block at an offset or a dispatcher before it. */
@@ -258,11 +269,13 @@ class RegionBuilder extends Builder {
     if (node) {
       // Other blocks are emitted in between, with what is known of CR there.
       const cr = this.#cr;
+      const dirty = this.#dirty;
       e.if(node);
       e.releaseTemporaries();
       taken();
       e.end();
       this.#cr = cr;
+      this.#dirty = dirty;
       this.#fallThrough(from, block);
     } else {
       e.releaseTemporaries();
@@ -292,13 +305,15 @@ class RegionBuilder extends Builder {
     e.set(this.#pc, this.and(target, -4));
     const pc = local('i32', this.#pc);
     if (this.#links()) this.#twoWays(condition, () => this.#call(pc, from, block));
-    else this.#twoWays(condition, () => e.br(this.#exit));
+    else this.#twoWays(condition, () => this.#leave(pc));
   }
 
   /** Calls the region at an address and goes on behind the call when it returns there. */
   #call(target: Node, from: number, block: Block): void {
     const { e } = this;
-    this.#spill(target);
+    this.#spill(this.#dirty);
+    e.store(OP.i32Store, this.block, BUDGET, local('i32', this.#budget));
+    e.store(OP.i32Store, this.block, PC, target);
     const slot = e.temporary('i32');
     e.call(this.#region.regionAt, target);
     e.setFromStack(slot);
@@ -313,14 +328,24 @@ class RegionBuilder extends Builder {
     e.return(constant('i32', 0));
     e.end();
     e.releaseTemporaries();
-    this.#reload();
+    const next = this.#indexOf.get(block.end);
+    this.#reload(next === undefined ? { low: 0, high: 0 } : (this.#state.liveIn[next] as StateSet));
+    this.#cr = new Array<CrKnowledge>(8).fill('bits');
+    this.#dirty = { low: 0, high: 0 };
     this.#fallThrough(from, block);
   }
 
   // --- state
 
+  /** The local of some state. */
+  #local(offset: number): number {
+    let index = this.#locals.get(offset);
+    if (index === undefined) this.#locals.set(offset, (index = this.e.newLocal('i32')));
+    return index;
+  }
+
   protected override read(offset: number): Node {
-    const own = local('i32', this.#locals.get(offset) as number);
+    const own = local('i32', this.#local(offset));
     const field = (offset - CR) >> 2;
     const compared = offset >= CR && field < 8 ? this.#compared.get(field) : undefined;
     return compared ? this.#bitsOf(field, compared, own) : own;
@@ -340,7 +365,7 @@ class RegionBuilder extends Builder {
   }
 
   protected override write(offset: number, value: Node): void {
-    this.e.set(this.#locals.get(offset) as number, value);
+    this.e.set(this.#local(offset), value);
     const field = (offset - CR) >> 2;
     if (offset >= CR && field < 8) this.#setOrigin(field, 'bits');
   }
@@ -403,6 +428,7 @@ class RegionBuilder extends Builder {
     const done = retired ? 1 : 0;
     const left = this.#block.code.length - this.#at - done;
     const word = (this.#offset() + done * 4) | (left << FAULT_OFFSET_BITS);
+    this.#spill(this.#dirty);
     this.e.set(this.#pc, constant('i32', word));
     this.e.br(this.#fault);
   }
@@ -431,7 +457,8 @@ class RegionBuilder extends Builder {
   }
 }
 
-/** Emits the function of a region. */
-export function emitRegion(blocks: readonly Block[], runtime: RegionRuntime): WasmFunction {
-  return new RegionBuilder(new Emitter(SIGNATURES.region), runtime, blocks).emit();
+/** Emits the function of a region; null for a control flow that is beyond structuring. */
+export function emitRegion(blocks: readonly Block[], runtime: RegionRuntime): WasmFunction | null {
+  const graph = analyse(blocks);
+  return graph && new RegionBuilder(new Emitter(SIGNATURES.region), runtime, blocks, graph).emit();
 }

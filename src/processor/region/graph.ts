@@ -17,6 +17,8 @@ export interface Dispatcher {
 export interface FlowGraph {
   /** Dispatchers that make loops with several entries reducible, by entry. */
   readonly dispatchers: ReadonlyMap<number, Dispatcher>;
+  /** The dispatchers in the order of their nodes, which follow the given ones. */
+  readonly dispatcherNodes: readonly Dispatcher[];
   /** Position of each node in reverse post-order. */
   readonly order: readonly number[];
   /** Nodes that are loop headers. */
@@ -32,17 +34,27 @@ export interface FlowGraph {
 /** Loops with several entries that are mended; beyond that, edges leave the region. */
 const MAX_DISPATCHERS = 8;
 
-/** Prepares a graph whose node 0 is the entry. All nodes are reachable from it. */
-export function analyse(given: readonly GraphNode[]): FlowGraph {
+/**
+ * Prepares a graph whose node 0 is the entry. All nodes are reachable from it. Null when a dispatcher itself would
+ * have to leave the region.
+ */
+export function analyse(given: readonly GraphNode[]): FlowGraph | null {
   const dispatchers = new Map<number, Dispatcher>();
+  const dispatcherNodes: Dispatcher[] = [];
   let nodes = given;
-  for (let made = 0; ; made++) {
-    const flow = classify(nodes, dispatchers);
+  for (;;) {
+    const flow = classify(nodes, dispatchers, dispatcherNodes);
     const edge = flow.irreducible;
-    if (edge === undefined || made === MAX_DISPATCHERS) return flow;
+    if (edge === undefined) return flow;
     const entries = loopEntries(nodes, flow, edge).filter((entry) => !dispatchers.has(entry));
-    if (entries.length < 2) return flow;
+    if (dispatcherNodes.length === MAX_DISPATCHERS || entries.length < 2) {
+      const fits = dispatcherNodes.every(({ node, entries: own }) =>
+        own.every((entry) => !flow.isIrreducible(node, entry)),
+      );
+      return fits ? flow : null;
+    }
     const dispatcher: Dispatcher = { node: nodes.length, entries };
+    dispatcherNodes.push(dispatcher);
     for (const entry of entries) dispatchers.set(entry, dispatcher);
     const through = (to: number): number => (entries.includes(to) ? dispatcher.node : to);
     nodes = [...nodes.map(({ successors }) => ({ successors: successors.map(through) })), { successors: entries }];
@@ -83,7 +95,11 @@ interface Flow extends FlowGraph {
   readonly irreducible: readonly [number, number] | undefined;
 }
 
-function classify(nodes: readonly GraphNode[], dispatchers: ReadonlyMap<number, Dispatcher>): Flow {
+function classify(
+  nodes: readonly GraphNode[],
+  dispatchers: ReadonlyMap<number, Dispatcher>,
+  dispatcherNodes: readonly Dispatcher[],
+): Flow {
   const count = nodes.length;
   const order = new Array<number>(count).fill(-1);
   const reverse: number[] = [];
@@ -138,6 +154,7 @@ function classify(nodes: readonly GraphNode[], dispatchers: ReadonlyMap<number, 
   for (const node of reverse) if (node !== 0) (children[parent[node] as number] as number[]).push(node);
   return {
     dispatchers,
+    dispatcherNodes,
     order,
     isLoop,
     isMerge: forward.map((n) => n > 1),

@@ -114,10 +114,12 @@ export class Translator {
       const decoder = this.#decoders[request.mode] as RegionDecoder;
       const blocks = findBlocks(source, decoder, request.real & 4095, LIMITS);
       if (!blocks) continue;
+      const emitted = emitRegion(blocks, REGION_RUNTIME);
+      if (!emitted) continue;
       for (const block of blocks) coverage.blocks.add(block.start);
       const index = functions.length;
       const name = `region ${(request.real >>> 0).toString(16)}${request.mode ? ' kernel' : ''}`;
-      functions.push({ ...emitRegion(blocks, REGION_RUNTIME), exportName: `r${index}`, name });
+      functions.push({ ...emitted, exportName: `r${index}`, name });
       regions.push({
         request,
         index,

@@ -127,7 +127,8 @@ export function formatTrapCosts(costs: readonly TrapCost[], markdown = false): s
   const rows = costs.map(({ name, accel, nanoseconds, exits }) => [
     name,
     accel,
-    nanoseconds.toFixed(1),
+    // Below zero is noise: the loop was as fast as the empty one.
+    Math.max(0, nanoseconds).toFixed(1),
     exits.toFixed(2),
     exits > 0.01 ? (nanoseconds / exits).toFixed(1) : '-',
   ]);

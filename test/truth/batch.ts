@@ -33,7 +33,7 @@ export class Batch {
   readonly readOnly = new Uint32Array(1024);
   readonly windows: Uint32Array[] = [];
   readonly cases: Case[] = [];
-  readonly executions: Execution[] = [];
+  executions: Execution[] = [];
   #used = 0;
 
   constructor(random: Random, windows = 64) {

@@ -96,6 +96,14 @@ function endOf(vector: number, syndrome: number): number {
 
 const STORAGE_ENDS: ReadonlySet<number> = new Set([ENDED.alignment, ENDED.noTranslation, ENDED.protection]);
 
+/** What came of a batch. */
+export interface Runs {
+  readonly interpreted: Outcomes;
+  readonly translated: Outcomes;
+  /** Instructions that retired in each execution, interpreted and translated. */
+  readonly retired: readonly [Int32Array, Int32Array];
+}
+
 /** A host processor that runs batches. */
 export class Subject {
   readonly memory = HostMemory.create(MEMORY_BYTES, 3);
@@ -124,13 +132,14 @@ export class Subject {
   }
 
   /** Runs all executions of a batch, first interpreted and then translated. */
-  run(batch: Batch): { interpreted: Outcomes; translated: Outcomes } {
+  run(batch: Batch): Runs {
     this.#load(batch);
     this.#translation.held = true;
-    const interpreted = this.#runAll(batch, true);
+    const retired = [new Int32Array(batch.executions.length), new Int32Array(batch.executions.length)] as const;
+    const interpreted = this.#runAll(batch, true, retired[0]);
     this.#translate();
-    const translated = this.#runAll(batch, false);
-    return { interpreted, translated };
+    const translated = this.#runAll(batch, false, retired[1]);
+    return { interpreted, translated, retired };
   }
 
   #load(batch: Batch): void {
@@ -160,7 +169,7 @@ export class Subject {
     this.memory.i32[(VCPU_BLOCKS + offset) >> 2] = value;
   }
 
-  #runAll(batch: Batch, isFirst: boolean): Outcomes {
+  #runAll(batch: Batch, isFirst: boolean, retired: Int32Array): Outcomes {
     const outcomes = new Int32Array(batch.executions.length * OUTCOME.words);
     let cleared = Number.NEGATIVE_INFINITY;
     for (let i = 0; i < batch.executions.length; i++) {
@@ -172,7 +181,9 @@ export class Subject {
         cleared = pc;
       }
       if (!isFirst && this.#isTranslated(pc)) this.inRegions++;
+      const before = this.cpu.retired;
       this.#runOne(state, batch.windows[window] as Uint32Array, outcomes, i * OUTCOME.words);
+      retired[i] = this.cpu.retired - before;
     }
     return outcomes;
   }

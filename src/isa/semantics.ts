@@ -169,6 +169,9 @@ export interface Semantics {
   /** The struct that KVM shares with the guest, as i32: only for KVM's assist semantics. */
   shared(name: SharedName): Expr;
   setShared(name: SharedName, value: Expr): void;
+  /** A word of the vCPU's block by its byte offset, as i32: where KVM keeps the guest's privileged state. Only for assist semantics. */
+  blockWord(offset: number): Expr;
+  setBlockWord(offset: number, value: Expr): void;
 
   // --- storage (big-endian order unless `reversed`; any alignment)
   /** Zero-extended (or `signed`: sign-extended) to the word type. Evaluated now. */

@@ -386,6 +386,12 @@ export abstract class Builder implements Semantics {
   setShared(name: SharedName, value: Expr): void {
     this.e.store(OP.i32Store, this.block, sharedWordOffset(name), value as Node);
   }
+  blockWord(offset: number): Node {
+    return load('i32', OP.i32Load, this.block, offset);
+  }
+  setBlockWord(offset: number, value: Expr): void {
+    this.e.store(OP.i32Store, this.block, offset, value as Node);
+  }
 
   /** Address of the soft-TLB entry of an effective address. */
   protected tlbEntry(address: Node): Node {

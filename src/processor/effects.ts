@@ -110,6 +110,7 @@ class Listener implements Semantics {
   extendUnsigned = this.#value;
   state = this.#value;
   shared = this.#value;
+  blockWord = this.#value;
   pc = this.#value;
   nextPc = this.#value;
   timebase = this.#value;
@@ -186,6 +187,7 @@ class Listener implements Semantics {
   }
   setState(): void {}
   setShared(): void {}
+  setBlockWord(): void {}
   load(): Expr {
     this.mayInterrupt = true;
     return VALUE;

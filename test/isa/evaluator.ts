@@ -35,6 +35,7 @@ export class Evaluator {
   readonly registers: Registers;
   readonly state: Record<StateName, number> = { reserveAddress: 1, reserveValue: 0, usprg0: 0, xerByteCount: 0 };
   readonly shared = new Map<SharedName, number>();
+  readonly blockWords = new Map<number, number>();
   readonly memory: DataView;
   readonly memoryBase: number;
   outcome: Outcome = {};
@@ -264,6 +265,8 @@ export class Evaluator {
       setState: (name, value) => void (this.state[name] = number(value)),
       shared: (name) => i32(() => this.shared.get(name) ?? 0),
       setShared: (name, value) => void this.shared.set(name, number(value)),
+      blockWord: (offset) => i32(() => this.blockWords.get(offset) ?? 0),
+      setBlockWord: (offset, value) => void this.blockWords.set(offset, number(value)),
 
       load: (bytes, address, options = {}) => {
         const at = this.#offset(number(address), bytes);

@@ -25,6 +25,7 @@ import {
   W_PIR,
   W_PVR,
   W_RESERVE_ADDRESS,
+  W_STAGED_INDEX,
 } from './layout.ts';
 import { GuestTlb440, PERMIT, permissions } from './mmu440.ts';
 import { BookeRegisters } from './registers.ts';
@@ -49,6 +50,7 @@ export class Booke440 implements VcpuFamily {
   readonly #interrupts: BookeInterrupts;
   readonly #timers: BookeTimers;
   readonly #storage: StorageEmulation;
+  readonly #emulation: BookeEmulation;
   readonly #exits: BookeExits;
   readonly #registers: BookeRegisters;
 
@@ -67,6 +69,7 @@ export class Booke440 implements VcpuFamily {
     const emulation = new BookeEmulation(context, interrupts, sprs, tlb, shadow, slots, counters, run);
     this.#storage = new StorageEmulation(context, interrupts, tlb, cpu, memory, counters, run);
     this.#exits = new BookeExits(context, interrupts, emulation, this.#storage, tlb, shadow, slots, counters, run);
+    this.#emulation = emulation;
     this.#registers = new BookeRegisters(context, interrupts, timers);
     this.#words = context.words;
     this.#tlb = tlb;
@@ -113,6 +116,7 @@ export class Booke440 implements VcpuFamily {
 
   enter(): number {
     const words = this.#words;
+    if (words[W_STAGED_INDEX] !== 0) this.#emulation.applyStaged();
     if (words[W_PENDING] !== 0 && this.#interrupts.deliver() && words[W_HALTED] !== 0) {
       words[W_HALTED] = 0;
       (this.#counts[COUNTER.halt_wakeup] as number)++;

@@ -11,6 +11,8 @@ import { MMUCR_STID, MMUCR_STS, MSR } from './bits.ts';
 import type { BookeContext } from './context.ts';
 import type { BookeInterrupts } from './interrupts.ts';
 import {
+  GUEST_TLB_ENTRIES,
+  STAGED,
   W_CR,
   W_CSRR0,
   W_CSRR1,
@@ -25,6 +27,11 @@ import {
   W_PID,
   W_SRR0,
   W_SRR1,
+  W_STAGED_INDEX,
+  W_STAGED_TID,
+  W_STAGED_WORD0,
+  W_STAGED_WORD1,
+  W_STAGED_WORDS,
   W_XER_SO,
 } from './layout.ts';
 import { type GuestTlb440, permissions } from './mmu440.ts';
@@ -58,6 +65,7 @@ export const EMULATED_ROWS: readonly (readonly [mnemonic: string, primary: numbe
   ['dcread', 31, 486],
   ['icread', 31, 998],
   ['icbt', 31, 22],
+  ['isync', 19, 150],
 ];
 
 export const EMULATED_MNEMONICS: readonly string[] = EMULATED_ROWS.map(([mnemonic]) => mnemonic);
@@ -179,6 +187,7 @@ export class BookeEmulation {
       case 20: // iccci
       case 22: // icread
       case 23: // icbt
+      case 24: // isync: what was staged has been written before this
         break;
       default:
         return this.program(esr);
@@ -242,6 +251,21 @@ export class BookeEmulation {
     dcr.data = value >>> 0;
     this.#step();
     return KVM_EXIT.DCR;
+  }
+
+  /** Writes the words that assisted code has put off (assist.ts). Called before anything looks at the TLB. */
+  applyStaged(): void {
+    const words = this.#words;
+    const index = (words[W_STAGED_INDEX] as number) - 1;
+    if (index < 0 || index >= GUEST_TLB_ENTRIES) return;
+    const which = words[W_STAGED_WORDS] as number;
+    words[W_STAGED_INDEX] = 0;
+    words[W_STAGED_WORDS] = 0;
+    this.#shadow.drop(index);
+    this.#context.entryChanged(index);
+    if ((which & STAGED.WORD0) !== 0)
+      this.#tlb.write(index, 0, words[W_STAGED_WORD0] as number, words[W_STAGED_TID] as number);
+    if ((which & STAGED.WORD1) !== 0) this.#tlb.write(index, 1, words[W_STAGED_WORD1] as number, 0);
   }
 
   #tlbwe(index: number, which: number, value: number): void {

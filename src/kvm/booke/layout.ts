@@ -41,6 +41,8 @@ export const STATE_NAMES = [
   'icdbtrh', 'icdbdr', 'dbdr', 'pvr',
   // Not registers: the interrupt queue (a bit for each priority), and a read that waits for user space.
   'pending', 'ioKind', 'ioRegister', 'halted',
+  // The tlbwe that assisted code has put off (assist.ts): guest index + 1, which words, the words and the TID.
+  'stagedIndex', 'stagedWords', 'stagedWord0', 'stagedWord1', 'stagedTid',
 ] as const;
 export type StateField = (typeof STATE_NAMES)[number];
 
@@ -108,7 +110,15 @@ export const W_PENDING = word('pending');
 export const W_IO_KIND = word('ioKind');
 export const W_IO_REGISTER = word('ioRegister');
 export const W_HALTED = word('halted');
+export const W_STAGED_INDEX = word('stagedIndex');
+export const W_STAGED_WORDS = word('stagedWords');
+export const W_STAGED_WORD0 = word('stagedWord0');
+export const W_STAGED_WORD1 = word('stagedWord1');
+export const W_STAGED_TID = word('stagedTid');
 export const wordOf = word;
+
+/** Bits of the stagedWords word. */
+export const STAGED = { WORD0: 1, WORD1: 2 } as const;
 
 /** Doubles: byte offsets in the block. Time base at which DEC had the value in 'dec'; at which FIT and watchdog were last looked at. */
 export const DOUBLES = 0x3300;

@@ -96,6 +96,10 @@ export const SPECIAL_REGISTERS: readonly SpecialRegister[] = [
   plain(570, 'mcsrr0'),
   plain(571, 'mcsrr1'),
   plain(572, 'mcsr'),
+  // The 440's own, which the assembler writes by number.
+  plain(888, 'ccr1', 'none'),
+  plain(946, 'mmucr', 'none'),
+  plain(947, 'ccr0', 'none'),
   // Registers of other processors, which the assembler knows by name for all of them.
   plain(4, 'rtcu', 'from'),
   plain(5, 'rtcl', 'from'),

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FORMS } from '../../src/isa/forms.ts';
+import { ALL_LEVELS, Decoder, define, FIELDS, INSTRUCTIONS, SPECIAL_REGISTERS } from '../../src/isa/index.ts';
+import { random } from './words.ts';
+
+const decoder = new Decoder(ALL_LEVELS);
+
+test('each instruction is found by its word, whatever its operands are', () => {
+  const next = random(1);
+  for (const instruction of INSTRUCTIONS) {
+    for (let i = 0; i < 50; i++) {
+      const word = (next() & ~instruction.mask) | instruction.value;
+      assert.equal(decoder.find(word), instruction, instruction.mnemonic);
+      const valid = instruction.invalid?.(word) ? undefined : instruction;
+      assert.equal(decoder.decode(word), valid, `${instruction.mnemonic} ${(word >>> 0).toString(16)}`);
+    }
+  }
+});
+
+test('a word has one instruction or none', () => {
+  const next = random(2);
+  for (let i = 0; i < 50_000; i++) {
+    const word = next() | 0;
+    const found = INSTRUCTIONS.filter(({ mask, value }) => (word & mask) === value);
+    assert.ok(found.length <= 1, `${(word >>> 0).toString(16)}: ${found.map((row) => row.mnemonic).join(' and ')}`);
+    assert.equal(decoder.find(word), found[0]);
+  }
+});
+
+test('every operand is a field of the encoding', () => {
+  for (const form of FORMS.flat()) {
+    const encoded = new Set(form.instruction.fields.map((name) => `${FIELDS[name].first}-${FIELDS[name].last}`));
+    for (const slot of form.slots) {
+      for (const name of [slot.name, slot.base]) {
+        if (name === null || name === 'n' || name === 'literal') continue;
+        const { first, last } = FIELDS[name];
+        const within = [...encoded].some((range) => {
+          const [from, to] = range.split('-').map(Number) as [number, number];
+          return first >= from && last <= to;
+        });
+        assert.ok(within, `${form.mnemonic}: ${name}`);
+      }
+    }
+  }
+});
+
+test('an instruction without a meaning is privileged', () => {
+  for (const { mnemonic, meaning, privileged } of INSTRUCTIONS)
+    assert.equal(meaning === null, privileged === true, mnemonic);
+});
+
+test('each special register has one row', () => {
+  const numbers = SPECIAL_REGISTERS.map((register) => register.number);
+  assert.equal(new Set(numbers).size, numbers.length);
+});
+
+test('a slip in an encoding is told when the table is loaded', () => {
+  assert.throws(() => define('x', '31 RT RA RB 266:9 Rc', 'RT,RA,RB', null), /does not stand at bit|bits/);
+  assert.throws(() => define('x', '31 RA RT RB OE 266:9 Rc', 'RT,RA,RB', null), /field RA does not stand at bit 6/);
+  assert.throws(() => define('x', '31 RT RA RB OE 600:9 Rc', 'RT,RA,RB', null), /600:9 does not fit/);
+});

@@ -31,7 +31,7 @@ function doesMoreThanTrap(meaning: Meaning, values: StaticValues): boolean {
   const known = values as Record<string, number>;
   const operands = new Proxy({} as Operands, { get: (_target, name: string) => known[name] ?? answer });
   meaning(listener, operands);
-  return first !== '' && first !== 'interrupt';
+  return first !== 'interrupt';
 }
 
 const hasSpr = (instruction: Instruction): boolean =>

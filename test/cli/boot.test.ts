@@ -99,8 +99,8 @@ test('on a terminal: raw mode, Ctrl-C goes to the guest, and the terminal is giv
     command: 'script',
     steps: [
       { after: 'GUEST-READY', do: '' },
-      { after: prompt, do: 'sleep 100\r' },
-      { after: 'sleep 100', do: (child) => void setTimeout(() => child.stdin?.write('\x03'), 500) },
+      { after: prompt, do: 'cat\r' },
+      { after: 'cat', do: (child) => void setTimeout(() => child.stdin?.write('\x03'), 500) },
       { after: prompt, do: 'echo after $((40 + 2))\r' },
       { after: 'after 42', do: '\x01h' },
       { after: 'ends the machine', do: '\x01x' },

@@ -77,6 +77,7 @@ class BlockWriter {
   readonly #scratch: readonly number[];
   /** Inside of a loop that counts with CTR. */
   #countsWithCtr = false;
+  #isSubroutine = false;
 
   constructor(random: Random, judged: boolean) {
     this.#random = random;
@@ -196,8 +197,10 @@ class BlockWriter {
   }
 
   #special(): void {
-    const to = [1, 8, 256];
+    const to = [1, 256];
     if (!this.#countsWithCtr) to.push(9);
+    // A subroutine needs its return address.
+    if (!this.#isSubroutine) to.push(8);
     const number = this.#random.pick(this.#random.chance(0.5) ? to : [1, 8, 9, 256]);
     const writes = to.includes(number) && this.#random.chance(0.5);
     const spr = ((number & 31) << 5) | (number >>> 5);
@@ -332,6 +335,7 @@ class BlockWriter {
     this.#place(end);
     // Always taken: what follows is only called.
     this.#put(0x7fe00008);
+    this.#isSubroutine = true;
     for (const [i, label] of subroutines.entries()) this.#subroutine(label, subroutines.slice(i + 1), end);
   }
 

@@ -33,6 +33,7 @@ const failed = [];
 if (chosen.length === 0) {
   const checks = [
     ['type check', join(bin, 'tsc'), []],
+    ['type check of the core', join(bin, 'tsc'), ['-p', join(root, 'tools/core')]],
     ['lint', join(bin, 'biome'), ['check', '--error-on-warnings', '.']],
     ['import directions', node, [join(root, 'tools/check-imports.ts')]],
   ];

@@ -8,6 +8,8 @@ export const TRAP = 0x7fe00008;
 const ILLEGAL = 0;
 
 export interface Execution {
+  /** Of `seededState`, from which the state came. */
+  readonly seed: number;
   /** With PC. */
   readonly state: State;
   /** Which of the batch's images the window has before. */
@@ -16,12 +18,19 @@ export interface Execution {
   readonly subject: number;
 }
 
-/** A piece of code: one instruction or a block of them, with traps before and behind. */
-export interface Case {
-  /** The instruction's mnemonic, or a name for the kind of block. */
-  readonly name: string;
+/** A place in the code area. */
+export interface Room {
   /** Address of the first instruction. */
   readonly address: number;
+  /** Traps before the first instruction and behind the last. */
+  readonly before: number;
+  readonly behind: number;
+}
+
+/** A piece of code: one instruction or a block of them. */
+export interface Case extends Room {
+  /** The instruction's form, or `block`. */
+  readonly name: string;
   readonly words: readonly number[];
   /** Of a single instruction: its name in the table. */
   readonly mnemonic?: string;
@@ -46,22 +55,22 @@ export class Batch {
     return CODE_BYTES - this.#used;
   }
 
-  /** Room for `words` instructions, with traps around them; the address of the first. */
-  reserve(words: number, before = 1, behind = 1): number {
+  /** Room for `words` instructions, with traps before and behind. */
+  reserve(words: number, before = 1, behind = 1): Room {
     const start = this.#used / 4;
     const address = CODE + this.#used + before * 4;
     this.#used += (before + words + behind + 1) * 4;
     this.code.fill(TRAP, start, this.#used / 4 - 1);
-    return address;
+    return { address, before, behind };
   }
 
   /** Puts words where room was reserved; answers the case's number. */
-  add(name: string, address: number, words: readonly number[], mnemonic?: string): number {
+  add(name: string, room: Room, words: readonly number[], mnemonic?: string): number {
     this.code.set(
       words.map((word) => word >>> 0),
-      (address - CODE) >> 2,
+      (room.address - CODE) >> 2,
     );
-    this.cases.push({ name, address, words, ...(mnemonic !== undefined && { mnemonic }) });
+    this.cases.push({ ...room, name, words, ...(mnemonic !== undefined && { mnemonic }) });
     return this.cases.length - 1;
   }
 }

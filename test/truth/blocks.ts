@@ -3,11 +3,11 @@
  * returns to elsewhere. All storage accesses are aimed at the window through registers that the code leaves alone, and
  * every loop ends.
  */
-import { type FieldName, FIELDS, fieldBits } from '../../src/isa/index.ts';
+import { FIELDS, type FieldName, fieldBits } from '../../src/isa/index.ts';
 import type { Batch } from './batch.ts';
-import { type Form, formsOf, isStorage, randomWord } from './single.ts';
 import { NOWHERE, STATE, type State, seededState, WINDOW } from './machine-state.ts';
 import type { Random } from './random.ts';
+import { type Form, formsOf, isStorage, randomWord } from './single.ts';
 
 /** A branch whose displacement or target is still open. */
 interface Jump {
@@ -43,7 +43,8 @@ interface Choices {
   readonly storage: readonly Form[];
 }
 
-const NOT_PLAIN = /^(b|bc|bclr|bcctr|mftb|lmw|lswi|lswx|stswx|lwarx|stwcx\.|icbi|isel|mfspr|mtspr|mfdcrx|mtdcrx|tw|twi)$/;
+const NOT_PLAIN =
+  /^(b|bc|bclr|bcctr|mftb|lmw|lswi|lswx|stswx|lwarx|stwcx\.|icbi|isel|mfspr|mtspr|mfdcrx|mtdcrx|tw|twi)$/;
 /** What reads or writes CR and XER. */
 const FLAGS = /^(cmp|cmpl|cmpi|cmpli|cr.*|mcrf|mcrxr|mfcr|mfocrf|mtcrf|mtocrf|adde|addze|addme|subfe|subfze|subfme)$/;
 /** The oracle gets these wrong: see exceptions.ts. */
@@ -164,10 +165,10 @@ class BlockWriter {
       const pointer = random.pick(updated);
       this.#put(addi(pointer, base, random.below(16)));
       base = pointer;
-      if (instruction.fields.includes('RB')) return this.#put(this.#set(this.#set(word, 'RA', base), 'RB', this.index));
-      return this.#put(this.#set(this.#set(word, 'RA', base), 'D', displacement & 0xffff));
-    }
-    if (instruction.fields.includes('RB')) {
+      word = this.#set(word, 'RA', base);
+      if (instruction.fields.includes('RB')) word = this.#set(word, 'RB', this.index);
+      else word = this.#set(word, 'D', displacement & 0xffff);
+    } else if (instruction.fields.includes('RB')) {
       const [ra, rb] = random.pick([
         [base, this.index],
         [this.index, base],
@@ -212,7 +213,8 @@ class BlockWriter {
     const others = this.#scratch.filter((n) => n !== pointer);
     this.#put(addi(pointer, this.bases[0], 4 * this.#random.below(8)));
     this.#put((31 << 26) | (this.#random.pick(others) << 21) | (pointer << 11) | (20 << 1));
-    if (this.#random.chance(0.5)) this.#put(this.#word(this.#random.pick(this.#choices.plain.filter((form) => form.name === 'cmp'))));
+    if (this.#random.chance(0.5))
+      this.#put(this.#word(this.#random.pick(this.#choices.plain.filter((form) => form.name === 'cmp'))));
     if (this.#random.chance(0.2)) this.#put(register(36, this.#random.pick(others), pointer, 0));
     this.#put((31 << 26) | (this.#any() << 21) | (pointer << 11) | (150 << 1) | 1);
   }
@@ -373,12 +375,14 @@ class BlockWriter {
 export function addBlock(random: Random, batch: Batch, executions: number, judged: boolean): void {
   const writer = new BlockWriter(random, judged);
   writer.write();
-  const address = batch.reserve(writer.length);
-  const subject = batch.add('block', address, writer.words(address));
+  const room = batch.reserve(writer.length);
+  const { address } = room;
+  const subject = batch.add('block', room, writer.words(address));
   for (let i = 0; i < executions; i++) {
-    const state = seededState(random);
+    const seed = random.word();
+    const state = seededState(seed);
     state[STATE.pc] = address;
     writer.aim(random, state);
-    batch.executions.push({ state, window: random.below(batch.windows.length), subject });
+    batch.executions.push({ seed, state, window: random.below(batch.windows.length), subject });
   }
 }

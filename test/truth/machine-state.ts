@@ -1,5 +1,5 @@
 /** The state before and after an execution, as both sides of the comparison keep it; and the address space it runs in. */
-import type { Random } from './random.ts';
+import { Random } from './random.ts';
 
 /** Words of a state: r0–r31, then these. */
 export const STATE = { ctr: 32, lr: 33, xer: 34, cr: 35, pc: 36, words: 37 } as const;
@@ -51,7 +51,8 @@ export function interestingWord(random: Random): number {
 }
 
 /** A state whose every register follows from the seed alone. CTR and LR lead nowhere. */
-export function seededState(random: Random): State {
+export function seededState(seed: number): State {
+  const random = new Random(seed);
   const state = new Int32Array(STATE.words);
   for (let n = 0; n < 32; n++)
     state[n] = n > 0 && random.chance(0.1) ? (state[n - 1] as number) : interestingWord(random);

@@ -181,22 +181,24 @@ export function addSingle(random: Random, batch: Batch, form: Form, executions: 
   const branches = /^bc?(lr|ctr)?$/.test(instruction.mnemonic);
   const relative = /^bc?$/.test(instruction.mnemonic);
   const room = branches ? BRANCH_ROOM + 1 : 1;
-  const address = batch.reserve(1, room, room);
+  const place = batch.reserve(1, room, room);
+  const { address } = place;
   let word = randomWord(random, form);
   while (instruction.fields.includes('SPR') || instruction.fields.includes('TBR')) {
     if (!TIME_BASE.has(fieldValue(word, 'SPR'))) break;
     word = randomWord(random, form);
   }
   if (relative && (word >>> 26 === 16 || random.chance(0.95))) word = nearDisplacement(random, word, address);
-  const subject = batch.add(form.name, address, [word], instruction.mnemonic);
+  const subject = batch.add(form.name, place, [word], instruction.mnemonic);
   for (let i = 0; i < executions; i++) {
-    const state = seededState(random);
+    const seed = random.word();
+    const state = seededState(seed);
     state[STATE.pc] = address;
     if (isStorage(instruction)) {
       const bytes = accessBytes(instruction, word, state);
       aim(random, instruction, word, state, randomAddress(random, instruction, Math.max(bytes, 1)));
     } else if (branches) aimBranch(random, word, state, address);
-    batch.executions.push({ state, window: random.below(batch.windows.length), subject });
+    batch.executions.push({ seed, state, window: random.below(batch.windows.length), subject });
   }
 }
 

@@ -50,6 +50,9 @@ const { UX, UW, UR } = TLB44X;
 /** What a block may take before it counts as endless. */
 export const BUDGET = 20_000;
 
+/** So many runs without a translation: there is none to come. */
+const QUIET_RUNS = 1000;
+
 /** Translates at once, but delivers only when told to: until then everything is interpreted. */
 class HeldTranslation implements TranslationPort {
   readonly #server: TranslationServer;
@@ -158,11 +161,13 @@ export class Subject {
   #translate(): void {
     const port = this.#translation;
     port.held = false;
-    do {
+    // The processor looks after its translations once in so many runs.
+    for (let quiet = 0; quiet < QUIET_RUNS; quiet++) {
       port.posted = false;
       this.#word(PC, CODE);
       this.cpu.run(0);
-    } while (port.posted);
+      if (port.posted) quiet = 0;
+    }
   }
 
   #word(offset: number, value: number): void {

@@ -41,6 +41,8 @@ export class VirtualCpu implements Vcpu {
   readonly #time: GuestTime;
   readonly #counters: VcpuCounters;
   readonly #words: Int32Array;
+  /** When the present `run` has to return, clock nanoseconds. */
+  #end = 0;
 
   constructor(id: number, cpu: HostCpu, family: VcpuFamily, time: GuestTime, counters: VcpuCounters, run: KvmRun) {
     this.id = id;
@@ -51,6 +53,16 @@ export class VirtualCpu implements Vcpu {
     this.#counters = counters;
     this.#words = new Int32Array(cpu.memory.wasm.buffer, cpu.base, (EVENT >> 2) + 1);
     family.reset();
+    cpu.onTick = () => this.#tick();
+  }
+
+  /** A budget is spent while guest code runs: goes on at once unless a timer, an interrupt or user space is due. */
+  #tick(): number {
+    const now = this.#time.now();
+    if (this.#words[EVENT >> 2] !== 0 || this.kvmRun.immediateExit) return 0;
+    if (now >= this.#end || now >= this.#family.nextTimer()) return 0;
+    (this.#counters.counts[COUNTER.tick_exits] as number)++;
+    return this.#budget(now, this.#end);
   }
 
   run(maxNanoseconds: number): KvmExitReason {
@@ -66,6 +78,7 @@ export class VirtualCpu implements Vcpu {
       time.idle += Math.max(0, run.hlt.wakeAt - time.now());
     let now = time.now();
     const end = now + maxNanoseconds;
+    this.#end = end;
     let reason = family.updateTimers();
     if (reason !== RESUME_GUEST) return this.#leave(reason);
     if (run.immediateExit) return this.#interrupted();

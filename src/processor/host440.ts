@@ -39,6 +39,8 @@ export class Host440 implements HostCpu {
   readonly #budget: number;
   readonly #regions: RegionManager;
   #retired = 0;
+  #granted = 0;
+  onTick = (): number => 0;
   #runsUntilWork = 0;
   #workAt = 0;
 
@@ -60,6 +62,7 @@ export class Host440 implements HostCpu {
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
     const mode = (base + MODE) >> 2;
     const vcpu = new WebAssembly.Global({ value: 'i32', mutable: false }, base);
+    const tick = (remaining: number): number => this.#tick(remaining);
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), {
       e: {
         memory: memory.wasm,
@@ -70,6 +73,7 @@ export class Host440 implements HostCpu {
         newPage: (real: number) => this.#cache.newPage(real >>> 0, memory.i32[mode] as number),
         decode: (record: number) => this.#cache.decode(record),
         hot: (record: number) => this.#regions.hot(record),
+        tick,
       },
     });
     this.#regions = new RegionManager(
@@ -79,7 +83,7 @@ export class Host440 implements HostCpu {
       table,
       vcpu,
       instance.exports,
-      options.timebase,
+      { timebase: options.timebase, tick },
     );
     this.#run = instance.exports.run as () => number;
   }
@@ -93,9 +97,24 @@ export class Host440 implements HostCpu {
       this.#regions.work();
     }
     i32[this.#budget] = budget;
+    this.#granted = budget;
     const vector = this.#run();
-    this.#retired += budget - (i32[this.#budget] as number);
+    this.#retired += this.#granted - (i32[this.#budget] as number);
     return vector;
+  }
+
+  /** The budget is spent in the midst of a run: mostly the owner has nothing to do, and it goes on with another. */
+  #tick(remaining: number): number {
+    const { i32 } = this.memory;
+    this.#retired += this.#granted - remaining;
+    this.#granted = remaining;
+    i32[this.#budget] = remaining;
+    this.#regions.work();
+    const granted = this.onTick();
+    if (granted <= 0) return 0;
+    this.#granted = granted;
+    i32[this.#budget] = granted;
+    return granted;
   }
 
   get retired(): number {

@@ -91,6 +91,11 @@ export interface HostCpu {
    * VECTOR_HOST_TICK: budget spent, nothing happened.
    */
   run(budget: number): number;
+  /**
+   * Called when a run has spent its budget: answers another budget to go on with, or 0 to have `run` return
+   * VECTOR_HOST_TICK. Registers may be in use by the code that runs: only `retired` and EVENT are to be looked at.
+   */
+  onTick: () => number;
   /** Instructions retired since creation. */
   readonly retired: number;
   /**

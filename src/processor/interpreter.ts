@@ -310,7 +310,13 @@ export function generateInterpreter(specs: readonly HandlerSpec[], hotThreshold:
 
   const taken = e.loop();
   // A block begins: is the budget spent, is the block hot?
-  e.brIf(s.geSigned(record, local('i32', locals.end)), exit, false);
+  e.if(s.geSigned(record, local('i32', locals.end)), false);
+  e.call(CORE.tick, remaining(s, locals, 0));
+  const granted = e.temporary('i32');
+  e.setFromStack(granted);
+  e.brIf(s.eqz(local('i32', granted)), exit);
+  e.set(locals.end, s.add(record, s.shl(local('i32', granted), 3)));
+  e.end();
   const slot = s.let(s.add(v, s.and(s.shrUnsigned(record, 2), (PROFILE_ENTRIES - 1) * 2)));
   const count = s.let(s.add(load('i32', OP.i32Load16U, slot, PROFILE), 1));
   e.store(OP.i32Store16, slot, PROFILE, count);

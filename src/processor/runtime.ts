@@ -51,11 +51,13 @@ export const SIGNATURES = {
   newPage: { params: ['i32'], results: ['i32'] },
   decode: { params: ['i32'], results: [] },
   hot: { params: ['i32'], results: [] },
+  /** (what remains of the budget) → the new budget, or 0: leave. */
+  tick: { params: ['i32'], results: ['i32'] },
   regionAt: { params: ['i32'], results: ['i32'] },
 } as const satisfies Record<string, Signature>;
 
 /** Imports of the core module (interpreter and runtime), functions first by index. */
-export const CORE_FUNCTION_IMPORTS = ['timebase', 'codeWritten', 'newPage', 'decode', 'hot'] as const;
+export const CORE_FUNCTION_IMPORTS = ['timebase', 'codeWritten', 'newPage', 'decode', 'hot', 'tick'] as const;
 
 export function coreImports(memoryPages: number): Import[] {
   return [
@@ -74,6 +76,7 @@ export const CORE = {
   newPage: 2,
   decode: 3,
   hot: 4,
+  tick: 5,
   refill: FIRST,
   slowLoad: FIRST + 1,
   slowStore: FIRST + 2,
@@ -364,7 +367,7 @@ function regionAt(): WasmFunction {
 }
 
 /** Functions of the core module that regions import. */
-export const REGION_IMPORTS = ['timebase', 'slowLoad', 'slowStore', 'slowZeroBlock', 'regionAt'] as const;
+export const REGION_IMPORTS = ['timebase', 'slowLoad', 'slowStore', 'slowZeroBlock', 'regionAt', 'tick'] as const;
 
 /** Imports of a module of regions. */
 export function regionImports(memoryPages: number): Import[] {

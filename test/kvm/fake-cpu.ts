@@ -29,6 +29,7 @@ export class FakeCpu implements HostCpu {
   readonly memory: HostMemory;
   readonly base: number;
   readonly tlbEntries = 16;
+  onTick = (): number => 0;
   readonly entries: (HostEntry | null)[] = new Array<HostEntry | null>(16).fill(null);
   readonly stats: Record<string, number> = {};
   readonly timebase: () => number;

@@ -24,6 +24,8 @@ import { analyse, type Dispatcher, type FlowGraph } from './graph.ts';
 export interface RegionRuntime extends RuntimeFunctions {
   /** (effective address) → slot of the region that begins there, or 0. */
   readonly regionAt: number;
+  /** (what remains of the budget) → the new budget, or 0: leave. */
+  readonly tick: number;
 }
 
 /** Deeper calls leave to the dispatcher: the host's stack is bounded. */
@@ -247,6 +249,14 @@ class RegionBuilder extends Builder {
     const { order, isMerge } = this.#graph;
     if ((order[target] as number) <= (order[from] as number)) {
       e.if(this.gtSigned(local('i32', this.#budget), 0), true);
+      e.br(this.#loopLabels[target] as Label);
+      e.end();
+      // Mostly there is nothing to leave for. A region that stays keeps its caller, and its place in the loop.
+      const granted = e.temporary('i32');
+      e.call(this.#region.tick, local('i32', this.#budget));
+      e.setFromStack(granted);
+      e.if(local('i32', granted), true);
+      e.set(this.#budget, local('i32', granted));
       e.br(this.#loopLabels[target] as Label);
       e.end();
       this.#leave(this.add(PAGE, offset));

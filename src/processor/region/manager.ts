@@ -35,13 +35,13 @@ export class RegionManager {
     table: WebAssembly.Table,
     vcpu: WebAssembly.Global,
     core: WebAssembly.Exports,
-    timebase: () => number,
+    own: { readonly timebase: () => number; readonly tick: (remaining: number) => number },
   ) {
     this.#cache = cache;
     this.#place = place;
     this.#table = table;
     const functions = Object.fromEntries(
-      REGION_IMPORTS.map((name) => [name, name === 'timebase' ? timebase : core[name]]),
+      REGION_IMPORTS.map((name) => [name, name === 'timebase' || name === 'tick' ? own[name] : core[name]]),
     );
     this.#imports = { e: { memory: memory.wasm, table, vcpu, ...functions } as WebAssembly.ModuleImports };
     cache.onDrop = (page) => this.#drop(page);

@@ -46,7 +46,7 @@ interface PageCoverage {
   readonly declined: Set<number>;
 }
 
-const LIMITS: RegionLimits = { blocks: 80, instructions: 500 };
+const LIMITS: RegionLimits = { blocks: 40, instructions: 200 };
 
 const REGION_RUNTIME = Object.fromEntries(
   REGION_IMPORTS.map((name, index) => [name, index]),

@@ -28,6 +28,11 @@ const BLR = 0x4e800020;
 const BCTR = 0x4e800420;
 const BL = 0x48000001;
 const BCL_20_31 = 0x429f0005;
+const MFMSR = 0x7c0000a6;
+const ISYNC = 0x4c00012c;
+const SC = 0x44000002;
+const MFTB = 0x7c0c42e6;
+const STWCX = 0x7c00012d;
 const bc = (bo: number, bi: number): number => (16 << 26) | (bo << 21) | (bi << 16);
 
 /** BO values that look at a CR bit only. */
@@ -67,6 +72,7 @@ const CHOICES = { judged: choicesOf(true), all: choicesOf(false) };
 /** Makes one block. */
 class BlockWriter {
   readonly #random: Random;
+  readonly #judged: boolean;
   readonly #choices: Choices;
   readonly #items: Item[] = [];
   readonly #labels: number[] = [];
@@ -82,6 +88,7 @@ class BlockWriter {
 
   constructor(random: Random, judged: boolean) {
     this.#random = random;
+    this.#judged = judged;
     this.#choices = judged ? CHOICES.judged : CHOICES.all;
     const numbers = Array.from({ length: 32 }, (_, n) => n);
     for (let i = 31; i > 0; i--) {
@@ -150,7 +157,17 @@ class BlockWriter {
     else if (kind < 96) this.#put(BCL_20_31);
     else if (kind < 98) this.#string();
     else if (kind < 99) this.#trap();
-    else this.#put(random.pick([register(32, this.#any(), this.index, random.below(64)), 0x7c0000a6, 0, 0x4c00012c]));
+    else this.#rare();
+  }
+
+  /** What ends a block: a page that is not mapped, a privileged instruction, none, `isync`. */
+  #rare(): void {
+    const random = this.#random;
+    const rare = [register(32, this.#any(), this.index, random.below(64)), MFMSR, 0, ISYNC];
+    // The oracle would carry the system call out, has a time of its own, and knows no alignment of stwcx.
+    if (!this.#judged)
+      rare.push(SC, MFTB | (this.#any() << 21), STWCX | (this.index << 11), STWCX | (this.bases[1] << 11));
+    this.#put(random.pick(rare));
   }
 
   #storage(form: Form): void {

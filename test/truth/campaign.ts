@@ -40,7 +40,8 @@ class Campaign {
     return this.#subject.inRegions;
   }
 
-  #judge(kind: string, batch: Batch, processor: string | null): void {
+  /** Answers how many executions were compared. */
+  #judge(kind: string, batch: Batch, processor: string | null): number {
     const verdict = judge(this.#subject, batch, processor);
     const tally = this.tallies.get(kind) ?? { executions: 0, endless: 0, differences: [] };
     this.tallies.set(kind, tally);
@@ -49,6 +50,7 @@ class Campaign {
     tally.differences.push(...verdict.differences);
     this.#done += verdict.executions;
     if (stdout.isTTY) stdout.write(`\r${this.#done.toLocaleString('en')} executions `);
+    return verdict.executions;
   }
 
   /** Every form as often as every other. */
@@ -73,8 +75,7 @@ class Campaign {
       const batch = new Batch(this.#random);
       while (batch.executions.length < PER_BATCH / 2 && done + batch.executions.length < executions)
         addBlock(this.#random, batch, PER_CASE, processor !== null);
-      done += batch.executions.length;
-      this.#judge(processor === null ? 'blocks, tiers in lock step' : 'blocks', batch, processor);
+      done += this.#judge(processor === null ? 'blocks, tiers in lock step' : 'blocks', batch, processor);
     }
   }
 }

@@ -20,7 +20,8 @@ export const ENDED = {
   noTranslation: 5,
   protection: 6,
   budget: 7,
-  other: 8,
+  systemCall: 8,
+  other: 9,
 } as const;
 
 export const ENDED_NAMES: readonly string[] = ['none', ...Object.keys(ENDED)];

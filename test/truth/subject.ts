@@ -1,6 +1,12 @@
 /** Our side of the comparison: batches on the host processor itself, through the interpreter and through the translator. */
 
-import type { HostCpu, TranslationJob, TranslationPort, TranslationResult } from '../../src/processor/index.ts';
+import type {
+  HostCpu,
+  HostCpuOptions,
+  TranslationJob,
+  TranslationPort,
+  TranslationResult,
+} from '../../src/processor/index.ts';
 import {
   BOOKE_VECTOR,
   createHostCpu,
@@ -82,6 +88,8 @@ function endOf(vector: number, syndrome: number): number {
       if (syndrome === ESR.PTR) return ENDED.trap;
       if (syndrome === ESR.PIL) return ENDED.illegal;
       return syndrome === ESR.PPR ? ENDED.privileged : ENDED.other;
+    case BOOKE_VECTOR.systemCall:
+      return ENDED.systemCall;
     case BOOKE_VECTOR.alignment:
       return ENDED.alignment;
     case BOOKE_VECTOR.dataTlbError:
@@ -107,23 +115,19 @@ export interface Runs {
   readonly retired: readonly [Int32Array, Int32Array];
 }
 
-/** A host processor that runs batches. */
-export class Subject {
+/** A host processor with the address space of a batch. */
+class Machine {
   readonly memory = HostMemory.create(MEMORY_BYTES, 3);
   readonly cpu: HostCpu;
-  readonly #translation = new HeldTranslation(this.memory);
-  /** Executions that began in translated code. */
-  inRegions = 0;
 
-  constructor() {
-    const translation = this.#translation;
+  constructor(options: Pick<HostCpuOptions, 'hotThreshold'>, translation?: (memory: HostMemory) => TranslationPort) {
     this.cpu = createHostCpu({
       memory: this.memory,
       base: VCPU_BLOCKS,
       assist: null,
-      timebase: () => 0,
-      translation,
-      hotThreshold: 1,
+      timebase: () => 0x1_2345_6789,
+      ...(translation && { translation: translation(this.memory) }),
+      ...options,
     });
     let entry = 0;
     const map = (address: number, realAddress: number, size: number, access: number): void =>
@@ -134,71 +138,19 @@ export class Subject {
     map(READ_ONLY_PAGE, real(READ_ONLY_PAGE), SIZE_4K, UR);
   }
 
-  /** Runs all executions of a batch, first interpreted and then translated. */
-  run(batch: Batch): Runs {
-    this.#load(batch);
-    this.#translation.held = true;
-    const retired = [new Int32Array(batch.executions.length), new Int32Array(batch.executions.length)] as const;
-    const interpreted = this.#runAll(batch, true, retired[0]);
-    this.#translate();
-    const translated = this.#runAll(batch, false, retired[1]);
-    return { interpreted, translated, retired };
-  }
-
-  #load(batch: Batch): void {
+  load(batch: Batch): void {
     const { memory } = this;
     memory.u32.set(batch.code, REAL_CODE >> 2);
     this.cpu.codeWritten(REAL_CODE, CODE_BYTES);
     memory.u32.set(batch.readOnly, real(READ_ONLY_PAGE) >> 2);
   }
 
-  #clearProfile(): void {
-    const from = VCPU_BLOCKS + PROFILE;
-    this.memory.u8.fill(0, from, from + PROFILE_ENTRIES * 2);
-  }
-
-  /** Has everything translated that was found hot. */
-  #translate(): void {
-    const port = this.#translation;
-    port.held = false;
-    // The processor looks after its translations once in so many runs.
-    for (let quiet = 0; quiet < QUIET_RUNS; quiet++) {
-      port.posted = false;
-      this.#word(PC, CODE);
-      this.cpu.run(0);
-      if (port.posted) quiet = 0;
-    }
-  }
-
-  #word(offset: number, value: number): void {
-    this.memory.i32[(VCPU_BLOCKS + offset) >> 2] = value;
-  }
-
-  #runAll(batch: Batch, isFirst: boolean, retired: Int32Array): Outcomes {
-    const outcomes = new Int32Array(batch.executions.length * OUTCOME.words);
-    let cleared = Number.NEGATIVE_INFINITY;
-    for (let i = 0; i < batch.executions.length; i++) {
-      const { state, window } = batch.executions[i] as Batch['executions'][number];
-      const pc = state[STATE.pc] as number;
-      // Every block's first interpretation makes it hot: no two of them may share a counter.
-      if (isFirst && pc - cleared > 0x8000) {
-        this.#clearProfile();
-        cleared = pc;
-      }
-      if (!isFirst && this.#isTranslated(pc)) this.inRegions++;
-      const before = this.cpu.retired;
-      this.#runOne(state, batch.windows[window] as Uint32Array, outcomes, i * OUTCOME.words);
-      retired[i] = this.cpu.retired - before;
-    }
-    return outcomes;
-  }
-
-  #isTranslated(pc: number): boolean {
-    const at = pc - CODE + REAL_CODE;
-    const records = this.memory.u32[(CODE_PAGES_TABLE + (at >>> 12) * 4) >> 2] as number;
-    return (
-      records !== 0 && ((this.memory.u32[(records + (at & 0xffc) * 2) >> 2] as number) & 0xffff) === REGION_HANDLER
-    );
+  /** Runs one execution; answers how many instructions retired. */
+  execute(batch: Batch, execution: number, outcomes: Outcomes): number {
+    const { state, window } = batch.executions[execution] as Batch['executions'][number];
+    const before = this.cpu.retired;
+    this.#runOne(state, batch.windows[window] as Uint32Array, outcomes, execution * OUTCOME.words);
+    return this.cpu.retired - before;
   }
 
   #runOne(state: Int32Array, window: Uint32Array, outcomes: Outcomes, at: number): void {
@@ -237,5 +189,80 @@ export class Subject {
     outcomes[to + STATE.cr] = crWord;
     for (let n = 0; n < WINDOW_BYTES / 4; n++)
       outcomes[at + OUTCOME.window + n] = u32[(REAL_WINDOW >> 2) + n] as number;
+  }
+}
+
+/** The host processor, once for each tier: one that never translates, and one that translates what it has run once. */
+export class Subject {
+  readonly #interpreter = new Machine({ hotThreshold: Number.POSITIVE_INFINITY });
+  #port!: HeldTranslation;
+  readonly #translator = new Machine({ hotThreshold: 1 }, (memory) => (this.#port = new HeldTranslation(memory)));
+  /** Executions that began in translated code. */
+  inRegions = 0;
+
+  /** Runs all executions of a batch, interpreted and translated. */
+  run(batch: Batch): Runs {
+    const count = batch.executions.length;
+    const interpreted = new Int32Array(count * OUTCOME.words);
+    const translated = new Int32Array(count * OUTCOME.words);
+    const retired = [new Int32Array(count), new Int32Array(count)] as const;
+    this.#interpreter.load(batch);
+    for (let i = 0; i < count; i++) retired[0][i] = this.#interpreter.execute(batch, i, interpreted);
+    this.#translator.load(batch);
+    this.#warmUp(batch, translated);
+    for (let i = 0; i < count; i++) {
+      if (this.#isTranslated(batch.executions[i]?.state[STATE.pc] as number)) this.inRegions++;
+      retired[1][i] = this.#translator.execute(batch, i, translated);
+    }
+    return { interpreted, translated, retired };
+  }
+
+  /**
+   * Runs each case once, so that it is translated as far as it was run. What is reached only later is interpreted, gets
+   * hot, and is translated while the batch runs.
+   */
+  #warmUp(batch: Batch, outcomes: Outcomes): void {
+    this.#port.held = true;
+    let cleared = Number.NEGATIVE_INFINITY;
+    let last = -1;
+    for (const [i, { state, subject }] of batch.executions.entries()) {
+      if (subject === last) continue;
+      last = subject;
+      const pc = state[STATE.pc] as number;
+      // The first interpretation makes a block hot: no two of them may share a counter.
+      if (pc - cleared > 0x8000) {
+        this.#clearProfile();
+        cleared = pc;
+      }
+      this.#translator.execute(batch, i, outcomes);
+    }
+    this.#clearProfile();
+    this.#translate();
+  }
+
+  #clearProfile(): void {
+    const from = VCPU_BLOCKS + PROFILE;
+    this.#translator.memory.u8.fill(0, from, from + PROFILE_ENTRIES * 2);
+  }
+
+  /** Has everything translated that was found hot. */
+  #translate(): void {
+    const { memory, cpu } = this.#translator;
+    this.#port.held = false;
+    // The processor looks after its translations once in so many runs.
+    for (let quiet = 0; quiet < QUIET_RUNS; quiet++) {
+      this.#port.posted = false;
+      memory.i32[(VCPU_BLOCKS + PC) >> 2] = CODE;
+      cpu.run(0);
+      if (this.#port.posted) quiet = 0;
+    }
+  }
+
+  #isTranslated(pc: number): boolean {
+    const { u32 } = this.#translator.memory;
+    const at = pc - CODE + REAL_CODE;
+    const records = u32[(CODE_PAGES_TABLE + (at >>> 12) * 4) >> 2] as number;
+    const record = u32[(records + (at & 0xffc) * 2) >> 2] as number;
+    return records !== 0 && (record & 0xffff) === REGION_HANDLER;
   }
 }

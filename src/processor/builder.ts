@@ -9,6 +9,9 @@ import type {
 } from '../isa/semantics.ts';
 import { ESR } from './interface.ts';
 import {
+  CODE_TLB,
+  CODE_TLB_MASK,
+  CODE_TLB_SHIFT,
   CR,
   CTR,
   crOffset,
@@ -19,6 +22,8 @@ import {
   LR,
   RESERVE_ADDRESS,
   RESERVE_VALUE,
+  SOFT_TLB_MASK,
+  SOFT_TLB_SHIFT,
   sharedWordOffset,
   USPRG0,
   XER_BYTE_COUNT,
@@ -41,6 +46,17 @@ export interface RuntimeFunctions {
   readonly slowZeroBlock: number;
   /** () → f64, the time base. */
   readonly timebase: number;
+}
+
+/** Offsets in a data entry of the soft TLB. */
+export const READ_PAIR = 0;
+export const WRITE_PAIR = 8;
+
+/** A page's tag and addend, and what to do after the runtime has made the access (emits code). */
+export interface Translation {
+  readonly tag: Node;
+  readonly addend: Node;
+  refilled(): void;
 }
 
 /** A CR bit that is only known at run time. */
@@ -395,26 +411,38 @@ export abstract class Builder implements Semantics {
 
   /** Address of the soft-TLB entry of an effective address. */
   protected tlbEntry(address: Node): Node {
-    return this.let(this.add(this.tlb, this.and(this.shrUnsigned(address, 8), 0x3ff0)));
+    return this.add(this.tlb, this.and(this.shrUnsigned(address, SOFT_TLB_SHIFT), SOFT_TLB_MASK));
+  }
+
+  /** Address of the soft TLB's entry for the code at an effective address. */
+  codeTlbEntry(address: Node): Node {
+    const offset = this.and(this.shrUnsigned(address, CODE_TLB_SHIFT), CODE_TLB_MASK);
+    return this.add(this.add(this.tlb, CODE_TLB), offset);
   }
 
   /**
-   * The real address (before the byte-order XOR) of a pinned effective address for a load. The tag compare fails for
-   * another page, for no permission and for an unaligned address; then the runtime looks closer.
+   * Translates a pinned effective address. One 64-bit load brings tag and addend; the compare fails for another page,
+   * for no permission and for an unaligned address, and then the runtime looks closer.
    */
+  protected translate(address: Node, write: boolean): Translation {
+    const pair = this.let(load('i64', OP.i64Load, this.tlbEntry(address), write ? WRITE_PAIR : READ_PAIR));
+    return { tag: this.wrap(pair), addend: this.wrap(this.shrUnsigned(pair, this.i64(32))), refilled: () => {} };
+  }
+
+  /** The real address (before the byte-order XOR) of a pinned effective address for a load. */
   protected loadAddress(bytes: number, address: Node): Node {
     const { e } = this;
     const real = e.temporary('i32');
-    const entry = this.tlbEntry(address);
-    const tag = load('i32', OP.i32Load, entry, 0);
+    const { tag, addend, refilled } = this.translate(address, false);
     e.if(this.eq(this.and(address, -4096 | (bytes - 1)), tag), true);
-    e.set(real, this.add(address, load('i32', OP.i32Load, entry, 12)));
+    e.set(real, this.add(address, addend));
     e.else();
     e.call(this.runtime.slowLoad, address, constant('i32', bytes));
     e.setFromStack(real);
     e.if(this.eqz(local('i32', real)), false);
     this.fault();
     e.end();
+    refilled();
     e.end();
     return local('i32', real);
   }
@@ -441,10 +469,9 @@ export abstract class Builder implements Semantics {
     const { e } = this;
     const ea = this.let(address);
     const pinned = this.let(value);
-    const entry = this.tlbEntry(ea);
-    const tag = load('i32', OP.i32Load, entry, 4);
+    const { tag, addend, refilled } = this.translate(ea, true);
     e.if(this.eq(this.and(ea, -4096 | (bytes - 1)), tag), true);
-    const real = this.add(ea, load('i32', OP.i32Load, entry, 12));
+    const real = this.add(ea, addend);
     if (bytes === 4) e.store(OP.i32Store, real, 0, pinned);
     else if (bytes === 2) e.store(OP.i32Store16, this.xor(real, 2), 0, pinned);
     else if (bytes === 1) e.store(OP.i32Store8, this.xor(real, 3), 0, pinned);
@@ -456,6 +483,7 @@ export abstract class Builder implements Semantics {
     e.ifStack(false);
     this.fault();
     e.end();
+    refilled();
     e.end();
   }
 
@@ -481,9 +509,9 @@ export abstract class Builder implements Semantics {
   zeroBlock(address: Expr): void {
     const { e } = this;
     const ea = this.let(this.and(address, -this.blockBytes));
-    const entry = this.tlbEntry(ea);
-    e.if(this.eq(this.and(ea, -4096), load('i32', OP.i32Load, entry, 4)), true);
-    const real = this.let(this.add(ea, load('i32', OP.i32Load, entry, 12)));
+    const { tag, addend, refilled } = this.translate(ea, true);
+    e.if(this.eq(this.and(ea, -4096), tag), true);
+    const real = this.let(this.add(ea, addend));
     for (let offset = 0; offset < this.blockBytes; offset += 8) e.store(OP.i64Store, real, offset, constant('i64', 0));
     e.else();
     e.call(this.runtime.slowZeroBlock, ea);
@@ -491,6 +519,7 @@ export abstract class Builder implements Semantics {
     e.ifStack(false);
     this.fault();
     e.end();
+    refilled();
     e.end();
   }
 

@@ -287,15 +287,15 @@ export function generateInterpreter(specs: readonly HandlerSpec[], hotThreshold:
   e.set(locals.tlb, load('i32', OP.i32Load, v, TLB_BASE));
   const pc = s.let(load('i32', OP.i32Load, v, PC));
   const entry = e.temporary('i32');
-  e.set(entry, s.add(local('i32', locals.tlb), s.and(s.shrUnsigned(pc, 8), 0x3ff0)));
-  e.if(s.ne(load('i32', OP.i32Load, local('i32', entry), 8), s.and(pc, -4096)), false);
+  e.set(entry, s.codeTlbEntry(pc));
+  e.if(s.ne(load('i32', OP.i32Load, local('i32', entry), 0), s.and(pc, -4096)), false);
   e.call(CORE.refill, pc, constant('i32', EXECUTE));
   e.setFromStack(entry);
   e.if(s.eqz(local('i32', entry)), false);
   e.return(load('i32', OP.i32Load, v, EXIT_VECTOR));
   e.end();
   e.end();
-  const real = s.let(s.add(pc, load('i32', OP.i32Load, local('i32', entry), 12)));
+  const real = s.let(s.add(pc, load('i32', OP.i32Load, local('i32', entry), 4)));
   const pageIndex = s.shl(s.shrUnsigned(real, 12), 2);
   const records = e.temporary('i32');
   e.set(records, load('i32', OP.i32Load, s.add(load('i32', OP.i32Load, v, CODE_PAGES), pageIndex), 0));

@@ -110,12 +110,24 @@ export function sharedWordOffset(field: SharedField): number {
 export const HARDWARE_TLB = 0x2000;
 export const HARDWARE_TLB_ENTRY_BYTES = 16;
 
-/** Soft-TLB sets. An entry: four i32 {read tag, write tag, execute tag, addend}. A tag is the page's effective address; -1: none. */
+/**
+ * Soft-TLB sets. A set has entries for data, {read tag, addend, write tag, addend}, then entries for code, {tag, addend},
+ * an i32 each. A tag is the page's effective address, -1 for none; the addend makes a real address of an effective one.
+ * A tag and its addend are read by one 64-bit load.
+ */
 export const SOFT_TLB = 0x4000;
-export const SOFT_TLB_ENTRY_BYTES = 16;
 export const SOFT_TLB_ENTRIES = 1024;
-export const SOFT_TLB_SET_BYTES = SOFT_TLB_ENTRIES * SOFT_TLB_ENTRY_BYTES;
+export const SOFT_TLB_ENTRY_BYTES = 16;
+export const CODE_TLB = SOFT_TLB_ENTRIES * SOFT_TLB_ENTRY_BYTES;
+export const CODE_TLB_ENTRIES = 256;
+export const CODE_TLB_ENTRY_BYTES = 8;
+export const SOFT_TLB_SET_BYTES = CODE_TLB + CODE_TLB_ENTRIES * CODE_TLB_ENTRY_BYTES;
 export const SOFT_TLB_SETS = 16;
+/** Offset of an address's entry in its set: (address >>> SHIFT) & MASK. */
+export const SOFT_TLB_SHIFT = 8;
+export const SOFT_TLB_MASK = (SOFT_TLB_ENTRIES - 1) * SOFT_TLB_ENTRY_BYTES;
+export const CODE_TLB_SHIFT = 9;
+export const CODE_TLB_MASK = (CODE_TLB_ENTRIES - 1) * CODE_TLB_ENTRY_BYTES;
 
 /** The masks of rlwinm, an i32 each, at MB * 32 + ME. */
 export const MASK_TABLE = SOFT_TLB + SOFT_TLB_SETS * SOFT_TLB_SET_BYTES;
@@ -125,13 +137,13 @@ export const PROFILE = 0x50000;
 export const PROFILE_ENTRIES = 0x8000;
 
 /** The search arrays of the hardware TLB, an i32 an entry each: page mask, page address, key (TS<<8|TID, or -1), all made by tlbWrite. */
-export const TLB_SEARCH_MASK = 0x46000;
-export const TLB_SEARCH_PAGE = 0x46400;
-export const TLB_SEARCH_KEY = 0x46800;
+export const TLB_SEARCH_MASK = 0x4e000;
+export const TLB_SEARCH_PAGE = 0x4e400;
+export const TLB_SEARCH_KEY = 0x4e800;
 /** Host real address minus effective address of the page. */
-export const TLB_SEARCH_ADDEND = 0x46c00;
+export const TLB_SEARCH_ADDEND = 0x4ec00;
 /** Permissions: 1 read, 2 write, 4 execute; 8: smaller than 4 KB, never cached. */
-export const TLB_SEARCH_ACCESS = 0x47000;
+export const TLB_SEARCH_ACCESS = 0x4f000;
 
 /** Index of the hardware TLB entry that matched last: tried first. */
 export const TLB_HINT = 0x19c;

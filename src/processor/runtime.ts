@@ -3,7 +3,7 @@
  * does not do (unaligned, page-crossing, into pages that hold code). Written in WebAssembly so that a refill costs no
  * crossing into JavaScript.
  */
-import { Builder, type RuntimeFunctions } from './builder.ts';
+import { Builder, type RuntimeFunctions, WRITE_PAIR } from './builder.ts';
 import { BOOKE_VECTOR, ESR } from './interface.ts';
 import {
   ADDRESS_SPACE,
@@ -87,11 +87,11 @@ export const CORE = {
 
 /** A builder without registers and control flow, for the runtime's own arithmetic. */
 class Arithmetic extends Builder {
-  constructor(emitter: Emitter, block: number) {
-    super(emitter, CORE satisfies RuntimeFunctions, block, block);
+  constructor(emitter: Emitter, block: number, tlb: number) {
+    super(emitter, CORE satisfies RuntimeFunctions, block, tlb);
   }
-  get blockAddress(): Node {
-    return this.block;
+  dataTlbEntry(address: Node): Node {
+    return this.tlbEntry(address);
   }
   protected override read(): never {
     throw new Error('the runtime has no registers');
@@ -137,7 +137,10 @@ function begin(signature: Signature): Body {
   e.code.u8(OP.globalGet);
   e.code.unsigned(0);
   e.setFromStack(block);
-  return { e, s: new Arithmetic(e, block), v: local('i32', block) };
+  const v = local('i32', block);
+  const tlb = e.newLocal('i32');
+  e.set(tlb, load('i32', OP.i32Load, v, TLB_BASE));
+  return { e, s: new Arithmetic(e, block, tlb), v };
 }
 
 /** Emits the interrupt registers of a storage interrupt. */
@@ -148,7 +151,7 @@ function setInterrupt({ e, v }: Body, vector: Node, address: Node, syndrome: Nod
 }
 
 /**
- * refill(address, access) → address of a filled soft-TLB entry that permits the access, or 0 with EXIT_* set.
+ * refill(address, access) → address of a tag and addend in the soft TLB that permit the access, or 0 with EXIT_* set.
  * PowerPC 440 user's manual, "Memory Management": match on EPN, TS and TID (0 matches all), then access control.
  */
 function refill(): WasmFunction {
@@ -204,21 +207,28 @@ function refill(): WasmFunction {
   e.return(constant('i32', 0));
   e.end();
   e.store(OP.i32Store, v, BOUNCE - 4, addend);
-  e.return(s.add(v, BOUNCE - 16));
+  e.return(s.add(v, BOUNCE - 8));
   e.end();
 
   const page = s.let(s.and(address, -4096));
-  e.set(entry, s.add(load('i32', OP.i32Load, v, TLB_BASE), s.and(s.shrUnsigned(address, 8), 0x3ff0)));
-  const holdsCode = load('i32', OP.i32Load8U, s.shrUnsigned(s.add(page, addend), 12), CODE_FLAGS_TABLE);
-  const writable = s.and(s.ne(s.and(allowed, WRITE), 0), s.eqz(holdsCode));
-  const slot = local('i32', entry);
-  e.store(OP.i32Store, slot, 0, s.select(s.and(allowed, READ), page, -1));
-  e.store(OP.i32Store, slot, 4, s.select(writable, page, -1));
-  e.store(OP.i32Store, slot, 8, s.select(s.and(allowed, EXECUTE), page, -1));
-  e.store(OP.i32Store, slot, 12, addend);
   const counter = COUNTER_BASE + 4 * COUNTERS.indexOf('soft_tlb_refills');
   e.store(OP.i32Store, v, counter, s.add(load('i32', OP.i32Load, v, counter), 1));
-  e.push(slot);
+  e.if(s.eq(access, EXECUTE));
+  e.set(entry, s.codeTlbEntry(address));
+  e.store(OP.i32Store, local('i32', entry), 0, page);
+  e.store(OP.i32Store, local('i32', entry), 4, addend);
+  e.return(local('i32', entry));
+  e.end();
+  e.set(entry, s.dataTlbEntry(address));
+  const holdsCode = load('i32', OP.i32Load8U, s.shrUnsigned(s.add(page, addend), 12), CODE_FLAGS_TABLE);
+  // Generated code takes a page that it may write for one that it may read.
+  const writable = s.and(s.eq(s.and(allowed, READ | WRITE), READ | WRITE), s.eqz(holdsCode));
+  const slot = local('i32', entry);
+  e.store(OP.i32Store, slot, 0, s.select(s.and(allowed, READ), page, -1));
+  e.store(OP.i32Store, slot, 4, addend);
+  e.store(OP.i32Store, slot, WRITE_PAIR, s.select(writable, page, -1));
+  e.store(OP.i32Store, slot, WRITE_PAIR + 4, addend);
+  e.push(s.select(s.eq(access, WRITE), s.add(slot, WRITE_PAIR), slot));
   return e.finish();
 }
 
@@ -230,7 +240,7 @@ function addendOf({ e, s }: Body, address: Node, access: number): Node {
   e.if(s.eqz(local('i32', entry)), false);
   e.return(constant('i32', 0));
   e.end();
-  return s.let(load('i32', OP.i32Load, local('i32', entry), 12));
+  return s.let(load('i32', OP.i32Load, local('i32', entry), 4));
 }
 
 /** Addends of the pages of the first and the last byte of an access. */
@@ -351,9 +361,9 @@ function slowZeroBlock(): WasmFunction {
 function regionAt(): WasmFunction {
   const { e, s, v } = begin(SIGNATURES.regionAt);
   const address = local('i32', 0);
-  const entry = s.let(s.add(load('i32', OP.i32Load, v, TLB_BASE), s.and(s.shrUnsigned(address, 8), 0x3ff0)));
-  e.if(s.eq(load('i32', OP.i32Load, entry, 8), s.and(address, -4096)), true);
-  const real = s.let(s.add(address, load('i32', OP.i32Load, entry, 12)));
+  const entry = s.let(s.codeTlbEntry(address));
+  e.if(s.eq(load('i32', OP.i32Load, entry, 0), s.and(address, -4096)), true);
+  const real = s.let(s.add(address, load('i32', OP.i32Load, entry, 4)));
   const pageIndex = s.shl(s.shrUnsigned(real, 12), 2);
   const records = s.let(load('i32', OP.i32Load, s.add(load('i32', OP.i32Load, v, CODE_PAGES), pageIndex), 0));
   // A page without records has address 0, where the handler that is read is none of the region's.

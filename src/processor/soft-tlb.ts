@@ -4,6 +4,8 @@ import {
   CODE_PAGES,
   CODE_PAGES_TABLE,
   CODE_PAGES_TABLE_BYTES,
+  CODE_TLB,
+  CODE_TLB_ENTRIES,
   HARDWARE_TLB,
   HARDWARE_TLB_ENTRY_BYTES,
   MODE,
@@ -24,7 +26,9 @@ import {
 import type { HostMemory } from './memory.ts';
 import { EXECUTE, READ, UNCACHED, WRITE } from './runtime.ts';
 
-const ENTRY_WORDS = 4;
+const DATA_WORDS = 4;
+const CODE_WORDS = 2;
+const SET_WORDS = SOFT_TLB_SET_BYTES / 4;
 /** Not the address of any page. */
 const NO_TAG = -1;
 
@@ -90,7 +94,7 @@ export class Tlb {
 
   #clearSet(set: number): void {
     const from = this.#at(SOFT_TLB + set * SOFT_TLB_SET_BYTES);
-    this.#i32.fill(NO_TAG, from, from + SOFT_TLB_ENTRIES * ENTRY_WORDS);
+    this.#i32.fill(NO_TAG, from, from + SET_WORDS);
     this.setFlushes++;
   }
 
@@ -147,20 +151,21 @@ export class Tlb {
 
   #dropPage(from: number, page: number): void {
     const i32 = this.#i32;
-    const slot = from + ((page >>> 12) & (SOFT_TLB_ENTRIES - 1)) * ENTRY_WORDS;
-    if (i32[slot] !== page && i32[slot + 1] !== page && i32[slot + 2] !== page) return;
-    i32[slot] = NO_TAG;
-    i32[slot + 1] = NO_TAG;
-    i32[slot + 2] = NO_TAG;
-    this.pageInvalidations++;
+    const data = from + ((page >>> 12) & (SOFT_TLB_ENTRIES - 1)) * DATA_WORDS;
+    const code = from + (CODE_TLB >> 2) + ((page >>> 12) & (CODE_TLB_ENTRIES - 1)) * CODE_WORDS;
+    if (i32[data] === page || i32[data + 2] === page) {
+      i32[data] = NO_TAG;
+      i32[data + 2] = NO_TAG;
+      this.pageInvalidations++;
+    }
+    if (i32[code] === page) i32[code] = NO_TAG;
   }
 
   #dropRange(from: number, page: number, mask: number): void {
     const i32 = this.#i32;
-    for (let slot = from; slot < from + SOFT_TLB_ENTRIES * ENTRY_WORDS; slot += ENTRY_WORDS) {
-      for (let tag = slot; tag < slot + 3; tag++)
-        if (i32[tag] !== NO_TAG && ((i32[tag] as number) & mask) === page) i32[tag] = NO_TAG;
-    }
+    // All tags stand at even words, of data and of code entries.
+    for (let tag = from; tag < from + SET_WORDS; tag += 2)
+      if (i32[tag] !== NO_TAG && ((i32[tag] as number) & mask) === page) i32[tag] = NO_TAG;
     this.setFlushes++;
   }
 
@@ -170,9 +175,9 @@ export class Tlb {
     for (let set = 0; set < SOFT_TLB_SETS; set++) {
       if ((this.#keyOf[set] as number) < 0) continue;
       const from = this.#at(SOFT_TLB + set * SOFT_TLB_SET_BYTES);
-      for (let slot = from; slot < from + SOFT_TLB_ENTRIES * ENTRY_WORDS; slot += ENTRY_WORDS) {
-        const tag = i32[slot + 1] as number;
-        if (tag !== NO_TAG && (tag + (i32[slot + 3] as number)) >>> 12 === hostPage) i32[slot + 1] = NO_TAG;
+      for (let slot = from + 2; slot < from + SOFT_TLB_ENTRIES * DATA_WORDS; slot += DATA_WORDS) {
+        const tag = i32[slot] as number;
+        if (tag !== NO_TAG && (tag + (i32[slot + 1] as number)) >>> 12 === hostPage) i32[slot] = NO_TAG;
       }
     }
   }

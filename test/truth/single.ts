@@ -61,7 +61,8 @@ const REGISTERS = [1, 8, 9, 1, 8, 9, 256, 260, 261, 262, 263, 22, 26, 272, 286, 
 /** A word of the form with random operands. */
 export function randomWord(random: Random, form: Form): number {
   const { instruction } = form;
-  let word = form.value | (random.word() & ~form.mask & ~instruction.ignored);
+  const free = random.chance(0.15) ? ~form.mask : ~form.mask & ~instruction.ignored;
+  let word = form.value | (random.word() & free);
   const set = (name: FieldName, bits: number): void => {
     const { last } = FIELDS[name];
     word = (word & ~fieldMask(name)) | (bits << (31 - last));

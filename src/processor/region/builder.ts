@@ -7,14 +7,14 @@
  * return address the caller goes on; with any other PC the caller leaves as well.
  */
 import type { Expr, InstructionInterrupt, Operand, ProgramCause } from '../../isa/semantics.ts';
-import { Builder, type RuntimeFunctions } from '../builder.ts';
+import { Builder, READ_PAIR, type RuntimeFunctions, type Translation, WRITE_PAIR } from '../builder.ts';
 import { type CrOrigin, copyOf, hasState, type StateSet, stateOffsets, unite } from '../effects.ts';
 import { BUDGET, CR, PC, TLB_BASE, XER_SO } from '../layout.ts';
 import { SIGNATURES } from '../runtime.ts';
 import { setInstructionInterrupt } from '../traps.ts';
 import { Emitter, type Label } from '../wasm/emitter.ts';
 import type { WasmFunction } from '../wasm/module.ts';
-import { constant, load, local, type Node } from '../wasm/node.ts';
+import { constant, isConstant, load, local, NODE, type Node } from '../wasm/node.ts';
 import { OP } from '../wasm/opcodes.ts';
 import type { Block, Decoded } from './blocks.ts';
 import { type CrFields, type CrKnowledge, crAtBlocks } from './condition.ts';
@@ -32,6 +32,13 @@ export interface RegionRuntime extends RuntimeFunctions {
 const MAX_DEPTH = 500;
 /** The fault word: offset in the page (13 bits), then the instructions of the block that did not retire. */
 const FAULT_OFFSET_BITS = 13;
+
+/** A page that was looked up: locals of its tag and addend. */
+interface KnownPage {
+  readonly tag: Node;
+  readonly addend: Node;
+  readonly write: boolean;
+}
 
 /** Locals of a CR field that is compared in the region. */
 interface ComparedField {
@@ -51,12 +58,20 @@ class RegionBuilder extends Builder {
   readonly #indexOf: Map<number, number>;
   readonly #region: RegionRuntime;
   readonly #locals = new Map<number, number>();
+  /** State by local: the other way round. */
+  readonly #stateOf = new Map<number, number>();
+  /** State that the address in a temporary was made from. */
+  readonly #baseOf = new Map<number, number>();
+  /** Pages known where code is being emitted, and all that have locals, by 2 × state + (1: may be written). */
+  #pages = new Map<number, KnownPage>();
+  readonly #pageLocals = new Map<number, KnownPage>();
   readonly #budget: number;
   readonly #pc: number;
   readonly #result: number;
   readonly #blockLabels: (Label | undefined)[] = [];
   readonly #loopLabels: (Label | undefined)[] = [];
   #exit: Label = 0;
+  #return: Label = 0;
   #fault: Label = 0;
   /** The instruction that is being emitted. */
   #block!: Block;
@@ -115,6 +130,7 @@ class RegionBuilder extends Builder {
     e.code.unsigned(0);
     e.setFromStack(this.block.value as number);
     this.#reload(this.#state.liveIn[0] as StateSet);
+    this.#return = e.block();
     this.#exit = e.block();
     this.#fault = e.block();
     this.#tree(0);
@@ -124,9 +140,22 @@ class RegionBuilder extends Builder {
     e.set(this.#budget, this.add(local('i32', this.#budget), this.shrUnsigned(word, FAULT_OFFSET_BITS)));
     e.set(this.#pc, this.add(PAGE, this.and(word, (1 << FAULT_OFFSET_BITS) - 1)));
     e.set(this.#result, constant('i32', 1));
-    e.end(); // exit
-    e.store(OP.i32Store, this.block, BUDGET, local('i32', this.#budget));
-    e.store(OP.i32Store, this.block, PC, local('i32', this.#pc));
+    e.br(this.#return);
+    e.end(); // exit: to the region that begins there, which takes this one's place
+    const pc = local('i32', this.#pc);
+    const budget = local('i32', this.#budget);
+    e.if(this.gtSigned(budget, 0), true);
+    const slot = e.temporary('i32');
+    e.call(this.#region.regionAt, pc);
+    e.setFromStack(slot);
+    e.if(local('i32', slot), true);
+    e.store(OP.i32Store, this.block, BUDGET, budget);
+    e.returnCallIndirect(0, local('i32', slot), this.and(pc, -4096), DEPTH);
+    e.end();
+    e.end();
+    e.end(); // return
+    e.store(OP.i32Store, this.block, BUDGET, budget);
+    e.store(OP.i32Store, this.block, PC, pc);
     e.push(local('i32', this.#result));
     return e.finish();
   }
@@ -172,6 +201,7 @@ class RegionBuilder extends Builder {
     const { e } = this;
     const block = this.#blocks[index] as Block;
     this.#cr = [...(this.#crAtBlocks[index] as CrFields)];
+    if (this.#graph.isMerge[index] || this.#graph.isLoop[index]) this.#pages.clear();
     this.#dirty = copyOf(this.#state.dirtyIn[index] as StateSet);
     e.set(this.#budget, this.add(local('i32', this.#budget), -block.code.length));
     this.#terminated = false;
@@ -195,11 +225,11 @@ class RegionBuilder extends Builder {
     this.#terminated = true;
   }
 
-  /** Leaves the region for an address. */
-  #leave(target: Node): void {
+  /** Leaves the region for an address; `toCaller` when the one who called is likely to wait there. */
+  #leave(target: Node, toCaller = false): void {
     this.#spill(this.#dirty);
     this.e.set(this.#pc, target);
-    this.e.br(this.#exit);
+    this.e.br(toCaller ? this.#return : this.#exit);
   }
 
   /** A loop with several entries: goes to the one that the selector names. The budget is for blocks to check. */
@@ -280,12 +310,14 @@ class RegionBuilder extends Builder {
       // Other blocks are emitted in between, with what is known of CR there.
       const cr = this.#cr;
       const dirty = this.#dirty;
+      const pages = new Map(this.#pages);
       e.if(node);
       e.releaseTemporaries();
       taken();
       e.end();
       this.#cr = cr;
       this.#dirty = dirty;
+      this.#pages = pages;
       this.#fallThrough(from, block);
     } else {
       e.releaseTemporaries();
@@ -308,14 +340,14 @@ class RegionBuilder extends Builder {
     else this.#twoWays(condition, () => (near ? this.#branch(from, offset) : this.#leave(target)));
   }
 
-  override branchIndirect(condition: Expr | null, target: Expr): void {
+  override branchIndirect(condition: Expr | null, target: Expr, isReturn: boolean): void {
     const from = this.#blockIndex;
     const block = this.#block;
     const { e } = this;
     e.set(this.#pc, this.and(target, -4));
     const pc = local('i32', this.#pc);
     if (this.#links()) this.#twoWays(condition, () => this.#call(pc, from, block));
-    else this.#twoWays(condition, () => this.#leave(pc));
+    else this.#twoWays(condition, () => this.#leave(pc, isReturn));
   }
 
   /** Calls the region at an address and goes on behind the call when it returns there. */
@@ -342,7 +374,54 @@ class RegionBuilder extends Builder {
     this.#reload(next === undefined ? { low: 0, high: 0 } : (this.#state.liveIn[next] as StateSet));
     this.#cr = new Array<CrKnowledge>(8).fill('bits');
     this.#dirty = { low: 0, high: 0 };
+    this.#pages.clear();
     this.#fallThrough(from, block);
+  }
+
+  // --- storage
+
+  /**
+   * Accesses through one base register mostly stay in one page: a frame, a structure. The first of them looks the page
+   * up, and those that follow compare with it first. What was found stays true until a call; here it is kept for a
+   * block and the blocks that only it leads to. A page for which the compare fails costs a call of the runtime.
+   */
+  protected override translate(address: Node, write: boolean): Translation {
+    const base = this.#baseOf.get(address.value as number);
+    if (base === undefined) return super.translate(address, write);
+    // A page that may be written may be read.
+    const known = this.#pages.get(base * 2 + 1) ?? (write ? undefined : this.#pages.get(base * 2));
+    if (known) return { ...known, refilled: () => this.#pageAgain(address, known) };
+    const key = base * 2 + Number(write);
+    let page = this.#pageLocals.get(key);
+    if (!page) {
+      page = { tag: local('i32', this.e.newLocal('i32')), addend: local('i32', this.e.newLocal('i32')), write };
+      this.#pageLocals.set(key, page);
+    }
+    const found = super.translate(address, write);
+    this.e.set(page.tag.value as number, found.tag);
+    this.e.set(page.addend.value as number, found.addend);
+    this.#pages.set(key, page);
+    const own = page;
+    return { ...own, refilled: () => this.#pageAgain(address, own) };
+  }
+
+  /** After the runtime has refilled the soft TLB: takes the page from there. */
+  #pageAgain(address: Node, { tag, addend, write }: KnownPage): void {
+    const pair = this.let(load('i64', OP.i64Load, this.tlbEntry(address), write ? WRITE_PAIR : READ_PAIR));
+    this.e.set(tag.value as number, this.wrap(pair));
+    this.e.set(addend.value as number, this.wrap(this.shrUnsigned(pair, this.i64(32))));
+  }
+
+  /** Notes which register an address was made from: only a hint for `translate`. */
+  override let(value: Expr): Node {
+    const node = value as Node;
+    const base = node.kind === NODE.binary && node.op === OP.i32Add && isConstant(node.b as Node) ? node.a : node;
+    const pinned = super.let(value);
+    if (pinned === node || pinned.kind !== NODE.local) return pinned;
+    const state = base?.kind === NODE.local ? this.#stateOf.get(base.value as number) : undefined;
+    if (state === undefined) this.#baseOf.delete(pinned.value as number);
+    else this.#baseOf.set(pinned.value as number, state);
+    return pinned;
   }
 
   // --- state
@@ -350,7 +429,11 @@ class RegionBuilder extends Builder {
   /** The local of some state. */
   #local(offset: number): number {
     let index = this.#locals.get(offset);
-    if (index === undefined) this.#locals.set(offset, (index = this.e.newLocal('i32')));
+    if (index === undefined) {
+      index = this.e.newLocal('i32');
+      this.#locals.set(offset, index);
+      this.#stateOf.set(index, offset);
+    }
     return index;
   }
 

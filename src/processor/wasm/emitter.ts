@@ -151,6 +151,15 @@ export class Emitter {
     this.code.unsigned(0);
   }
 
+  /** A call that takes this function's place. */
+  returnCallIndirect(typeIndex: number, tableSlot: Node, ...args: Node[]): void {
+    for (const arg of args) emitNode(this.code, arg);
+    emitNode(this.code, tableSlot);
+    this.code.u8(OP.returnCallIndirect);
+    this.code.unsigned(typeIndex);
+    this.code.unsigned(0);
+  }
+
   return(node?: Node): void {
     if (node) emitNode(this.code, node);
     this.code.u8(OP.return);

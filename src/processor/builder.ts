@@ -52,11 +52,10 @@ export interface RuntimeFunctions {
 export const READ_PAIR = 0;
 export const WRITE_PAIR = 8;
 
-/** A page's tag and addend, and what to do after the runtime has made the access (emits code). */
+/** A page's tag and addend. */
 export interface Translation {
   readonly tag: Node;
   readonly addend: Node;
-  refilled(): void;
 }
 
 /** A CR bit that is only known at run time. */
@@ -426,14 +425,14 @@ export abstract class Builder implements Semantics {
    */
   protected translate(address: Node, write: boolean): Translation {
     const pair = this.let(load('i64', OP.i64Load, this.tlbEntry(address), write ? WRITE_PAIR : READ_PAIR));
-    return { tag: this.wrap(pair), addend: this.wrap(this.shrUnsigned(pair, this.i64(32))), refilled: () => {} };
+    return { tag: this.wrap(pair), addend: this.wrap(this.shrUnsigned(pair, this.i64(32))) };
   }
 
   /** The real address (before the byte-order XOR) of a pinned effective address for a load. */
   protected loadAddress(bytes: number, address: Node): Node {
     const { e } = this;
     const real = e.temporary('i32');
-    const { tag, addend, refilled } = this.translate(address, false);
+    const { tag, addend } = this.translate(address, false);
     e.if(this.eq(this.and(address, -4096 | (bytes - 1)), tag), true);
     e.set(real, this.add(address, addend));
     e.else();
@@ -442,7 +441,6 @@ export abstract class Builder implements Semantics {
     e.if(this.eqz(local('i32', real)), false);
     this.fault();
     e.end();
-    refilled();
     e.end();
     return local('i32', real);
   }
@@ -469,7 +467,7 @@ export abstract class Builder implements Semantics {
     const { e } = this;
     const ea = this.let(address);
     const pinned = this.let(value);
-    const { tag, addend, refilled } = this.translate(ea, true);
+    const { tag, addend } = this.translate(ea, true);
     e.if(this.eq(this.and(ea, -4096 | (bytes - 1)), tag), true);
     const real = this.add(ea, addend);
     if (bytes === 4) e.store(OP.i32Store, real, 0, pinned);
@@ -483,7 +481,6 @@ export abstract class Builder implements Semantics {
     e.ifStack(false);
     this.fault();
     e.end();
-    refilled();
     e.end();
   }
 
@@ -509,7 +506,7 @@ export abstract class Builder implements Semantics {
   zeroBlock(address: Expr): void {
     const { e } = this;
     const ea = this.let(this.and(address, -this.blockBytes));
-    const { tag, addend, refilled } = this.translate(ea, true);
+    const { tag, addend } = this.translate(ea, true);
     e.if(this.eq(this.and(ea, -4096), tag), true);
     const real = this.let(this.add(ea, addend));
     for (let offset = 0; offset < this.blockBytes; offset += 8) e.store(OP.i64Store, real, offset, constant('i64', 0));
@@ -519,7 +516,6 @@ export abstract class Builder implements Semantics {
     e.ifStack(false);
     this.fault();
     e.end();
-    refilled();
     e.end();
   }
 

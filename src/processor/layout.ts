@@ -163,4 +163,11 @@ export const TOUCH_BLOCK = 0x00700000;
 /** Interpreter records of code pages. */
 export const RECORD_ARENA = 0x01000000;
 export const RECORD_ARENA_END = 0x0e000000;
+/**
+ * Call sites of translated code remember where they went: 16 bytes each, the code entry of the soft TLB (tag, addend) under
+ * which the target was found, and the target region's slot. Cleared when any region goes. The first word counts them.
+ */
+export const LINK_CELLS = 0x0e000000;
+export const LINK_CELL_BYTES = 16;
+export const MAX_LINK_CELLS = 0x10000;
 export const RAM_BASE = 0x10000000;

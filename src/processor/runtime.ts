@@ -54,6 +54,7 @@ export const SIGNATURES = {
   /** (what remains of the budget) → the new budget, or 0: leave. */
   tick: { params: ['i32'], results: ['i32'] },
   regionAt: { params: ['i32'], results: ['i32'] },
+  link: { params: ['i32', 'i32'], results: ['i32'] },
 } as const satisfies Record<string, Signature>;
 
 /** Imports of the core module (interpreter and runtime), functions first by index. */
@@ -82,7 +83,8 @@ export const CORE = {
   slowStore: FIRST + 2,
   slowZeroBlock: FIRST + 3,
   regionAt: FIRST + 4,
-  run: FIRST + 5,
+  link: FIRST + 5,
+  run: FIRST + 6,
 } as const;
 
 /** A builder without registers and control flow, for the runtime's own arithmetic. */
@@ -376,8 +378,32 @@ function regionAt(): WasmFunction {
   return e.finish();
 }
 
+/** link(address, cell) → what regionAt gives, which the call site's cell then remembers. */
+function link(): WasmFunction {
+  const { e, s } = begin(SIGNATURES.link);
+  const address = local('i32', 0);
+  const cell = local('i32', 1);
+  const slot = e.newLocal('i32');
+  e.call(CORE.regionAt, address);
+  e.setFromStack(slot);
+  e.if(local('i32', slot));
+  e.store(OP.i64Store, cell, 0, load('i64', OP.i64Load, s.codeTlbEntry(address), 0));
+  e.store(OP.i32Store, cell, 8, local('i32', slot));
+  e.end();
+  e.push(local('i32', slot));
+  return e.finish();
+}
+
 /** Functions of the core module that regions import. */
-export const REGION_IMPORTS = ['timebase', 'slowLoad', 'slowStore', 'slowZeroBlock', 'regionAt', 'tick'] as const;
+export const REGION_IMPORTS = [
+  'timebase',
+  'slowLoad',
+  'slowStore',
+  'slowZeroBlock',
+  'regionAt',
+  'link',
+  'tick',
+] as const;
 
 /** Imports of a module of regions. */
 export function regionImports(memoryPages: number): Import[] {
@@ -391,6 +417,6 @@ export function regionImports(memoryPages: number): Import[] {
 
 /** The runtime's functions in the order of CORE. */
 export function runtimeFunctions(): WasmFunction[] {
-  const named = { refill, slowLoad, slowStore, slowZeroBlock, regionAt };
+  const named = { refill, slowLoad, slowStore, slowZeroBlock, regionAt, link };
   return Object.entries(named).map(([exportName, make]) => ({ ...make(), exportName, name: exportName }));
 }

@@ -34,6 +34,8 @@ export interface PageSource {
   word(offset: number): number;
   /** Whether the instruction was ever reached. */
   reached(offset: number): boolean;
+  /** Whether a region of some size begins there already: it is gone to, not translated again. */
+  hasRegion(offset: number): boolean;
 }
 
 export interface RegionLimits {
@@ -151,7 +153,7 @@ export function findBlocks(
         exits = successorOffsets(decoded.instruction, word, offset - 4);
         break;
       }
-      if (leaders.has(offset)) {
+      if (leaders.has(offset) || source.hasRegion(offset)) {
         exits = [offset];
         break;
       }
@@ -159,6 +161,7 @@ export function findBlocks(
     found.set(start, { end: offset, exits, stopsAt });
     for (const exit of exits) {
       if (exit < 0 || exit >= 4096 || !source.reached(exit)) continue;
+      if (exit !== entry && source.hasRegion(exit)) continue;
       if (!leaders.has(exit)) leaders.add(exit);
       queue.push(exit);
     }

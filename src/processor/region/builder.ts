@@ -7,7 +7,7 @@
  * return address the caller goes on; with any other PC the caller leaves as well.
  */
 import type { Expr, InstructionInterrupt, Operand, ProgramCause } from '../../isa/semantics.ts';
-import { Builder, READ_PAIR, type RuntimeFunctions, type Translation, WRITE_PAIR } from '../builder.ts';
+import { Builder, type RuntimeFunctions, type Translation } from '../builder.ts';
 import { type CrOrigin, copyOf, hasState, type StateSet, stateOffsets, unite } from '../effects.ts';
 import { BUDGET, CR, PC, TLB_BASE, XER_SO } from '../layout.ts';
 import { SIGNATURES } from '../runtime.ts';
@@ -24,6 +24,8 @@ import { analyse, type Dispatcher, type FlowGraph } from './graph.ts';
 export interface RegionRuntime extends RuntimeFunctions {
   /** (effective address) → slot of the region that begins there, or 0. */
   readonly regionAt: number;
+  /** (effective address, cell) → the same, remembered in the cell. */
+  readonly link: number;
   /** (what remains of the budget) → the new budget, or 0: leave. */
   readonly tick: number;
 }
@@ -33,12 +35,8 @@ const MAX_DEPTH = 500;
 /** The fault word: offset in the page (13 bits), then the instructions of the block that did not retire. */
 const FAULT_OFFSET_BITS = 13;
 
-/** A page that was looked up: locals of its tag and addend. */
-interface KnownPage {
-  readonly tag: Node;
-  readonly addend: Node;
-  readonly write: boolean;
-}
+/** Where a call goes: to this page, to a fixed place in another, or to an address in a register. */
+type CallTarget = 'near' | 'far' | 'anywhere';
 
 /** Locals of a CR field that is compared in the region. */
 interface ComparedField {
@@ -55,6 +53,7 @@ const DEPTH = local('i32', 1);
 class RegionBuilder extends Builder {
   readonly #blocks: readonly Block[];
   readonly #graph: FlowGraph;
+  readonly #newCell: () => number;
   readonly #indexOf: Map<number, number>;
   readonly #region: RegionRuntime;
   readonly #locals = new Map<number, number>();
@@ -63,8 +62,8 @@ class RegionBuilder extends Builder {
   /** State that the address in a temporary was made from. */
   readonly #baseOf = new Map<number, number>();
   /** Pages known where code is being emitted, and all that have locals, by 2 × state + (1: may be written). */
-  #pages = new Map<number, KnownPage>();
-  readonly #pageLocals = new Map<number, KnownPage>();
+  #pages = new Map<number, Translation>();
+  readonly #pageLocals = new Map<number, Translation>();
   readonly #budget: number;
   readonly #pc: number;
   readonly #result: number;
@@ -88,13 +87,14 @@ class RegionBuilder extends Builder {
   /** What is known of the CR fields where code is being emitted. */
   #cr: CrKnowledge[] = [];
 
-  constructor(e: Emitter, runtime: RegionRuntime, blocks: readonly Block[], graph: FlowGraph) {
+  constructor(e: Emitter, runtime: RegionRuntime, blocks: readonly Block[], graph: FlowGraph, newCell: () => number) {
     const block = e.newLocal('i32');
     const tlb = e.newLocal('i32');
     super(e, runtime, block, tlb);
     this.#region = runtime;
     this.#blocks = blocks;
     this.#graph = graph;
+    this.#newCell = newCell;
     this.#indexOf = new Map(blocks.map((b, index) => [b.start, index]));
     this.#budget = e.newLocal('i32');
     this.#pc = e.newLocal('i32');
@@ -336,7 +336,7 @@ class RegionBuilder extends Builder {
     const target = absolute ? constant('i32', displacement as number) : this.add(PAGE, offset);
     const from = this.#blockIndex;
     const block = this.#block;
-    if (this.#links()) this.#twoWays(condition, () => this.#call(target, from, block));
+    if (this.#links()) this.#twoWays(condition, () => this.#call(target, from, block, near ? 'near' : 'far'));
     else this.#twoWays(condition, () => (near ? this.#branch(from, offset) : this.#leave(target)));
   }
 
@@ -346,19 +346,17 @@ class RegionBuilder extends Builder {
     const { e } = this;
     e.set(this.#pc, this.and(target, -4));
     const pc = local('i32', this.#pc);
-    if (this.#links()) this.#twoWays(condition, () => this.#call(pc, from, block));
+    if (this.#links()) this.#twoWays(condition, () => this.#call(pc, from, block, 'anywhere'));
     else this.#twoWays(condition, () => this.#leave(pc, isReturn));
   }
 
   /** Calls the region at an address and goes on behind the call when it returns there. */
-  #call(target: Node, from: number, block: Block): void {
+  #call(target: Node, from: number, block: Block, where: CallTarget): void {
     const { e } = this;
     this.#spill(this.#dirty);
     e.store(OP.i32Store, this.block, BUDGET, local('i32', this.#budget));
     e.store(OP.i32Store, this.block, PC, target);
-    const slot = e.temporary('i32');
-    e.call(this.#region.regionAt, target);
-    e.setFromStack(slot);
+    const slot = this.#slotOf(target, where).value as number;
     e.if(this.or(this.eqz(local('i32', slot)), this.gtUnsigned(DEPTH, MAX_DEPTH)), false);
     e.return(constant('i32', 0));
     e.end();
@@ -378,6 +376,32 @@ class RegionBuilder extends Builder {
     this.#fallThrough(from, block);
   }
 
+  /** The slot of the region at an address, or 0, in a local. A fixed target is remembered in a cell of the call site. */
+  #slotOf(target: Node, where: CallTarget): Node {
+    const { e } = this;
+    const index = e.temporary('i32');
+    const slot = local('i32', index);
+    const cell = where === 'anywhere' ? 0 : this.#newCell();
+    if (cell === 0) {
+      e.call(this.#region.regionAt, target);
+      e.setFromStack(index);
+      return slot;
+    }
+    const address = constant('i32', cell);
+    // This page stays where it is while its code runs; another one is looked at.
+    const remembered = load('i32', OP.i32Load, address, 8);
+    if (where === 'near') e.set(index, remembered);
+    else {
+      const now = load('i64', OP.i64Load, this.codeTlbEntry(this.let(target)), 0);
+      e.set(index, this.select(this.eq(now, load('i64', OP.i64Load, address, 0)), remembered, 0));
+    }
+    e.if(this.eqz(slot), false);
+    e.call(this.#region.link, target, address);
+    e.setFromStack(index);
+    e.end();
+    return slot;
+  }
+
   // --- storage
 
   /**
@@ -390,26 +414,18 @@ class RegionBuilder extends Builder {
     if (base === undefined) return super.translate(address, write);
     // A page that may be written may be read.
     const known = this.#pages.get(base * 2 + 1) ?? (write ? undefined : this.#pages.get(base * 2));
-    if (known) return { ...known, refilled: () => this.#pageAgain(address, known) };
+    if (known) return known;
     const key = base * 2 + Number(write);
     let page = this.#pageLocals.get(key);
     if (!page) {
-      page = { tag: local('i32', this.e.newLocal('i32')), addend: local('i32', this.e.newLocal('i32')), write };
+      page = { tag: local('i32', this.e.newLocal('i32')), addend: local('i32', this.e.newLocal('i32')) };
       this.#pageLocals.set(key, page);
     }
     const found = super.translate(address, write);
     this.e.set(page.tag.value as number, found.tag);
     this.e.set(page.addend.value as number, found.addend);
     this.#pages.set(key, page);
-    const own = page;
-    return { ...own, refilled: () => this.#pageAgain(address, own) };
-  }
-
-  /** After the runtime has refilled the soft TLB: takes the page from there. */
-  #pageAgain(address: Node, { tag, addend, write }: KnownPage): void {
-    const pair = this.let(load('i64', OP.i64Load, this.tlbEntry(address), write ? WRITE_PAIR : READ_PAIR));
-    this.e.set(tag.value as number, this.wrap(pair));
-    this.e.set(addend.value as number, this.wrap(this.shrUnsigned(pair, this.i64(32))));
+    return page;
   }
 
   /** Notes which register an address was made from: only a hint for `translate`. */
@@ -551,7 +567,11 @@ class RegionBuilder extends Builder {
 }
 
 /** Emits the function of a region; null for a control flow that is beyond structuring. */
-export function emitRegion(blocks: readonly Block[], runtime: RegionRuntime): WasmFunction | null {
+export function emitRegion(
+  blocks: readonly Block[],
+  runtime: RegionRuntime,
+  newCell: () => number,
+): WasmFunction | null {
   const graph = analyse(blocks);
-  return graph && new RegionBuilder(new Emitter(SIGNATURES.region), runtime, blocks, graph).emit();
+  return graph && new RegionBuilder(new Emitter(SIGNATURES.region), runtime, blocks, graph, newCell).emit();
 }

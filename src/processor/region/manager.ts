@@ -1,4 +1,5 @@
 import type { CodeCache, CodePage } from '../code-cache.ts';
+import { LINK_CELL_BYTES, LINK_CELLS } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
 import { REGION_IMPORTS } from '../runtime.ts';
 import type { TranslationPort } from './server.ts';
@@ -14,6 +15,7 @@ const isPort = (place: TranslationPlace): place is TranslationPort => 'poll' in 
 
 /** Collects hot entries, has them translated in batches, and installs the regions. */
 export class RegionManager {
+  readonly #memory: HostMemory;
   readonly #cache: CodeCache;
   readonly #place: TranslationPlace;
   readonly #table: WebAssembly.Table;
@@ -37,6 +39,7 @@ export class RegionManager {
     core: WebAssembly.Exports,
     own: { readonly timebase: () => number; readonly tick: (remaining: number) => number },
   ) {
+    this.#memory = memory;
     this.#cache = cache;
     this.#place = place;
     this.#table = table;
@@ -114,6 +117,11 @@ export class RegionManager {
 
   /** A page's regions are no longer right. Their slots are used again. */
   #drop(page: CodePage): void {
+    if (page.regions.size === 0) return;
+    // Any call site may lead there.
+    const words = this.#memory.u32;
+    const cells = (words[LINK_CELLS >> 2] as number) + 1;
+    words.fill(0, (LINK_CELLS + LINK_CELL_BYTES) >> 2, (LINK_CELLS + cells * LINK_CELL_BYTES) >> 2);
     for (const { slot } of page.regions.values()) {
       this.#table.set(slot, null);
       this.#free.push(slot);

@@ -2,7 +2,14 @@
 
 import { type HandlerTable, meaningOf } from '../handlers.ts';
 import type { AssistTable } from '../interface.ts';
-import { CODE_PAGES_TABLE, CODE_PAGES_TABLE_BYTES, TRANSLATION_MODES } from '../layout.ts';
+import {
+  CODE_PAGES_TABLE,
+  CODE_PAGES_TABLE_BYTES,
+  LINK_CELL_BYTES,
+  LINK_CELLS,
+  MAX_LINK_CELLS,
+  TRANSLATION_MODES,
+} from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
 import { REGION_IMPORTS, regionImports, SIGNATURES } from '../runtime.ts';
 import type { VariantIndex } from '../variants.ts';
@@ -42,9 +49,14 @@ interface PageCoverage {
   readonly version: number;
   /** Offsets of blocks that stand inside a region. */
   readonly blocks: Set<number>;
+  /** Offsets where regions that are too large to be held twice begin. */
+  readonly large: Set<number>;
   /** Offsets that were left out once. */
   readonly declined: Set<number>;
 }
+
+/** Regions of up to so many instructions are held by others too, rather than gone to. */
+const SMALL_REGION = 40;
 
 const LIMITS: RegionLimits = { blocks: 40, instructions: 200 };
 
@@ -84,10 +96,18 @@ export class Translator {
     return true;
   }
 
+  /** Address of a cell for a call site, 0 when there are no more. */
+  #newCell(): number {
+    const count = (this.#memory.u32[LINK_CELLS >> 2] as number) + 1;
+    if (count === MAX_LINK_CELLS) return 0;
+    this.#memory.u32[LINK_CELLS >> 2] = count;
+    return LINK_CELLS + count * LINK_CELL_BYTES;
+  }
+
   #coverageOf(records: number, version: number): PageCoverage {
     const known = this.#coverage.get(records);
     if (known?.version === version) return known;
-    const fresh = { version, blocks: new Set<number>(), declined: new Set<number>() };
+    const fresh = { version, blocks: new Set<number>(), large: new Set<number>(), declined: new Set<number>() };
     this.#coverage.set(records, fresh);
     return fresh;
   }
@@ -110,20 +130,23 @@ export class Translator {
       const source: PageSource = {
         word: (offset) => this.#memory.read32((page >>> 0) + offset) | 0,
         reached: (offset) => this.#u16[(records + offset * 2) >> 1] !== 0,
+        hasRegion: (offset) => coverage.large.has(offset),
       };
       const decoder = this.#decoders[request.mode] as RegionDecoder;
       const blocks = findBlocks(source, decoder, request.real & 4095, LIMITS);
       if (!blocks) continue;
-      const emitted = emitRegion(blocks, REGION_RUNTIME);
+      const emitted = emitRegion(blocks, REGION_RUNTIME, () => this.#newCell());
       if (!emitted) continue;
+      const instructions = blocks.reduce((n, block) => n + block.code.length, 0);
       for (const block of blocks) coverage.blocks.add(block.start);
+      if (instructions > SMALL_REGION) coverage.large.add(request.real & 4095);
       const index = functions.length;
       const name = `region ${(request.real >>> 0).toString(16)}${request.mode ? ' kernel' : ''}`;
       functions.push({ ...emitted, exportName: `r${index}`, name });
       regions.push({
         request,
         index,
-        instructions: blocks.reduce((n, block) => n + block.code.length, 0),
+        instructions,
         from: Math.min(...blocks.map((block) => block.start)),
         to: Math.max(...blocks.map((block) => block.end)),
       });

@@ -25,6 +25,8 @@ const DRIVER = 0x02000000;
 const VARIABLES = 0x02010000;
 const SIGNAL_STACK = 0x02020000;
 const SIGNAL_STACK_BYTES = 0x10000;
+/** Below the signal stack: where a frame goes when r1, which is the test's, happens to point to the stack's low end. */
+const SIGNAL_STACK_ROOM = 0x8000;
 const TABLES = 0x03000000;
 
 const VARIABLE = { next: 0, end: 4, output: 8, action: 16, stack: 32, dummy: 64 } as const;
@@ -260,7 +262,7 @@ function program(batch: Batch): Uint8Array {
   variables[VARIABLE.end / 4] = TABLES + tables.length * 4;
   variables[VARIABLE.output / 4] = output;
   variables.set([handler, SA_SIGINFO_ONSTACK, 0, 0, 0], VARIABLE.action / 4);
-  variables.set([SIGNAL_STACK, 0, SIGNAL_STACK_BYTES], VARIABLE.stack / 4);
+  variables.set([SIGNAL_STACK + SIGNAL_STACK_ROOM, 0, SIGNAL_STACK_BYTES - SIGNAL_STACK_ROOM], VARIABLE.stack / 4);
   const none = new Uint32Array(0);
   return elf(DRIVER, [
     { address: DATA_PAGES, words: none, extra: 0x2000, access: 6 },

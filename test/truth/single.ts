@@ -168,12 +168,16 @@ function aimBranch(random: Random, word: number, state: State, address: number):
   } else if (random.chance(0.8)) state[STATE.ctr] = random.below(3);
 }
 
-/** A branch's displacement: to the traps around it. Absolute targets of bc are out of reach: nothing is mapped there. */
-function nearDisplacement(random: Random, word: number, address: number): number {
-  const distance = nearDistance(random);
+/**
+ * A branch's displacement: to the traps around it, for b sometimes to where nothing is mapped. Absolute targets of bc
+ * are never mapped.
+ */
+function near(random: Random, word: number, address: number): number {
   const absolute = word & 2 ? address : 0;
-  if (word >>> 26 === 18) return (word & ~0x03fffffc) | ((distance + absolute) & 0x03fffffc);
-  return (word & ~0xfffc) | (distance & 0xfffc);
+  if (word >>> 26 === 16) return (word & ~0xfffc) | (nearDistance(random) & 0xfffc);
+  const far = random.chance(0.05);
+  const distance = far ? NOWHERE + 4 * random.below(0x4000) - address : nearDistance(random);
+  return (word & ~0x03fffffc) | ((distance + absolute) & 0x03fffffc);
 }
 
 /** Adds a case of a form, with `executions` executions. */
@@ -189,7 +193,7 @@ export function addSingle(random: Random, batch: Batch, form: Form, executions: 
     if (!TIME_BASE.has(fieldValue(word, 'SPR'))) break;
     word = randomWord(random, form);
   }
-  if (relative && (word >>> 26 === 16 || random.chance(0.95))) word = nearDisplacement(random, word, address);
+  if (relative) word = near(random, word, address);
   const subject = batch.add(form.name, place, [word], instruction.mnemonic);
   for (let i = 0; i < executions; i++) {
     const seed = random.word();

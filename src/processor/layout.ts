@@ -5,7 +5,7 @@
  */
 
 /** Size and alignment of a vCPU's block. */
-export const VCPU_BLOCK_BYTES = 0x80000;
+export const VCPU_BLOCK_BYTES = 0x200000;
 
 /** Registers have 64-bit slots; a 32-bit processor uses the low word and leaves the high word alone. */
 export const GPR = 0x000;
@@ -115,8 +115,8 @@ export const HARDWARE_TLB_ENTRY_BYTES = 16;
  * an i32 each. A tag is the page's effective address, -1 for none; the addend makes a real address of an effective one.
  * A tag and its addend are read by one 64-bit load.
  */
-export const SOFT_TLB = 0x4000;
-export const SOFT_TLB_ENTRIES = 1024;
+export const SOFT_TLB = 0x20000;
+export const SOFT_TLB_ENTRIES = 4096;
 export const SOFT_TLB_ENTRY_BYTES = 16;
 export const CODE_TLB = SOFT_TLB_ENTRIES * SOFT_TLB_ENTRY_BYTES;
 export const CODE_TLB_ENTRIES = 256;
@@ -130,27 +130,27 @@ export const CODE_TLB_SHIFT = 9;
 export const CODE_TLB_MASK = (CODE_TLB_ENTRIES - 1) * CODE_TLB_ENTRY_BYTES;
 
 /** The masks of rlwinm, an i32 each, at MB * 32 + ME. */
-export const MASK_TABLE = SOFT_TLB + SOFT_TLB_SETS * SOFT_TLB_SET_BYTES;
+export const MASK_TABLE = 0x4000;
 
 /** How often the interpreter came to a block: an u16 each, by a hash of the record's address. */
-export const PROFILE = 0x50000;
+export const PROFILE = 0x10000;
 export const PROFILE_ENTRIES = 0x8000;
 
 /** The search arrays of the hardware TLB, an i32 an entry each: page mask, page address, key (TS<<8|TID, or -1), all made by tlbWrite. */
-export const TLB_SEARCH_MASK = 0x4e000;
-export const TLB_SEARCH_PAGE = 0x4e400;
-export const TLB_SEARCH_KEY = 0x4e800;
+export const TLB_SEARCH_MASK = 0x5000;
+export const TLB_SEARCH_PAGE = 0x5400;
+export const TLB_SEARCH_KEY = 0x5800;
 /** Host real address minus effective address of the page. */
-export const TLB_SEARCH_ADDEND = 0x4ec00;
+export const TLB_SEARCH_ADDEND = 0x5c00;
 /** Permissions: 1 read, 2 write, 4 execute; 8: smaller than 4 KB, never cached. */
-export const TLB_SEARCH_ACCESS = 0x4f000;
+export const TLB_SEARCH_ACCESS = 0x6000;
 
 /** Index of the hardware TLB entry that matched last: tried first. */
 export const TLB_HINT = 0x19c;
 export const TLB_SEARCH_ENTRIES = 64;
 
 /** Where the host keeps what is not RAM, by real address; guest RAM begins at RAM_BASE. */
-export const VCPU_BLOCKS = 0x00100000;
+export const VCPU_BLOCKS = 0x02000000;
 export const MAX_VCPUS = 8;
 /** One byte a 4-KB page of host memory: not zero when the page holds code that was decoded. */
 export const CODE_FLAGS_TABLE = 0x00600000;
@@ -159,9 +159,9 @@ export const CODE_PAGES_TABLE = 0x00800000;
 export const CODE_PAGES_TABLE_BYTES = 0x00400000;
 export const TRANSLATION_MODES = 2;
 /** A vCPU block that no vCPU has: new translations are called on it once, to have them compiled. */
-export const TOUCH_BLOCK = 0x00700000;
+export const TOUCH_BLOCK = 0x00200000;
 /** Interpreter records of code pages. */
-export const RECORD_ARENA = 0x01000000;
+export const RECORD_ARENA = 0x03000000;
 export const RECORD_ARENA_END = 0x0e000000;
 /**
  * Call sites of translated code remember where they went: 16 bytes each, the code entry of the soft TLB (tag, addend) under

@@ -38,6 +38,8 @@ export class Host440 implements HostCpu {
   readonly #run: () => number;
   readonly #budget: number;
   readonly #regions: RegionManager;
+  /** The owner has refused another budget in this run. */
+  #isEnding = false;
   #retired = 0;
   #granted = 0;
   onTick = (): number => 0;
@@ -98,6 +100,7 @@ export class Host440 implements HostCpu {
     }
     i32[this.#budget] = budget;
     this.#granted = budget;
+    this.#isEnding = false;
     const vector = this.#run();
     this.#retired += this.#granted - (i32[this.#budget] as number);
     return vector;
@@ -109,9 +112,14 @@ export class Host440 implements HostCpu {
     this.#retired += this.#granted - remaining;
     this.#granted = remaining;
     i32[this.#budget] = remaining;
+    // A region that leaves because of the answer comes by here once more.
+    if (this.#isEnding) return 0;
     this.#regions.work();
     const granted = this.onTick();
-    if (granted <= 0) return 0;
+    if (granted <= 0) {
+      this.#isEnding = true;
+      return 0;
+    }
     this.#granted = granted;
     i32[this.#budget] = granted;
     return granted;

@@ -12,6 +12,7 @@ import {
   PC,
   RAM_BASE,
   TLB44X,
+  type TranslationPort,
   VCPU_BLOCKS,
 } from '../../src/processor/index.ts';
 
@@ -50,19 +51,26 @@ export interface Ending {
   readonly retired: number;
 }
 
+export interface TestCpuOptions {
+  readonly assist?: AssistTable;
+  readonly timebase?: () => number;
+  readonly translation?: TranslationPort;
+}
+
 /** RAM of 4 MB at real address 0 of its own; the real address space of the host begins lower. */
 export class TestCpu {
   readonly memory = HostMemory.create(RAM_BASE + RAM_BYTES, 3);
   readonly cpu: HostCpu;
   readonly tier: Tier;
 
-  constructor(tier: Tier, options: { assist?: AssistTable; timebase?: () => number } = {}) {
+  constructor(tier: Tier, options: TestCpuOptions = {}) {
     this.tier = tier;
     this.cpu = createHostCpu({
       memory: this.memory,
       base: VCPU_BLOCKS,
       assist: options.assist ?? null,
       timebase: options.timebase ?? (() => 0),
+      ...(options.translation && { translation: options.translation }),
       hotThreshold: tier === 'interpreted' ? Number.POSITIVE_INFINITY : 1,
     });
   }

@@ -10,7 +10,12 @@ export class NodeTranslationPort implements TranslationPort {
   constructor(thread: URL) {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
-    this.#worker = new Worker(thread, { workerData: port2, transferList: [port2] });
+    this.#worker = new Worker(thread, {
+      workerData: port2,
+      transferList: [port2],
+      // Much is made and thrown away for each region.
+      resourceLimits: { maxYoungGenerationSizeMb: 64 },
+    });
     this.#worker.unref();
     port1.unref();
   }

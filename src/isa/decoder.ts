@@ -1,32 +1,34 @@
 import type { Instruction, Level } from './define.ts';
 import { INSTRUCTIONS } from './table.ts';
 
+const NONE: readonly Instruction[] = [];
+
 /**
  * Finds instructions by their word, for one processor: two table look-ups (primary opcode, bits 21–30), then a compare
- * for each candidate, of which there is nearly always one.
+ * for each candidate, of which there is nearly always one. Candidates are collected when a combination is first met:
+ * few ever are.
  */
 export class Decoder {
-  readonly #buckets: (readonly Instruction[])[] = new Array(64 * 1024);
+  /** By primary opcode. */
+  readonly #instructions: Instruction[][] = Array.from({ length: 64 }, () => []);
+  /** By primary opcode, the bits of an extended opcode that any of its instructions looks at. */
+  readonly #extendedMasks = new Int32Array(64);
+  readonly #buckets: (readonly Instruction[] | undefined)[] = new Array(64 * 1024);
 
   constructor(levels: ReadonlySet<Level>) {
-    const none: readonly Instruction[] = [];
-    this.#buckets.fill(none);
-    const shared = new Map<string, readonly Instruction[]>();
     for (const instruction of INSTRUCTIONS) {
       if (!levels.has(instruction.level)) continue;
       const opcode = instruction.value >>> 26;
-      const extendedMask = (instruction.mask >>> 1) & 1023;
-      const extended = (instruction.value >>> 1) & 1023;
-      for (let bits = 0; bits < 1024; bits++) {
-        if ((bits & extendedMask) !== extended) continue;
-        const slot = opcode * 1024 + bits;
-        const bucket = [...(this.#buckets[slot] ?? none), instruction];
-        const key = bucket.map((i) => i.id).join();
-        const known = shared.get(key) ?? bucket;
-        shared.set(key, known);
-        this.#buckets[slot] = known;
-      }
+      (this.#instructions[opcode] as Instruction[]).push(instruction);
+      this.#extendedMasks[opcode] = (this.#extendedMasks[opcode] as number) | (instruction.mask & 0x7fe);
     }
+  }
+
+  #collect(opcode: number, bits: number): readonly Instruction[] {
+    const candidates = (this.#instructions[opcode] as Instruction[]).filter(
+      ({ mask, value }) => ((bits ^ value) & mask & 0x7fe) === 0,
+    );
+    return candidates.length > 0 ? candidates : NONE;
   }
 
   /** The instruction of a word, or undefined: illegal on this processor. */
@@ -37,7 +39,14 @@ export class Decoder {
 
   /** The instruction that a word encodes, even if its operands make an invalid form. */
   find(word: number): Instruction | undefined {
-    const bucket = this.#buckets[(word >>> 26) * 1024 + ((word >>> 1) & 1023)] as readonly Instruction[];
+    const opcode = word >>> 26;
+    const extended = word & (this.#extendedMasks[opcode] as number);
+    const slot = (opcode << 10) | (extended >> 1);
+    let bucket = this.#buckets[slot];
+    if (bucket === undefined) {
+      bucket = this.#collect(opcode, extended);
+      this.#buckets[slot] = bucket;
+    }
     for (let i = 0; i < bucket.length; i++) {
       const instruction = bucket[i] as Instruction;
       if ((word & instruction.mask) === instruction.value) return instruction;

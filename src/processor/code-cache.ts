@@ -1,5 +1,5 @@
 import type { Instruction } from '../isa/define.ts';
-import { FIELDS, fieldBits } from '../isa/fields.ts';
+import { FIELDS, type FieldKind, fieldBits } from '../isa/fields.ts';
 import type { HandlerTable } from './handlers.ts';
 import { HANDLER, PAGE_END_RECORD, PAGE_RECORDS_BYTES, type Packing } from './interpreter.ts';
 import {
@@ -14,6 +14,7 @@ import {
   ZERO_REGISTER,
 } from './layout.ts';
 import type { HostMemory } from './memory.ts';
+import { HOLDS_CODE, MAY_BE_WRITTEN } from './runtime.ts';
 
 const MAX_PAGES = Math.floor((RECORD_ARENA_END - RECORD_ARENA) / PAGE_RECORDS_BYTES);
 /** Stores into a page beside its decoded words after which the page is taken for data. */
@@ -40,33 +41,26 @@ export interface RegionEntry {
   readonly operands: number;
 }
 
-/** How a packed operand is made from the word, flattened for speed. */
-interface FastPacking {
-  readonly kind: number;
-  readonly shift: number;
-  readonly mask: number;
-  readonly at: number;
-  readonly bytes: number;
-}
+/** How packed operands are made from the word, five numbers each, flattened for speed: kind, shift, mask, place, bytes. */
+type FastPackings = Int32Array;
+const PACKING_NUMBERS = 5;
 const KIND = { plain: 0, zero: 1, crField: 2, crBit: 3, signed: 4, split: 5, branch: 6 } as const;
+const KINDS: Partial<Record<FieldKind, number>> = {
+  gpr0: KIND.zero,
+  crField: KIND.crField,
+  crBit: KIND.crBit,
+  signed: KIND.signed,
+  split: KIND.split,
+  branch: KIND.branch,
+};
 
-function fastPacking(packing: Packing): FastPacking {
-  const { first, last, kind } = FIELDS[packing.field];
-  const kinds: Record<string, number> = {
-    gpr0: KIND.zero,
-    crField: KIND.crField,
-    crBit: KIND.crBit,
-    signed: KIND.signed,
-    split: KIND.split,
-    branch: KIND.branch,
-  };
-  return {
-    kind: kinds[kind] ?? KIND.plain,
-    shift: 31 - last,
-    mask: 2 ** (last - first + 1) - 1,
-    at: packing.at,
-    bytes: packing.bytes,
-  };
+function fastPackings(packings: readonly Packing[]): FastPackings {
+  return Int32Array.from(
+    packings.flatMap(({ field, at, bytes }) => {
+      const { first, last, kind } = FIELDS[field];
+      return [KINDS[kind] ?? KIND.plain, 31 - last, 2 ** (last - first + 1) - 1, at, bytes];
+    }),
+  );
 }
 
 /**
@@ -77,7 +71,7 @@ export class CodeCache {
   readonly #memory: HostMemory;
   readonly #u16: Uint16Array;
   readonly #handlers: HandlerTable;
-  readonly #packings: readonly (readonly FastPacking[])[];
+  readonly #packings: readonly FastPackings[];
   readonly #pages: CodePage[] = [];
   readonly #protect: (hostPage: number) => void;
   /** Index of the profile's first u16. */
@@ -99,7 +93,7 @@ export class CodeCache {
     this.#memory = memory;
     this.#u16 = new Uint16Array(memory.wasm.buffer);
     this.#handlers = handlers;
-    this.#packings = packings.map((list) => list.map(fastPacking));
+    this.#packings = packings.map(fastPackings);
     this.#protect = protect;
     this.#profile = (vcpuBlock + PROFILE) >> 1;
   }
@@ -149,9 +143,10 @@ export class CodeCache {
   decode(record: number): void {
     const page = this.pageOfRecord(record);
     const hostPage = page.real >>> 12;
-    if (!this.#memory.u8[CODE_FLAGS_TABLE + hostPage]) {
-      this.#memory.u8[CODE_FLAGS_TABLE + hostPage] = 1;
-      this.#protect(hostPage);
+    const flags = this.#memory.u8[CODE_FLAGS_TABLE + hostPage] as number;
+    if (!(flags & HOLDS_CODE)) {
+      this.#memory.u8[CODE_FLAGS_TABLE + hostPage] = HOLDS_CODE;
+      if (flags & MAY_BE_WRITTEN) this.#protect(hostPage);
     }
     const end = page.records + PAGE_END_RECORD * 8;
     const u16 = this.#u16;
@@ -173,16 +168,17 @@ export class CodeCache {
     const near = branchesNear(instruction, word, offset);
     const handler = this.#handlers.handlerOf(instruction, word, near, page.mode);
     this.#u16[record >> 1] = handler;
-    const packings = this.#packings[handler] as readonly FastPacking[];
-    for (let i = 0; i < packings.length; i++) this.#pack(packings[i] as FastPacking, word, record, near);
+    const packings = this.#packings[handler] as FastPackings;
+    for (let i = 0; i < packings.length; i += PACKING_NUMBERS) this.#pack(packings, i, word, record, near);
     return instruction.ends === true;
   }
 
-  #pack(packing: FastPacking, word: number, record: number, near: boolean): void {
+  #pack(packings: FastPackings, i: number, word: number, record: number, near: boolean): void {
     const { u8 } = this.#memory;
-    const at = record + packing.at;
-    const bits = (word >>> packing.shift) & packing.mask;
-    switch (packing.kind) {
+    const mask = packings[i + 2] as number;
+    const at = record + (packings[i + 3] as number);
+    const bits = (word >>> (packings[i + 1] as number)) & mask;
+    switch (packings[i]) {
       case KIND.zero:
         u8[at] = bits || ZERO_REGISTER;
         return;
@@ -200,13 +196,13 @@ export class CodeCache {
         this.#u16[at >> 1] = ((bits & 31) << 5) | (bits >> 5);
         return;
       case KIND.branch: {
-        const distance = branchDistance(bits, packing.mask);
+        const distance = branchDistance(bits, mask);
         this.#memory.i32[at >> 2] = near ? distance * 2 : distance;
         return;
       }
       default:
-        if (packing.bytes === 1) u8[at] = bits;
-        else if (packing.bytes === 2) this.#u16[at >> 1] = bits;
+        if (packings[i + 4] === 1) u8[at] = bits;
+        else if (packings[i + 4] === 2) this.#u16[at >> 1] = bits;
         else this.#memory.i32[at >> 2] = bits;
     }
   }
@@ -242,7 +238,7 @@ export class CodeCache {
   /** Host memory was written, by a store or from outside. */
   written(real: number, length: number): void {
     for (let hostPage = real >>> 12; hostPage <= (real + length - 1) >>> 12; hostPage++) {
-      if (!this.#memory.u8[CODE_FLAGS_TABLE + hostPage]) continue;
+      if (!((this.#memory.u8[CODE_FLAGS_TABLE + hostPage] as number) & HOLDS_CODE)) continue;
       const from = Math.max(real, hostPage * 4096) & 0xffc;
       const to = Math.min(real + length, (hostPage + 1) * 4096) - hostPage * 4096;
       let hit = false;

@@ -36,6 +36,10 @@ export const EXECUTE = 4;
 /** Access bit of hardware entries that are smaller than 4 KB: used once, never cached. */
 export const UNCACHED = 8;
 
+/** Flags of a host page: it holds code that was decoded; a soft TLB may hold it as writable. */
+export const HOLDS_CODE = 1;
+export const MAY_BE_WRITTEN = 2;
+
 /** Handler number of records that lead to a region (interpreter.ts, HANDLER). */
 export const REGION_HANDLER = 2;
 
@@ -222,9 +226,13 @@ function refill(): WasmFunction {
   e.return(local('i32', entry));
   e.end();
   e.set(entry, s.dataTlbEntry(address));
-  const holdsCode = load('i32', OP.i32Load8U, s.shrUnsigned(s.add(page, addend), 12), CODE_FLAGS_TABLE);
+  const flagged = s.let(s.shrUnsigned(s.add(page, addend), 12));
+  const flags = s.let(load('i32', OP.i32Load8U, flagged, CODE_FLAGS_TABLE));
   // Generated code takes a page that it may write for one that it may read.
-  const writable = s.and(s.eq(s.and(allowed, READ | WRITE), READ | WRITE), s.eqz(holdsCode));
+  const writable = s.let(s.and(s.eq(s.and(allowed, READ | WRITE), READ | WRITE), s.eqz(s.and(flags, HOLDS_CODE))));
+  e.if(writable);
+  e.store(OP.i32Store8, flagged, CODE_FLAGS_TABLE, s.or(flags, MAY_BE_WRITTEN));
+  e.end();
   const slot = local('i32', entry);
   e.store(OP.i32Store, slot, 0, s.select(s.and(allowed, READ), page, -1));
   e.store(OP.i32Store, slot, 4, addend);
@@ -302,7 +310,7 @@ function slowLoad(): WasmFunction {
 
 /** Tells JavaScript when a written page holds code. */
 function noticeCode({ e, s }: Body, real: Node, bytes: Node): void {
-  e.if(load('i32', OP.i32Load8U, s.shrUnsigned(real, 12), CODE_FLAGS_TABLE), false);
+  e.if(s.and(load('i32', OP.i32Load8U, s.shrUnsigned(real, 12), CODE_FLAGS_TABLE), HOLDS_CODE), false);
   e.call(CORE.codeWritten, real, bytes);
   e.end();
 }

@@ -3,7 +3,7 @@
  * interpreter has a handler for each combination of values that makes a difference; this file lists and finds them.
  */
 import type { Instruction } from '../isa/define.ts';
-import { type FieldName, fieldValue } from '../isa/fields.ts';
+import { FIELDS, type FieldName, fieldValue } from '../isa/fields.ts';
 import { STATIC_FIELDS, type StaticFieldName } from '../isa/semantics.ts';
 
 /** Stand-ins for all special registers that the table does not know: privileged ones have bit 0x10. */
@@ -26,7 +26,50 @@ export type StaticValues = Partial<Record<StaticFieldName, number>>;
 interface StaticField {
   readonly name: StaticFieldName;
   readonly values: readonly number[];
-  readonly index: ReadonlyMap<number, number>;
+  /** Where the field stands, and by its bits the position in `values`. */
+  readonly shift: number;
+  readonly mask: number;
+  readonly positions: Uint16Array;
+}
+
+/** Fields that are the same for all words share one description. */
+const KNOWN_FIELDS = new Map<string, StaticField>();
+
+function staticField(name: StaticFieldName, specialRegisters: readonly number[]): StaticField {
+  const key = `${name} ${specialRegisters.length}`;
+  const known = KNOWN_FIELDS.get(key);
+  if (known) return known;
+  const values = valuesOf(name, specialRegisters);
+  const shift = 31 - FIELDS[name].last;
+  const mask = 2 ** (FIELDS[name].last - FIELDS[name].first + 1) - 1;
+  const positions = Uint16Array.from({ length: mask + 1 }, (_, bits) =>
+    values.indexOf(canonicalValue(name, fieldValue(bits << shift, name), values)),
+  );
+  const made = { name, values, shift, mask, positions };
+  KNOWN_FIELDS.set(key, made);
+  return made;
+}
+
+function valuesOf(name: StaticFieldName, specialRegisters: readonly number[]): readonly number[] {
+  switch (name) {
+    case 'BO':
+      return ALL_BO;
+    case 'SPR':
+    case 'TBR':
+      return [...new Set([...specialRegisters, UNKNOWN_SPR.privileged, UNKNOWN_SPR.problem])];
+    case 'WS':
+      return [0, 1, 2, 3];
+    default:
+      return [0, 1];
+  }
+}
+
+/** The listed value that stands for a value. */
+function canonicalValue(name: StaticFieldName, value: number, values: readonly number[]): number {
+  if (name === 'BO') return canonicalBo(value);
+  if (name === 'WS') return Math.min(value, 3);
+  if (values.includes(value)) return value;
+  return value & 16 ? UNKNOWN_SPR.privileged : UNKNOWN_SPR.problem;
 }
 
 /** Lists and indexes the variants of one instruction. */
@@ -38,39 +81,20 @@ export class VariantIndex {
   constructor(instruction: Instruction, specialRegisters: readonly number[]) {
     for (const name of instruction.fields) {
       if (!isStatic(name)) continue;
-      const values = VariantIndex.#valuesOf(name, specialRegisters);
-      this.#fields.push({ name, values, index: new Map(values.map((value, i) => [value, i])) });
+      this.#fields.push(staticField(name, specialRegisters));
     }
     // A relative branch has handlers of its own for targets within the page.
     this.#hasBranchTarget = instruction.fields.includes('LI') || instruction.fields.includes('BD');
     this.count = this.#fields.reduce((n, field) => n * field.values.length, this.#hasBranchTarget ? 2 : 1);
   }
 
-  static #valuesOf(name: StaticFieldName, specialRegisters: readonly number[]): readonly number[] {
-    switch (name) {
-      case 'BO':
-        return ALL_BO;
-      case 'SPR':
-      case 'TBR':
-        return [...new Set([...specialRegisters, UNKNOWN_SPR.privileged, UNKNOWN_SPR.problem])];
-      case 'WS':
-        return [0, 1, 2, 3];
-      default:
-        return [0, 1];
-    }
-  }
-
   /** The variant of a word, 0 … count-1. `near`: the branch target lies in the word's own page. */
   indexOf(word: number, near: boolean): number {
+    const fields = this.#fields;
     let at = 0;
-    for (let i = 0; i < this.#fields.length; i++) {
-      const { name, values, index } = this.#fields[i] as StaticField;
-      let value = fieldValue(word, name);
-      if (name === 'BO') value = canonicalBo(value);
-      else if (name === 'WS') value = Math.min(value, 3);
-      else if ((name === 'SPR' || name === 'TBR') && !index.has(value))
-        value = value & 16 ? UNKNOWN_SPR.privileged : UNKNOWN_SPR.problem;
-      at = at * values.length + (index.get(value) as number);
+    for (let i = 0; i < fields.length; i++) {
+      const { shift, mask, positions, values } = fields[i] as StaticField;
+      at = at * values.length + (positions[(word >>> shift) & mask] as number);
     }
     return this.#hasBranchTarget ? at * 2 + Number(near) : at;
   }

@@ -1,8 +1,16 @@
 /** Code that changes: by itself, by other code, from outside; and what is left alone. */
 import assert from 'node:assert/strict';
+import { test } from 'node:test';
 import { assembleWords } from '../../src/isa/index.ts';
-import { BOOKE_VECTOR, gprOffset, RAM_BASE } from '../../src/processor/index.ts';
-import { bothTiers, type TestCpu } from './test-cpu.ts';
+import {
+  BOOKE_VECTOR,
+  gprOffset,
+  RAM_BASE,
+  type TranslationJob,
+  type TranslationResult,
+  TranslationServer,
+} from '../../src/processor/index.ts';
+import { bothTiers, TestCpu } from './test-cpu.ts';
 
 const CODE = 0x1000;
 const OTHER = 0x2000;
@@ -138,6 +146,8 @@ bothTiers('data in a page of code', (cpu) => {
 bothTiers('stores of every width, across words and pages, are noticed', (cpu) => {
   prepare(cpu);
   const last = CODE + 0xffc;
+  // What follows in the address space stands elsewhere in storage.
+  cpu.map(2, CODE + 0x1000, 0x9000);
   cpu.load(0x4000, 'stw 4,0(3); sc');
   cpu.load(0x4010, 'sth 4,0(3); sc');
   cpu.load(0x4020, 'stb 4,0(3); sc');
@@ -146,13 +156,14 @@ bothTiers('stores of every width, across words and pages, are noticed', (cpu) =>
   cpu.load(0x4050, 'stmw 31,0(3); sc');
   cpu.load(0x4060, 'stswi 4,3,3; sc');
   const run = (): number => {
-    cpu.setGprs({ 5: 0 });
+    cpu.setGprs({ 5: 0, 6: 0 });
     const { vector } = cpu.run(last);
     assert.equal(vector, systemCall);
     return cpu.gpr(5);
   };
   const reset = (): void => {
-    cpu.load(last, 'li 5,1; sc');
+    cpu.load(last, 'li 5,1');
+    cpu.load(last + 4, 'li 6,1; sc', 0x9000);
     assert.equal(run(), 1);
     cpu.translate();
     assert.equal(run(), 1);
@@ -170,16 +181,18 @@ bothTiers('stores of every width, across words and pages, are noticed', (cpu) =>
   cpu.setGprs({ 3: last + 3, 4: 4 });
   cpu.run(0x4020);
   assert.equal(run(), 4);
-  // Unaligned, its last two bytes in the next page, whose first instruction is `sc`.
+  // Unaligned, its last two bytes in the next page: `li 6,1` there becomes `li 7,1`.
   reset();
-  cpu.setGprs({ 3: last + 2, 4: 0x00054400 });
+  cpu.setGprs({ 3: last + 2, 4: 0x000538e0, 7: 0 });
   cpu.run(0x4000);
   assert.equal(run(), 5);
-  // Its first byte in the page before: 44 | 00 00 02.
+  assert.deepEqual([cpu.gpr(6), cpu.gpr(7)], [0, 1]);
+  // Only one byte in the page before: `li 6,1` becomes `li 7,0`.
   reset();
-  cpu.setGprs({ 3: last + 3, 4: 0x06440000 });
+  cpu.setGprs({ 3: last + 3, 4: 0x0638e000, 7: 9 });
   cpu.run(0x4000);
   assert.equal(run(), 6);
+  assert.deepEqual([cpu.gpr(6), cpu.gpr(7)], [0, 1]);
   reset();
   cpu.setGprs({ 3: last, 31: word('li 5,7') });
   cpu.run(0x4050);
@@ -228,4 +241,79 @@ bothTiers('a mapping that moves to other code', (cpu) => {
     if (round === 0) cpu.setWord(gprOffset(31), decoded());
   }
   assert.equal(decoded(), cpu.gpr(31), 'code outlives its mapping');
+});
+
+test('a translation that comes when its code has changed is not used', () => {
+  let server: TranslationServer | undefined;
+  const jobs: TranslationJob[] = [];
+  let delivers = false;
+  const cpu = new TestCpu('translated', {
+    translation: {
+      start: () => {},
+      post: (job) => jobs.push(job),
+      poll: () => {
+        const job = delivers ? jobs.shift() : undefined;
+        return job && server?.translate(job);
+      },
+    },
+  });
+  server = new TranslationServer({ memory: cpu.memory.wasm, order: cpu.memory.order, assist: false }, new Map());
+  prepare(cpu);
+  for (let value = 1; value < 5; value++) {
+    // A place is found hot once.
+    const at = 0x1000 * value;
+    cpu.load(at, `li 5,${value}; addi 5,5,100; sc`);
+    cpu.run(at);
+    delivers = false;
+    cpu.translate();
+    assert.equal(jobs.length, 1, 'it waits');
+    // The job is of the old code; the translator reads the new one, half of which was not reached yet.
+    cpu.load(at, `li 5,${value + 100}; b .+12; sc; nop; sc`);
+    cpu.setGpr(5, 0);
+    cpu.run(at);
+    assert.equal(cpu.gpr(5), value + 100);
+    delivers = true;
+    cpu.translate();
+    cpu.load(at + 0x10, 'addi 5,5,1; sc');
+    cpu.setGpr(5, 0);
+    cpu.run(at);
+    assert.equal(cpu.gpr(5), value + 101);
+  }
+});
+
+test('a module that was made before its page changed is not installed', () => {
+  let server: TranslationServer | undefined;
+  let result: TranslationResult | undefined;
+  let delivers = false;
+  const cpu = new TestCpu('translated', {
+    translation: {
+      start: () => {},
+      post: (job) => {
+        result = server?.translate(job);
+      },
+      poll: () => {
+        const ready = delivers ? result : undefined;
+        if (ready) result = undefined;
+        return ready;
+      },
+    },
+  });
+  server = new TranslationServer({ memory: cpu.memory.wasm, order: cpu.memory.order, assist: false }, new Map());
+  prepare(cpu);
+  for (let value = 1; value < 5; value++) {
+    // A place is found hot once.
+    const at = 0x1000 * value;
+    cpu.load(at, `li 5,${value}; sc`);
+    delivers = false;
+    cpu.run(at);
+    cpu.translate();
+    assert.equal(result?.regions.length, 1);
+    cpu.load(at, `li 5,${value + 100}; sc`);
+    cpu.run(at);
+    delivers = true;
+    cpu.translate();
+    cpu.setGpr(5, 0);
+    cpu.run(at);
+    assert.equal(cpu.gpr(5), value + 100);
+  }
 });

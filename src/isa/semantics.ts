@@ -48,7 +48,9 @@ export type InstructionInterrupt =
   | 'program'
   | 'floatingPointUnavailable'
   | 'auxiliaryProcessorUnavailable'
-  | 'alignment';
+  | 'alignment'
+  /** Not the hardware's: an assist meaning hands over to KVM's vector code. */
+  | 'assist';
 export type ProgramCause = 'illegal' | 'privileged' | 'trap' | 'unimplemented';
 
 /** Named 32-bit state of a processor beside the registers that have methods here (see processor/layout.ts). */
@@ -172,6 +174,9 @@ export interface Semantics {
   /** A word of the vCPU's block by its byte offset, as i32: where KVM keeps the guest's privileged state. Only for assist semantics. */
   blockWord(offset: number): Expr;
   setBlockWord(offset: number, value: Expr): void;
+  /** The word `at` bytes behind that. */
+  blockWordAt(at: Expr, offset: number): Expr;
+  setBlockWordAt(at: Expr, offset: number, value: Expr): void;
 
   // --- storage (big-endian order unless `reversed`; any alignment)
   /** Zero-extended (or `signed`: sign-extended) to the word type. Evaluated now. */

@@ -1,6 +1,6 @@
 /** What differs between processor families, as one object with methods that a vCPU gets when it is made. */
 import type { HostCpu, HostMemory } from '../processor/index.ts';
-import type { KvmRegs, KvmRun, KvmSregs, KvmTranslation } from './api.ts';
+import type { KvmRegs, KvmRun, KvmSregs, KvmStats, KvmTranslation } from './api.ts';
 import type { MemorySlots } from './slots.ts';
 import type { VcpuCounters } from './stats.ts';
 import type { GuestTime } from './time.ts';
@@ -43,6 +43,8 @@ export interface VcpuFamily {
   setSregs(sregs: Partial<KvmSregs>): void;
   getOneReg(index: bigint): bigint | undefined;
   setOneReg(index: bigint, value: bigint): boolean;
+  /** Counters beside those of `VcpuCounters`, by name. */
+  readonly stats: KvmStats;
   translate(effectiveAddress: number): KvmTranslation;
   setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void;
 }

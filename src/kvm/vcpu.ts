@@ -158,7 +158,7 @@ export class VirtualCpu implements Vcpu {
   }
 
   get stats(): KvmStats {
-    return this.#counters.toObject();
+    return { ...this.#counters.toObject(), ...this.#family.stats };
   }
 
   /** Instructions until the clock must be looked at. With icount timers fire on the very instruction. */

@@ -9,12 +9,14 @@ import {
   type TranslationPort,
   VCPU_BLOCK_BYTES,
   VCPU_BLOCKS,
+  type VectorCode,
 } from '../processor/index.ts';
 import { type Clock, type GuestMemory, KvmError, type KvmStats, type Vcpu, type Vm, type VmOptions } from './api.ts';
 import { BOOKE_ASSIST } from './booke/assist.ts';
 import { Booke440 } from './booke/booke440.ts';
 import { EMULATED_MNEMONICS } from './booke/emulate.ts';
 import { sprName } from './booke/sprs.ts';
+import { bookeVectors } from './booke/vectors.ts';
 import type { FamilyParts, VcpuFamily } from './family.ts';
 import { MemorySlots, SlotMemory } from './slots.ts';
 import { VcpuCounters } from './stats.ts';
@@ -29,6 +31,7 @@ const SLOT_SLACK = 16 * 2 ** 20;
 interface Model {
   readonly order: 0 | 3 | 7;
   readonly assist: AssistTable;
+  readonly vectorCode: VectorCode;
   readonly mnemonics: readonly string[];
   readonly sprName: (spr: number) => string;
   createFamily(parts: FamilyParts): VcpuFamily;
@@ -40,6 +43,7 @@ const MODELS: ReadonlyMap<string, Model> = new Map([
     {
       order: 3,
       assist: BOOKE_ASSIST,
+      vectorCode: bookeVectors,
       mnemonics: EMULATED_MNEMONICS,
       sprName,
       createFamily: (parts) => new Booke440(parts),
@@ -109,6 +113,7 @@ export class VirtualMachine implements Vm {
       memory: this.#memory,
       base: VCPU_BLOCKS + id * VCPU_BLOCK_BYTES,
       assist: assist ? model.assist : null,
+      ...(assist && { vectorCode: model.vectorCode }),
       timebase: () => time.timebase(),
       ...(this.#translation && { translation: this.#translation }),
     });

@@ -407,6 +407,12 @@ export abstract class Builder implements Semantics {
   setBlockWord(offset: number, value: Expr): void {
     this.e.store(OP.i32Store, this.block, offset, value as Node);
   }
+  blockWordAt(at: Expr, offset: number): Node {
+    return load('i32', OP.i32Load, this.add(this.block, at), offset);
+  }
+  setBlockWordAt(at: Expr, offset: number, value: Expr): void {
+    this.e.store(OP.i32Store, this.add(this.block, at), offset, value as Node);
+  }
 
   /** Address of the soft-TLB entry of an effective address. */
   protected tlbEntry(address: Node): Node {

@@ -111,6 +111,7 @@ class Listener implements Semantics {
   state = this.#value;
   shared = this.#value;
   blockWord = this.#value;
+  blockWordAt = this.#value;
   pc = this.#value;
   nextPc = this.#value;
   timebase = this.#value;
@@ -188,6 +189,7 @@ class Listener implements Semantics {
   setState(): void {}
   setShared(): void {}
   setBlockWord(): void {}
+  setBlockWordAt(): void {}
   load(): Expr {
     this.mayInterrupt = true;
     return VALUE;

@@ -23,15 +23,15 @@ function doesMoreThanTrap(meaning: Meaning, values: StaticValues): boolean {
   let first = '';
   const answer = { type: 'i32' };
   const listener = new Proxy({} as Semantics, {
-    get: (_target, name) => () => {
-      first ||= String(name);
+    get: (_target, name) => (kind?: unknown) => {
+      first ||= name === 'interrupt' ? `${String(name)} ${String(kind)}` : String(name);
       return answer;
     },
   });
   const known = values as Record<string, number>;
   const operands = new Proxy({} as Operands, { get: (_target, name: string) => known[name] ?? answer });
   meaning(listener, operands);
-  return first !== 'interrupt';
+  return first !== 'interrupt program';
 }
 
 const hasSpr = (instruction: Instruction): boolean =>

@@ -60,7 +60,11 @@ export class Host440 implements HostCpu {
     const interpreter = generateInterpreter(handlers.specs, options.hotThreshold ?? HOT_THRESHOLD);
     this.#cache = new CodeCache(memory, handlers, interpreter.packings, (page) => this.#tlb.protectPage(page), base);
     const pages = memory.byteLength / 65536;
-    const bytes = encodeModule(coreImports(pages), [...runtimeFunctions(), interpreter.run], [SIGNATURES.region]);
+    const bytes = encodeModule(
+      coreImports(pages),
+      [...runtimeFunctions(options.vectorCode), interpreter.run],
+      [SIGNATURES.region],
+    );
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
     const mode = (base + MODE) >> 2;
     const vcpu = new WebAssembly.Global({ value: 'i32', mutable: false }, base);
@@ -131,6 +135,11 @@ export class Host440 implements HostCpu {
 
   setContext(space: 0 | 1, pid: number, mode: 0 | 1): void {
     this.#tlb.setContext(space, pid, mode);
+  }
+
+  setContexts(pid: number, modes: readonly [number, number]): void {
+    this.#tlb.prepareContext(0, pid, modes[0]);
+    this.#tlb.prepareContext(1, pid, modes[1]);
   }
 
   tlbWrite(index: number, word0: number, word1: number, word2: number, tid: number): void {

@@ -2,7 +2,7 @@
  * The processor as KVM sees it: honest hardware. It knows nothing of guests. KVM reads and writes registers in the
  * vCPU block (layout.ts) through `memory` and owns the vectors: `run` returns the vector that hardware would take.
  */
-import type { Meaning } from '../isa/semantics.ts';
+import type { Expr, Meaning, Semantics } from '../isa/semantics.ts';
 import type { HostMemory } from './memory.ts';
 import type { TranslationPort } from './region/server.ts';
 
@@ -24,6 +24,8 @@ export const BOOKE_VECTOR = {
   dataTlbError: 13,
   instructionTlbError: 14,
   debug: 15,
+  /** None of the hardware's: an assist meaning hands over to the vector code. */
+  assist: 16,
 } as const;
 
 /** `run` returned because the budget is spent or the EVENT word is set: the host's own timer tick. */
@@ -68,11 +70,32 @@ export const TLB44X = {
  */
 export type AssistTable = ReadonlyMap<string, Meaning>;
 
+/** What vector code is written with: the builder without the guest's registers and control flow. */
+export interface VectorSemantics extends Semantics {
+  /** A value that can change. */
+  variable(initial: Expr | number): { get(): Expr; set(value: Expr): void };
+  /** Runs `body` as long as the condition is not zero. */
+  while(condition: () => Expr, body: () => void): void;
+  /** Selects the context that `HostCpu.setContexts` has prepared: 0 or 1. */
+  switchContext(which: Expr): void;
+  /** Ends: the guest goes on at PC. */
+  resume(): void;
+  /** Ends: `run` returns EXIT_VECTOR. */
+  leave(): void;
+}
+
+/**
+ * What KVM does about interrupts before `run` returns (on hardware, the part of its exit handler that is written in
+ * assembly). All registers are in the block when it runs. Where it falls through its end, `run` returns.
+ */
+export type VectorCode = (s: VectorSemantics) => void;
+
 export interface HostCpuOptions {
   readonly memory: HostMemory;
   /** Real address of the vCPU block, aligned to VCPU_BLOCK_BYTES. */
   readonly base: number;
   readonly assist: AssistTable | null;
+  readonly vectorCode?: VectorCode;
   /** The time base, in ticks, as a double (up to 2^53 ticks). */
   readonly timebase: () => number;
   /** Another thread that translates; else translation happens between runs, on this one. */
@@ -103,6 +126,8 @@ export interface HostCpu {
    * meanings are inlined) for what runs next. Cheap: soft-TLB sets are kept by (space, pid), so nothing is flushed.
    */
   setContext(space: 0 | 1, pid: number, mode: 0 | 1): void;
+  /** Prepares the two contexts that vector code can switch to: of one PID, `modes[i]` being the mode in address space i. */
+  setContexts(pid: number, modes: readonly [number, number]): void;
   /** Writes a hardware TLB entry (word0..word2 as tlbwe, RPN = host real address) and drops cached translations of the old one. */
   tlbWrite(index: number, word0: number, word1: number, word2: number, tid: number): void;
   /** Invalidates a hardware TLB entry. */

@@ -278,6 +278,7 @@ export function generateInterpreter(specs: readonly HandlerSpec[], hotThreshold:
   const total = HANDLER.first + specs.length;
   const packings: (readonly Packing[])[] = [];
 
+  const again = e.loop();
   const fault = e.block();
   const exit = e.block();
   const lookup = e.loop();
@@ -292,7 +293,7 @@ export function generateInterpreter(specs: readonly HandlerSpec[], hotThreshold:
   e.call(CORE.refill, pc, constant('i32', EXECUTE));
   e.setFromStack(entry);
   e.if(s.eqz(local('i32', entry)), false);
-  e.return(load('i32', OP.i32Load, v, EXIT_VECTOR));
+  leave(e, v, lookup);
   e.end();
   e.end();
   const real = s.let(s.add(pc, load('i32', OP.i32Load, local('i32', entry), 4)));
@@ -353,8 +354,17 @@ export function generateInterpreter(specs: readonly HandlerSpec[], hotThreshold:
   e.end(); // fault
   e.store(OP.i32Store, v, PC, s.pc());
   e.store(OP.i32Store, v, BUDGET, remaining(s, locals, 0));
-  e.push(load('i32', OP.i32Load, v, EXIT_VECTOR));
+  leave(e, v, again);
+  e.end();
+  e.unreachable();
   return { run: { ...e.finish('run'), name: 'interpreter' }, packings };
+}
+
+/** An interrupt ends the run, unless the vector code says that the guest goes on. */
+function leave(e: Emitter, v: Node, again: Label): void {
+  e.call(CORE.vector);
+  e.brIfStack(again);
+  e.return(load('i32', OP.i32Load, v, EXIT_VECTOR));
 }
 
 /** Adds to one of the counters that generated code keeps. */
@@ -387,7 +397,7 @@ function emitSpecial(e: Emitter, h: HandlerBuilder, handler: number, locals: Loc
       e.setFromStack(interrupted);
       count(e, h, v, 'region_instructions', h.neg(load('i32', OP.i32Load, v, BUDGET)));
       e.brIf(h.eqz(local('i32', interrupted)), targets.lookup);
-      e.return(load('i32', OP.i32Load, v, EXIT_VECTOR));
+      leave(e, v, targets.lookup);
       return;
     }
     case HANDLER.privileged:

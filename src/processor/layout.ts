@@ -53,10 +53,9 @@ export const CODE_PAGES = 0x18c;
 export const ADDRESS_SPACE = 0x190;
 export const PID = 0x194;
 
-/** The soft-TLB sets, code pages and address spaces of the guest's two privileges, for assist meanings that switch:
- * [0] guest kernel, [1] guest user; written by KVM through `HostCpu.setContexts`. */
+/** TLB_BASE, MODE, CODE_PAGES and ADDRESS_SPACE of the two contexts that vector code switches between, by address space. */
 export const CONTEXTS = 0x1a0;
-export const CONTEXT_BYTES = 0x20;
+export const CONTEXT_BYTES = 0x10;
 
 /** Sixteen bytes through which unaligned and page-crossing accesses pass. */
 export const BOUNCE = 0x1f0;

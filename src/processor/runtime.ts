@@ -3,18 +3,22 @@
  * does not do (unaligned, page-crossing, into pages that hold code). Written in WebAssembly so that a refill costs no
  * crossing into JavaScript.
  */
+import type { Expr } from '../isa/semantics.ts';
 import { Builder, type RuntimeFunctions, WRITE_PAIR } from './builder.ts';
-import { BOOKE_VECTOR, ESR } from './interface.ts';
+import { BOOKE_VECTOR, ESR, type VectorCode, type VectorSemantics } from './interface.ts';
 import {
   ADDRESS_SPACE,
   BOUNCE,
   CODE_FLAGS_TABLE,
   CODE_PAGES,
+  CONTEXT_BYTES,
+  CONTEXTS,
   COUNTER_BASE,
   COUNTERS,
   EXIT_ADDRESS,
   EXIT_SYNDROME,
   EXIT_VECTOR,
+  MODE,
   PID,
   TLB_BASE,
   TLB_HINT,
@@ -59,6 +63,7 @@ export const SIGNATURES = {
   tick: { params: ['i32'], results: ['i32'] },
   regionAt: { params: ['i32'], results: ['i32'] },
   link: { params: ['i32', 'i32'], results: ['i32'] },
+  vector: { params: [], results: ['i32'] },
 } as const satisfies Record<string, Signature>;
 
 /** Imports of the core module (interpreter and runtime), functions first by index. */
@@ -88,11 +93,12 @@ export const CORE = {
   slowZeroBlock: FIRST + 3,
   regionAt: FIRST + 4,
   link: FIRST + 5,
-  run: FIRST + 6,
+  vector: FIRST + 6,
+  run: FIRST + 7,
 } as const;
 
-/** A builder without registers and control flow, for the runtime's own arithmetic. */
-class Arithmetic extends Builder {
+/** A builder without registers and control flow, for the runtime's own arithmetic and KVM's vector code. */
+class Arithmetic extends Builder implements VectorSemantics {
   constructor(emitter: Emitter, block: number, tlb: number) {
     super(emitter, CORE satisfies RuntimeFunctions, block, tlb);
   }
@@ -128,6 +134,34 @@ class Arithmetic extends Builder {
   }
   override repeat(): void {
     this.read();
+  }
+
+  variable(initial: Expr | number): { get(): Expr; set(value: Expr): void } {
+    const { e } = this;
+    const index = e.newLocal('i32');
+    e.set(index, this.node(initial));
+    return { get: () => local('i32', index), set: (value) => e.set(index, value as Node) };
+  }
+  while(condition: () => Expr, body: () => void): void {
+    const { e } = this;
+    const done = e.block();
+    const next = e.loop();
+    e.brIf(this.eqz(condition()), done);
+    body();
+    e.br(next);
+    e.end();
+    e.end();
+  }
+  switchContext(which: Expr): void {
+    const from = this.let(this.add(this.block, this.mul(which, CONTEXT_BYTES)));
+    for (const [i, word] of [TLB_BASE, MODE, CODE_PAGES, ADDRESS_SPACE].entries())
+      this.e.store(OP.i32Store, this.block, word, load('i32', OP.i32Load, from, CONTEXTS + 4 * i));
+  }
+  resume(): void {
+    this.e.return(constant('i32', 1));
+  }
+  leave(): void {
+    this.e.return(constant('i32', 0));
   }
 }
 
@@ -402,6 +436,14 @@ function link(): WasmFunction {
   return e.finish();
 }
 
+/** vector() → not zero: the guest goes on at PC. */
+function vector(code: VectorCode | undefined): WasmFunction {
+  const { e, s } = begin(SIGNATURES.vector);
+  code?.(s);
+  e.push(constant('i32', 0));
+  return e.finish();
+}
+
 /** Functions of the core module that regions import. */
 export const REGION_IMPORTS = [
   'timebase',
@@ -424,7 +466,7 @@ export function regionImports(memoryPages: number): Import[] {
 }
 
 /** The runtime's functions in the order of CORE. */
-export function runtimeFunctions(): WasmFunction[] {
-  const named = { refill, slowLoad, slowStore, slowZeroBlock, regionAt, link };
+export function runtimeFunctions(vectorCode: VectorCode | undefined): WasmFunction[] {
+  const named = { refill, slowLoad, slowStore, slowZeroBlock, regionAt, link, vector: () => vector(vectorCode) };
   return Object.entries(named).map(([exportName, make]) => ({ ...make(), exportName, name: exportName }));
 }

@@ -6,6 +6,8 @@ import {
   CODE_PAGES_TABLE_BYTES,
   CODE_TLB,
   CODE_TLB_ENTRIES,
+  CONTEXT_BYTES,
+  CONTEXTS,
   HARDWARE_TLB,
   HARDWARE_TLB_ENTRY_BYTES,
   MODE,
@@ -67,11 +69,24 @@ export class Tlb {
     this.#i32[this.#at(TLB_SEARCH_KEY) + index] = -1;
   }
 
-  setContext(space: number, pid: number, mode: number): void {
-    const key = (space << 8) | pid;
+  /** Writes the words of a context for vector code to switch to. */
+  prepareContext(space: number, pid: number, mode: number): void {
+    const at = this.#at(CONTEXTS + space * CONTEXT_BYTES);
+    this.#i32[at] = this.#base + SOFT_TLB + this.#setFor((space << 8) | pid) * SOFT_TLB_SET_BYTES;
+    this.#i32[at + 1] = mode;
+    this.#i32[at + 2] = CODE_PAGES_TABLE + mode * CODE_PAGES_TABLE_BYTES;
+    this.#i32[at + 3] = space;
+  }
+
+  #setFor(key: number): number {
     let set = this.#setOf[key] as number;
     if (set < 0) set = this.#allocate(key);
     this.#usedAt[set] = ++this.#uses;
+    return set;
+  }
+
+  setContext(space: number, pid: number, mode: number): void {
+    const set = this.#setFor((space << 8) | pid);
     const i32 = this.#i32;
     i32[this.#at(TLB_BASE)] = this.#base + SOFT_TLB + set * SOFT_TLB_SET_BYTES;
     i32[this.#at(ADDRESS_SPACE)] = space;

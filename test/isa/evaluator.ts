@@ -267,6 +267,8 @@ export class Evaluator {
       setShared: (name, value) => void this.shared.set(name, number(value)),
       blockWord: (offset) => i32(() => this.blockWords.get(offset) ?? 0),
       setBlockWord: (offset, value) => void this.blockWords.set(offset, number(value)),
+      blockWordAt: (at, offset) => i32(() => this.blockWords.get(number(at) + offset) ?? 0),
+      setBlockWordAt: (at, offset, value) => void this.blockWords.set(number(at) + offset, number(value)),
 
       load: (bytes, address, options = {}) => {
         const at = this.#offset(number(address), bytes);

@@ -8,15 +8,23 @@ const PROGRAMS = 400;
 const LENGTH = 80;
 const CODE = 0x1000;
 const VECTORS = 0x8000;
+const VECTOR_BYTES = 0x40;
 const ISYNC = (19 << 26) | (150 << 1);
+const RFI = (19 << 26) | (50 << 1);
+const SC = 0x44000002;
+const BL_NEXT = 0x48000005;
+const mflr = (r: number): number => mfspr(r, 8);
+const addi = (rt: number, ra: number, si: number): number => ((14 << 26) | (rt << 21) | (ra << 16) | si) >>> 0;
+/** Registers of the programs. */
+const R = { msr: 9, scratch: 29, link: 30, userMsr: 31, zero: 28 } as const;
 const READ = [26, 27, 48, 58, 59, 61, 62, 63, 256, 260, 272, 279, 286, 287, 312, 340, 400, 888, 946, 947, 1000];
 const WRITE = [26, 27, 48, 58, 59, 61, 62, 256, 272, 275, 279, 286, 287, 312, 317, 570, 888, 946, 947];
 
-function rig(accel: Accel): { vm: Vm; vcpu: Vcpu } {
+function rig(accel: Accel, now = () => 0): { vm: Vm; vcpu: Vcpu } {
   const vm = createVm({
     cpu: '440ep',
     accel,
-    clock: { now: () => 0 },
+    clock: { now },
     timebaseFrequency: 1e9,
     maxMemory: 2 ** 20,
   });
@@ -24,10 +32,46 @@ function rig(accel: Accel): { vm: Vm; vcpu: Vcpu } {
   return { vm, vcpu: vm.createVcpu(0) };
 }
 
+/** Goes to the next instruction, with an MSR that a register holds. */
+const returnWith = (msr: number): number[] => [
+  BL_NEXT,
+  mflr(R.link),
+  addi(R.link, R.link, 7 * 4 - 4),
+  // In problem state the first one is what is skipped.
+  mtspr(26, R.link),
+  mtspr(26, R.link),
+  mtspr(27, msr),
+  RFI,
+];
+
+/** Goes on behind the instruction that was interrupted, in supervisor state. */
+const SKIP = [mfspr(R.scratch, 26), addi(R.scratch, R.scratch, 4), mtspr(26, R.scratch), mtspr(27, R.zero), RFI];
+
+/** What the handlers do: sc returns, what cannot be done is skipped, all else ends the program. */
+function handler(vector: number): number[] {
+  if (vector === 8) return [RFI];
+  return vector === 2 || vector === 6 || vector === 13 ? SKIP : [mtdcr(0x100 + vector, 0)];
+}
+
 function program(random: (n: number) => number): number[] {
   const r = (): number => 3 + random(6);
   return Array.from({ length: LENGTH }, () => {
-    switch (random(12)) {
+    switch (random(17)) {
+      case 12:
+        return SC;
+      case 13:
+        return returnWith(random(3) === 0 ? R.userMsr : R.msr);
+      case 14:
+        // Where mostly nothing is, or with any MSR: that ends the program.
+        if (random(20) === 0) {
+          const toNowhere = mtspr(26, 10 + random(10));
+          return [toNowhere, toNowhere, mtspr(27, random(2) === 0 ? R.msr : R.userMsr), RFI];
+        }
+        return returnWith(random(20) === 0 ? r() : R.userMsr);
+      case 15:
+      case 16:
+        // Only after a synchronisation must a tlbwe have taken effect.
+        return [ISYNC, ((random(2) === 0 ? 32 << 26 : 36 << 26) | (r() << 21) | ((10 + random(10)) << 16)) >>> 0];
       case 0:
       case 1:
         return mfspr(r(), READ[random(READ.length)] as number);
@@ -49,11 +93,12 @@ function program(random: (n: number) => number): number[] {
         // Words 1, 0, 2 of an entry that r20–r27 name, mostly in Linux's order; r10–r19 are fit for word 0.
         return x31(978, random(4) === 0 ? r() : 10 + random(10), 20 + random(8), random(3));
     }
-  });
+  }).flat();
 }
 
 test(`${PROGRAMS} random programs`, () => {
   const rigs = [rig('trap'), rig('assist')];
+  let ended = 0;
   for (let seed = 1; seed <= PROGRAMS; seed++) {
     const states = rigs.map(({ vm, vcpu }) => {
       let state = Math.imul(seed, 0x9e3779b1) | 1;
@@ -65,17 +110,22 @@ test(`${PROGRAMS} random programs`, () => {
       };
       vcpu.reset();
       vcpu.interrupt(KVM_INTERRUPT.UNSET);
-      vcpu.setTlbEntry(63, { word0: word0(0, 4), word1: 0, word2: 7, tid: 0 });
-      for (const [i, word] of [...program(random), mtdcr(1, 0)].entries()) vm.memory.write32(CODE + 4 * i, word);
+      vcpu.setTlbEntry(63, { word0: word0(0, 4), word1: 0, word2: 0x3f, tid: 0 });
+      // In problem state the first mtdcr is skipped, and the second one ends the program.
+      const end = [mtdcr(1, 0), mtdcr(2, 0)];
+      for (const [i, word] of [...program(random), ...end].entries()) vm.memory.write32(CODE + 4 * i, word);
       for (let vector = 0; vector < 16; vector++) {
-        vm.memory.write32(VECTORS + 0x10 * vector, mtdcr(0x100 + vector, 0));
-        vcpu.setSregs({ [`ivor${vector}`]: VECTORS + 0x10 * vector });
+        const address = VECTORS + VECTOR_BYTES * vector;
+        for (const [i, word] of handler(vector).entries()) vm.memory.write32(address + 4 * i, word);
+        vcpu.setSregs({ [`ivor${vector}`]: address });
       }
       const regs = vcpu.getRegs();
       regs.pc = BigInt(CODE);
       regs.gpr = regs.gpr.map((_, n) => {
         const value = random(2 ** 32 - 1) >>> 0;
-        if (n === 9) return BigInt((random(2) * 0x8000) | (random(4) === 0 ? 0x21200 : 0));
+        if (n === R.zero) return 0n;
+        if (n === R.userMsr) return BigInt(0x4000 | (random(2) * 0x8000));
+        if (n === R.msr) return BigInt((random(2) * 0x8000) | (random(4) === 0 ? 0x21200 : 0));
         if (n >= 10 && n < 20)
           return BigInt((0x40000000 | (value & 0x3fc00) | (random(3) === 0 ? 0 : 0x200) | (random(3) << 4)) >>> 0);
         if (n >= 20 && n < 28) return BigInt((value & ~63) >>> 0) + BigInt(random(6));
@@ -83,13 +133,36 @@ test(`${PROGRAMS} random programs`, () => {
       });
       vcpu.setRegs(regs);
       if (random(2) === 0) vcpu.interrupt(KVM_INTERRUPT.SET_LEVEL);
-      const reason = vcpu.run(1);
+      let reason = vcpu.run(1);
+      while (reason === KVM_EXIT.MMIO) reason = vcpu.run(1);
       const tlb = Array.from({ length: 64 }, (_, page) => vcpu.translate(0x40000000 + page * 4096));
       return { reason, dcrn: vcpu.kvmRun.dcr.dcrn, regs: vcpu.getRegs(), sregs: vcpu.getSregs(), tlb };
     });
-    assert.equal(states[0]?.reason, KVM_EXIT.DCR, `program ${seed}`);
+    if (states[0]?.reason === KVM_EXIT.DCR) ended++;
     assert.deepEqual(states[1], states[0], `program ${seed}`);
   }
-  const [trap, assist] = rigs.map(({ vcpu }) => vcpu.stats['emulated_inst_exits'] as number);
-  assert.ok((assist as number) < (trap as number) / 2);
+  // The others halted, or ran into nowhere.
+  assert.ok(ended > PROGRAMS * 0.9, `${ended} programs ended`);
+  const [trap, assist] = rigs.map(({ vcpu }) => vcpu.stats);
+  assert.ok((assist?.emulated_inst_exits as number) < (trap?.emulated_inst_exits as number) / 2);
+  for (const name of ['assisted_rfi', 'assisted_sc', 'assisted_dtlb_miss', 'assisted_itlb_miss']) {
+    assert.ok((assist?.[name] as number) > 10, name);
+    assert.equal(trap?.[name], 0, name);
+  }
 });
+
+for (const [name, code, ivpr] of [
+  ['returns to its own return', [BL_NEXT, mflr(R.link), addi(R.link, R.link, 8), mtspr(26, R.link), RFI], 0],
+  ['has no memory at its vectors', [SC], 0x50000000],
+] as const) {
+  test(`a guest that ${name} does not keep the host`, () => {
+    let looks = 0;
+    const { vm, vcpu } = rig('assist', () => looks++);
+    for (const [i, word] of code.entries()) vm.memory.write32(CODE + 4 * i, word);
+    vcpu.setTlbEntry(63, { word0: word0(0, 4), word1: 0, word2: 0x3f, tid: 0 });
+    vcpu.setSregs({ ivpr });
+    vcpu.setRegs({ ...vcpu.getRegs(), pc: BigInt(CODE) });
+    assert.equal(vcpu.run(50), KVM_EXIT.INTR);
+    assert.ok((vm.stats.instructions as number) > 100_000);
+  });
+}

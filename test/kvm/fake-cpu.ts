@@ -64,6 +64,8 @@ export class FakeCpu implements HostCpu {
     this.context = { space, pid, mode };
   }
 
+  setContexts(): void {}
+
   tlbWrite(index: number, word0: number, word1: number, word2: number, tid: number): void {
     this.entries[index] = { word0: word0 >>> 0, word1: word1 >>> 0, word2, tid };
   }

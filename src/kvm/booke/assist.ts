@@ -3,20 +3,11 @@
  * ways to be fast"). Each meaning does exactly what the emulation does, on the same words of memory; where it cannot, it
  * traps and the emulation runs.
  */
-import type { Meaning, Operand, Semantics } from '../../isa/semantics.ts';
-import { type AssistTable, TLB44X } from '../../processor/index.ts';
+import type { Expr, Meaning, Operand, Semantics } from '../../isa/semantics.ts';
+import type { AssistTable } from '../../processor/index.ts';
 import { MMUCR_STID, MSR, MSR_MASK } from './bits.ts';
-import {
-  GUEST_TLB_ENTRIES,
-  STAGED,
-  W_MMUCR,
-  W_PID,
-  W_STAGED_INDEX,
-  W_STAGED_TID,
-  W_STAGED_WORD0,
-  W_STAGED_WORD1,
-  W_STAGED_WORDS,
-} from './layout.ts';
+import { GUEST_TLB, GUEST_TLB_ENTRIES, W_MMUCR, W_PID, W_TLB_COMPLETED, W_TLB_WRITTEN } from './layout.ts';
+import { WORD0_BITS } from './mmu440.ts';
 import { SPECIAL, SPR_ROWS, type SprRow } from './sprs.ts';
 
 /** Special registers that are nothing but a word in the vCPU's block, by number. */
@@ -76,34 +67,34 @@ const mtspr: Meaning = (s, f) => {
 };
 
 /**
- * tlbwe of words 0 and 1 is put off: Linux writes word 2 last, which traps, and so does whatever must see the entry
- * (any exit, isync). One entry at a time; a word 0 that invalidates traps at once. Until a context synchronisation
- * hardware may use the old entry too (Book III-E, "Synchronization Requirements").
+ * tlbwe writes the guest's entry; what follows from that (hash chains, shadows) is put off until a context
+ * synchronisation, or until KVM has to look at the TLB: all exits begin with it. Until then hardware may use the old
+ * entry too (Book III-E, "Synchronization Requirements"). So a flush of the whole TLB is one exit and not 64.
  */
 const tlbwe: Meaning = (s, f) => {
-  if (f.WS > 1) return trap(s);
+  if (f.WS > 2) return trap(s);
   const value = s.let(s.low32(s.gpr(f.RS)));
-  const index = s.let(s.add(s.and(s.low32(s.gpr(f.RA)), GUEST_TLB_ENTRIES - 1), 1));
-  const staged = s.let(s.blockWord(W_STAGED_INDEX * 4));
-  let busy = s.and(s.ne(staged, 0), s.ne(staged, index));
-  if (f.WS === 0) busy = s.or(busy, s.eqz(s.and(value, TLB44X.VALID)));
-  s.if(
-    busy,
-    () => trap(s),
-    () => {
-      s.setBlockWord(W_STAGED_INDEX * 4, index);
-      const which = f.WS === 0 ? STAGED.WORD0 : STAGED.WORD1;
-      s.setBlockWord(W_STAGED_WORDS * 4, s.or(s.blockWord(W_STAGED_WORDS * 4), which));
-      s.setBlockWord((f.WS === 0 ? W_STAGED_WORD0 : W_STAGED_WORD1) * 4, value);
-      if (f.WS === 0) s.setBlockWord(W_STAGED_TID * 4, s.and(s.blockWord(W_MMUCR * 4), MMUCR_STID));
-    },
-  );
+  const index = s.let(s.and(s.low32(s.gpr(f.RA)), GUEST_TLB_ENTRIES - 1));
+  const entry = s.let(s.shl(index, 4));
+  s.setBlockWordAt(entry, GUEST_TLB + f.WS * 4, f.WS === 0 ? s.and(value, WORD0_BITS) : value);
+  if (f.WS === 0) s.setBlockWordAt(entry, GUEST_TLB + 12, s.and(s.blockWord(W_MMUCR * 4), MMUCR_STID));
+  if (f.WS === 2) s.setBlockWord(W_TLB_COMPLETED * 4, s.add(index, 1));
+  const half = s.let(s.shl(s.shrUnsigned(index, 5), 2));
+  const written = s.blockWordAt(half, W_TLB_WRITTEN * 4);
+  s.setBlockWordAt(half, W_TLB_WRITTEN * 4, s.or(written, s.shl(s.i32(1), index)));
 };
 
+/** Whether a tlbwe waits to take effect. */
+export const tlbWritten = (s: Semantics): Expr =>
+  s.or(s.blockWord(W_TLB_WRITTEN * 4), s.blockWord(W_TLB_WRITTEN * 4 + 4));
+
 const isync: Meaning = (s) => {
-  s.if(s.ne(s.blockWord(W_STAGED_INDEX * 4), 0), () => trap(s));
+  s.if(tlbWritten(s), () => trap(s));
   s.contextSynchronize();
 };
+
+/** The vector code does it (vectors.ts). */
+const rfi: Meaning = (s) => s.interrupt('assist');
 
 const nothing: Meaning = () => {};
 
@@ -117,6 +108,7 @@ export const BOOKE_ASSIST: AssistTable = new Map<string, Meaning>([
   ['mtspr', mtspr],
   ['tlbwe', tlbwe],
   ['isync', isync],
+  ['rfi', rfi],
   ['tlbsync', nothing],
   ['iccci', nothing],
   ['dccci', nothing],

@@ -1,6 +1,6 @@
 /** The 440 family: wires the guest's MMU, shadow TLB, timers, interrupts and emulation together for one vCPU. */
 import { TLB44X } from '../../processor/index.ts';
-import { KVM_EXIT, KVM_INTERRUPT, type KvmRegs, type KvmSregs, type KvmTranslation } from '../api.ts';
+import { KVM_EXIT, KVM_INTERRUPT, type KvmRegs, type KvmSregs, type KvmStats, type KvmTranslation } from '../api.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
 import { COUNTER } from '../stats.ts';
 import type { GuestTime } from '../time.ts';
@@ -10,6 +10,8 @@ import { BookeEmulation } from './emulate.ts';
 import { BookeExits } from './exits.ts';
 import { BookeInterrupts, PRIORITY } from './interrupts.ts';
 import {
+  ASSISTED,
+  ASSISTED_NAMES,
   BOOKE_STATE,
   DOUBLES,
   GUEST_TLB_ENTRIES,
@@ -25,7 +27,6 @@ import {
   W_PIR,
   W_PVR,
   W_RESERVE_ADDRESS,
-  W_STAGED_INDEX,
 } from './layout.ts';
 import { GuestTlb440, PERMIT, permissions } from './mmu440.ts';
 import { BookeRegisters } from './registers.ts';
@@ -116,7 +117,7 @@ export class Booke440 implements VcpuFamily {
 
   enter(): number {
     const words = this.#words;
-    if (words[W_STAGED_INDEX] !== 0) this.#emulation.applyStaged();
+    this.#emulation.applyTlbWrites();
     if (words[W_PENDING] !== 0 && this.#interrupts.deliver() && words[W_HALTED] !== 0) {
       words[W_HALTED] = 0;
       (this.#counts[COUNTER.halt_wakeup] as number)++;
@@ -184,7 +185,14 @@ export class Booke440 implements VcpuFamily {
     return this.#registers.setOneReg(id, value);
   }
 
+  get stats(): KvmStats {
+    return Object.fromEntries(
+      ASSISTED_NAMES.map((name, i) => [name, (this.#words[(ASSISTED >> 2) + i] as number) >>> 0]),
+    );
+  }
+
   translate(effectiveAddress: number): KvmTranslation {
+    this.#emulation.applyTlbWrites();
     const address = effectiveAddress | 0;
     const words = this.#words;
     const msr = words[W_MSR] as number;
@@ -201,6 +209,7 @@ export class Booke440 implements VcpuFamily {
 
   setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void {
     if (!(index >= 0 && index < GUEST_TLB_ENTRIES)) return;
+    this.#emulation.applyTlbWrites();
     this.#shadow.drop(index);
     this.#context.entryChanged(index);
     this.#tlb.write(index, 0, entry.word0 & ~TLB44X.ERPN_MASK, entry.tid & 0xff);

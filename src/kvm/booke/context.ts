@@ -6,6 +6,9 @@ import { BOOKE_STATE_END, W_MSR, W_PC, W_PID } from './layout.ts';
 import { type GuestTlb440, PERMIT, pageMask, permissions } from './mmu440.ts';
 import type { Shadow440 } from './shadow440.ts';
 
+/** With assist: translation mode of the guest's user (host space 0) and kernel (1). */
+const CONTEXT_MODES = [0, 1] as const;
+
 export class BookeContext {
   /** The vCPU's block as 32-bit words, indexed by the W_ constants. */
   readonly words: Int32Array;
@@ -15,6 +18,8 @@ export class BookeContext {
   readonly #tlb: GuestTlb440;
   readonly #shadow: Shadow440;
   readonly #kernelMode: 0 | 1;
+  /** The PID that the processor has both contexts of, for the vector code. */
+  #preparedPid = -1;
   /** The guest instruction at PC, after `fetch` said true. */
   instruction = 0;
   /** The page that was fetched from last: guest TLB index (-1: none), effective page, mask and what to add to an address. */
@@ -64,7 +69,12 @@ export class BookeContext {
   /** Selects the host context that belongs to MSR[PR] and PID. */
   select(): void {
     const user = ((this.words[W_MSR] as number) & MSR.PR) !== 0;
-    this.#cpu.setContext(user ? 0 : 1, this.words[W_PID] as number, user ? 0 : this.#kernelMode);
+    const pid = this.words[W_PID] as number;
+    if (this.#kernelMode === 1 && this.#preparedPid !== pid) {
+      this.#preparedPid = pid;
+      this.#cpu.setContexts(pid, CONTEXT_MODES);
+    }
+    this.#cpu.setContext(user ? 0 : 1, pid, user ? 0 : this.#kernelMode);
   }
 
   /** Hears that a guest TLB entry changes. */

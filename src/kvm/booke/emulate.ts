@@ -12,7 +12,6 @@ import type { BookeContext } from './context.ts';
 import type { BookeInterrupts } from './interrupts.ts';
 import {
   GUEST_TLB_ENTRIES,
-  STAGED,
   W_CR,
   W_CSRR0,
   W_CSRR1,
@@ -27,11 +26,8 @@ import {
   W_PID,
   W_SRR0,
   W_SRR1,
-  W_STAGED_INDEX,
-  W_STAGED_TID,
-  W_STAGED_WORD0,
-  W_STAGED_WORD1,
-  W_STAGED_WORDS,
+  W_TLB_COMPLETED,
+  W_TLB_WRITTEN,
   W_XER_SO,
 } from './layout.ts';
 import { type GuestTlb440, permissions } from './mmu440.ts';
@@ -253,19 +249,25 @@ export class BookeEmulation {
     return KVM_EXIT.DCR;
   }
 
-  /** Writes the words that assisted code has put off (assist.ts). Called before anything looks at the TLB. */
-  applyStaged(): void {
+  /** Lets the entries take effect that assisted tlbwe has written (assist.ts). Called before anything looks at the TLB. */
+  applyTlbWrites(): void {
     const words = this.#words;
-    const index = (words[W_STAGED_INDEX] as number) - 1;
-    if (index < 0 || index >= GUEST_TLB_ENTRIES) return;
-    const which = words[W_STAGED_WORDS] as number;
-    words[W_STAGED_INDEX] = 0;
-    words[W_STAGED_WORDS] = 0;
-    this.#shadow.drop(index);
-    this.#context.entryChanged(index);
-    if ((which & STAGED.WORD0) !== 0)
-      this.#tlb.write(index, 0, words[W_STAGED_WORD0] as number, words[W_STAGED_TID] as number);
-    if ((which & STAGED.WORD1) !== 0) this.#tlb.write(index, 1, words[W_STAGED_WORD1] as number, 0);
+    if (((words[W_TLB_WRITTEN] as number) | (words[W_TLB_WRITTEN + 1] as number)) === 0) return;
+    for (let half = 0; half < 2; half++) {
+      let written = words[W_TLB_WRITTEN + half] as number;
+      words[W_TLB_WRITTEN + half] = 0;
+      while (written !== 0) {
+        const bit = 31 - Math.clz32(written);
+        written &= ~(1 << bit);
+        const index = half * 32 + bit;
+        this.#shadow.drop(index);
+        this.#context.entryChanged(index);
+        this.#tlb.changed(index);
+      }
+    }
+    const completed = words[W_TLB_COMPLETED] as number;
+    words[W_TLB_COMPLETED] = 0;
+    if (completed > 0 && completed <= GUEST_TLB_ENTRIES) this.#shadowEagerly(completed - 1);
   }
 
   #tlbwe(index: number, which: number, value: number): void {

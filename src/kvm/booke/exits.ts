@@ -8,7 +8,7 @@ import { ESR_DATA, MCSR, MSR } from './bits.ts';
 import type { BookeContext } from './context.ts';
 import type { BookeEmulation } from './emulate.ts';
 import { type BookeInterrupts, PRIORITY } from './interrupts.ts';
-import { W_EXIT_ADDRESS, W_EXIT_SYNDROME, W_MCSR, W_MSR, W_PC, W_PID, W_STAGED_INDEX } from './layout.ts';
+import { W_EXIT_ADDRESS, W_EXIT_SYNDROME, W_MCSR, W_MSR, W_PC, W_PID } from './layout.ts';
 import { type GuestTlb440, PERMIT, permissions } from './mmu440.ts';
 import { type Shadow440, USE } from './shadow440.ts';
 import type { StorageEmulation } from './storage.ts';
@@ -48,7 +48,7 @@ export class BookeExits {
 
   /** Handles one exit: RESUME_GUEST or a KVM_EXIT_* reason. */
   handle(vector: number): number {
-    if (this.#words[W_STAGED_INDEX] !== 0) this.#emulation.applyStaged();
+    this.#emulation.applyTlbWrites();
     switch (vector) {
       case BOOKE_VECTOR.program:
         return this.#program();

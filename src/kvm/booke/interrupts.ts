@@ -51,7 +51,7 @@ const ONE_SHOT =
   (1 << PRIORITY.MACHINE_CHECK) | (1 << PRIORITY.DEBUG) | (1 << PRIORITY.CRITICAL) | (1 << PRIORITY.EXTERNAL);
 
 /** MSR bits that an interrupt of each class leaves as they are. */
-const KEPT_NON_CRITICAL = MSR.CE | MSR.ME | MSR.DE;
+export const KEPT_NON_CRITICAL = MSR.CE | MSR.ME | MSR.DE;
 const KEPT_CRITICAL = MSR.ME;
 
 export class BookeInterrupts {

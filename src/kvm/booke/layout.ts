@@ -41,8 +41,9 @@ export const STATE_NAMES = [
   'icdbtrh', 'icdbdr', 'dbdr', 'pvr',
   // Not registers: the interrupt queue (a bit for each priority), and a read that waits for user space.
   'pending', 'ioKind', 'ioRegister', 'halted',
-  // The tlbwe that assisted code has put off (assist.ts): guest index + 1, which words, the words and the TID.
-  'stagedIndex', 'stagedWords', 'stagedWord0', 'stagedWord1', 'stagedTid',
+  // What assisted tlbwe has left to do (assist.ts): entries 0-31 and 32-63 that were written, a bit each; the index + 1 of
+  // the one whose word 2 was written last.
+  'tlbWritten0', 'tlbWritten1', 'tlbCompleted',
 ] as const;
 export type StateField = (typeof STATE_NAMES)[number];
 
@@ -110,15 +111,9 @@ export const W_PENDING = word('pending');
 export const W_IO_KIND = word('ioKind');
 export const W_IO_REGISTER = word('ioRegister');
 export const W_HALTED = word('halted');
-export const W_STAGED_INDEX = word('stagedIndex');
-export const W_STAGED_WORDS = word('stagedWords');
-export const W_STAGED_WORD0 = word('stagedWord0');
-export const W_STAGED_WORD1 = word('stagedWord1');
-export const W_STAGED_TID = word('stagedTid');
+export const W_TLB_WRITTEN = word('tlbWritten0');
+export const W_TLB_COMPLETED = word('tlbCompleted');
 export const wordOf = word;
-
-/** Bits of the stagedWords word. */
-export const STAGED = { WORD0: 1, WORD1: 2 } as const;
 
 /** Doubles: byte offsets in the block. Time base at which DEC had the value in 'dec'; at which FIT and watchdog were last looked at. */
 export const DOUBLES = 0x3300;
@@ -126,6 +121,22 @@ export const D_DEC_START = 0;
 export const D_TIMERS_SEEN = 1;
 export const DOUBLE_COUNT = 8;
 
+/** What the vector code did by itself (vectors.ts), an i32 each (wrapping). */
+export const ASSISTED = 0x3340;
+export const ASSISTED_NAMES = ['assisted_rfi', 'assisted_sc', 'assisted_dtlb_miss', 'assisted_itlb_miss'] as const;
+
 /** The guest's TLB: 64 entries of four words {word0, word1, word2, TID}. */
 export const GUEST_TLB = 0x3400;
 export const GUEST_TLB_ENTRIES = 64;
+
+/**
+ * Hash chains over the valid entries (mmu440.ts), an i32 each: the first entry of each chain and the next of each entry,
+ * -1 for none; word 0 as a search compares it; and a word with a bit for each page size in use.
+ */
+export const TLB_CHAIN_HEAD = 0x3800;
+export const TLB_CHAIN_BITS = 6;
+export const TLB_CHAIN_NEXT = 0x3900;
+export const TLB_CHAIN_MATCH = 0x3a00;
+export const TLB_SIZES_IN_USE = 0x3b00;
+/** A page's chain: the top bits of (page + size code) times this. */
+export const TLB_CHAIN_MULTIPLIER = 0x9e3779b1 | 0;

@@ -3,13 +3,20 @@
  * (PowerPC 440 User's Manual, "Memory Management", TLB fields and page identification).
  */
 import { TLB44X } from '../../processor/index.ts';
-import { GUEST_TLB, GUEST_TLB_ENTRIES } from './layout.ts';
+import {
+  GUEST_TLB,
+  GUEST_TLB_ENTRIES,
+  TLB_CHAIN_BITS,
+  TLB_CHAIN_HEAD,
+  TLB_CHAIN_MATCH,
+  TLB_CHAIN_MULTIPLIER,
+  TLB_CHAIN_NEXT,
+  TLB_SIZES_IN_USE,
+} from './layout.ts';
 
 /** Page sizes are 4^n KB; anything above 1 GB is not a size and never matches. */
 const LARGEST_SIZE = 10;
-const HASH_BITS = 6;
-const HASH_MULTIPLIER = 0x9e3779b1 | 0;
-const WORD0_BITS = TLB44X.EPN_MASK | TLB44X.VALID | TLB44X.TS | TLB44X.SIZE_MASK;
+export const WORD0_BITS = TLB44X.EPN_MASK | TLB44X.VALID | TLB44X.TS | TLB44X.SIZE_MASK;
 
 /** Address mask of a page of 4^size KB. */
 export function pageMask(size: number): number {
@@ -31,17 +38,22 @@ export function permissions(word2: number, problemState: boolean): number {
 export class GuestTlb440 {
   /** Entry i is at 4i: word0, word1, word2, TID. */
   readonly entries: Int32Array;
-  readonly #head = new Int8Array(1 << HASH_BITS).fill(-1);
-  readonly #next = new Int8Array(GUEST_TLB_ENTRIES).fill(-1);
+  readonly #head: Int32Array;
+  readonly #next: Int32Array;
   /** Word 0 of the entries in chains, without the EPN bits that the page size leaves out. */
-  readonly #match = new Int32Array(GUEST_TLB_ENTRIES);
+  readonly #match: Int32Array;
+  /** The page sizes in use, a bit each: one word. */
+  readonly #sizes: Int32Array;
   /** Chain that an entry is in, or -1. */
   readonly #chain = new Int8Array(GUEST_TLB_ENTRIES).fill(-1);
   readonly #sizeCount = new Int8Array(LARGEST_SIZE + 1);
-  #sizesInUse = 0;
 
   constructor(buffer: ArrayBufferLike, base: number) {
     this.entries = new Int32Array(buffer, base + GUEST_TLB, GUEST_TLB_ENTRIES * 4);
+    this.#head = new Int32Array(buffer, base + TLB_CHAIN_HEAD, 1 << TLB_CHAIN_BITS);
+    this.#next = new Int32Array(buffer, base + TLB_CHAIN_NEXT, GUEST_TLB_ENTRIES);
+    this.#match = new Int32Array(buffer, base + TLB_CHAIN_MATCH, GUEST_TLB_ENTRIES);
+    this.#sizes = new Int32Array(buffer, base + TLB_SIZES_IN_USE, 1);
     this.rebuild();
   }
 
@@ -50,7 +62,7 @@ export class GuestTlb440 {
     this.#head.fill(-1);
     this.#chain.fill(-1);
     this.#sizeCount.fill(0);
-    this.#sizesInUse = 0;
+    this.#sizes[0] = 0;
     for (let i = 0; i < GUEST_TLB_ENTRIES; i++) this.#insert(i);
   }
 
@@ -73,9 +85,14 @@ export class GuestTlb440 {
       this.entries[index * 4 + which] = value;
       return;
     }
-    this.#remove(index);
     this.entries[index * 4] = value & WORD0_BITS;
     this.entries[index * 4 + 3] = tid;
+    this.changed(index);
+  }
+
+  /** Word 0 of an entry was written. */
+  changed(index: number): void {
+    this.#remove(index);
     this.#insert(index);
   }
 
@@ -86,12 +103,12 @@ export class GuestTlb440 {
     const next = this.#next;
     const match = this.#match;
     let found = GUEST_TLB_ENTRIES;
-    let sizes = this.#sizesInUse;
+    let sizes = this.#sizes[0] as number;
     while (sizes !== 0) {
       const size = 31 - Math.clz32(sizes);
       sizes ^= 1 << size;
       const page = address & -(1 << (10 + 2 * size));
-      let i = head[Math.imul(page + size, HASH_MULTIPLIER) >>> (32 - HASH_BITS)] as number;
+      let i = head[Math.imul(page + size, TLB_CHAIN_MULTIPLIER) >>> (32 - TLB_CHAIN_BITS)] as number;
       // What a matching word 0 has: the chain holds valid entries only, of any size that hashes alike.
       const wanted = page | TLB44X.VALID | (space << 8) | (size << TLB44X.SIZE_SHIFT);
       while (i >= 0) {
@@ -121,13 +138,13 @@ export class GuestTlb440 {
     // EPN bits below the page size take no part in a match, but tlbre returns them.
     const aligned = page & pageMask(size);
     this.#match[index] = aligned | (word0 & ~TLB44X.EPN_MASK);
-    const chain = Math.imul(aligned + size, HASH_MULTIPLIER) >>> (32 - HASH_BITS);
+    const chain = Math.imul(aligned + size, TLB_CHAIN_MULTIPLIER) >>> (32 - TLB_CHAIN_BITS);
     this.#next[index] = this.#head[chain] as number;
     this.#head[chain] = index;
     this.#chain[index] = chain;
     const count = (this.#sizeCount[size] as number) + 1;
     this.#sizeCount[size] = count;
-    if (count === 1) this.#sizesInUse |= 1 << size;
+    if (count === 1) this.#sizes[0] = (this.#sizes[0] as number) | (1 << size);
   }
 
   #remove(index: number): void {
@@ -140,9 +157,10 @@ export class GuestTlb440 {
       while (this.#next[i] !== index) i = this.#next[i] as number;
       this.#next[i] = this.#next[index] as number;
     }
-    const size = this.size(index);
+    // The entry itself may have been written since it was put into the chain.
+    const size = ((this.#match[index] as number) & TLB44X.SIZE_MASK) >>> TLB44X.SIZE_SHIFT;
     const count = (this.#sizeCount[size] as number) - 1;
     this.#sizeCount[size] = count;
-    if (count === 0) this.#sizesInUse &= ~(1 << size);
+    if (count === 0) this.#sizes[0] = (this.#sizes[0] as number) & ~(1 << size);
   }
 }

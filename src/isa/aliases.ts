@@ -43,6 +43,8 @@ const same = (n: number): number => n;
 const negated = (n: number): number => -n;
 const to31 = (n: number): number => 31 - n;
 const to32 = (n: number): number => 32 - n;
+const to63 = (n: number): number => 63 - n;
+const to64 = (n: number): number => 64 - n;
 
 const comparisonAliases = (): Alias[] =>
   (['cmp', 'cmpl'] as const).flatMap((of) => [
@@ -68,6 +70,8 @@ const trapAliases = (): Alias[] =>
   TRAPS.flatMap(([name, TO]) => [
     alias(`tw${name}`, 'tw', 'RA,RB', { TO }),
     alias(`tw${name}i`, 'twi', 'RA,SI', { TO }),
+    alias(`td${name}`, 'td', 'RA,RB', { TO }),
+    alias(`td${name}i`, 'tdi', 'RA,SI', { TO }),
   ]);
 
 /** BO bits: 16 without CR, 8 branch if true, 4 without CTR, 2 branch if CTR is zero, 1 the prediction. */
@@ -173,6 +177,12 @@ export const ALIASES: readonly Alias[] = [
   alias('clrrwi', 'rlwinm', 'RA,RS,n', { SH: 0, MB: 0 }, { n: { field: 'ME', convert: to31, others: {} } }),
   alias('rotlw', 'rlwnm', 'RA,RS,RB', { MB: 0, ME: 31 }),
 
+  alias('rotldi', 'rldicl', 'RA,RS,SH6', { MB6: 0 }),
+  alias('clrldi', 'rldicl', 'RA,RS,MB6', { SH6: 0 }),
+  alias('srdi', 'rldicl', 'RA,RS,n', {}, { n: { field: 'MB6', convert: same, others: { SH6: to64 } } }),
+  alias('clrrdi', 'rldicr', 'RA,RS,n', { SH6: 0 }, { n: { field: 'ME6', convert: to63, others: {} } }),
+  alias('sldi', 'rldicr', 'RA,RS,n', {}, { n: { field: 'SH6', convert: same, others: { ME6: to63 } } }),
+  alias('rotld', 'rldcl', 'RA,RS,RB', { MB6: 0 }),
   ...comparisonAliases(),
   alias('trap', 'tw', '', { TO: 31, RA: 0, RB: 0 }),
   ...trapAliases(),
@@ -217,6 +227,7 @@ export const ALIASES: readonly Alias[] = [
     alias(`tlbre${word}`, 'tlbre', 'RT,RA', { WS }, { inputOnly: true }),
     alias(`tlbwe${word}`, 'tlbwe', 'RS,RA', { WS }, { inputOnly: true }),
   ]),
+  ...['hwsync', 'lwsync', 'ptesync'].map((name, SYNC_L) => alias(name, 'sync', '', { SYNC_L })),
   // sync with L=1, which is a plain msync on processors that don't look at L.
   { mnemonic: 'lwsync', of: 'msync', syntax: '', mask: 0x00600000, value: 0x00200000 },
 ];

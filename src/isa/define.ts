@@ -4,20 +4,50 @@ import type { Meaning } from './semantics.ts';
 /**
  * Groups of instructions that a processor has or has not. A model lists its groups.
  * `base`: 32-bit fixed-point, storage and branch instructions of every PowerPC · `string`: lswi and its kin ·
- * `booke`: Book E system instructions (rfci, wrtee, msync …) · `44x`: TLB and cache instructions of the 440 ·
- * `4xx`: device control registers, multiply-accumulate and dlmzb · `float`: 32-bit floating point.
+ * `classic`: what later architectures have left out (mcrxr, dcba) · `isel` · `booke`: Book E system instructions
+ * (rfci, wrtee, msync …) · `44x`: TLB and cache instructions of the 440 · `4xx`: device control registers,
+ * multiply-accumulate and dlmzb · `float`: 32-bit floating point · `64-bit`: 64-bit fixed point · `float-64`: the
+ * conversions between floating-point numbers and doublewords · `server`: synchronisation as Book III-S processors have
+ * it · `2.02`, `2.05`, `2.06`, `2.07`: what the architecture of that version has added.
  */
-export type Level = 'base' | 'string' | 'booke' | '44x' | '4xx' | 'float';
+export type Level = (typeof LEVELS)[number];
+export const LEVELS = [
+  'base',
+  'string',
+  'classic',
+  'isel',
+  'booke',
+  '44x',
+  '4xx',
+  'float',
+  '64-bit',
+  'float-64',
+  'server',
+  '2.02',
+  '2.05',
+  '2.06',
+  '2.07',
+] as const;
+
+const EMBEDDED: ReadonlySet<Level> = new Set(['booke', '44x', '4xx']);
+const SERVER: ReadonlySet<Level> = new Set(['64-bit', 'float-64', 'server', '2.02', '2.05', '2.06', '2.07']);
+
+/** Whether a processor can have both levels. */
+export function areCompatible(a: Level, b: Level): boolean {
+  return !(EMBEDDED.has(a) && SERVER.has(b)) && !(SERVER.has(a) && EMBEDDED.has(b));
+}
 
 /** What an instruction does to storage, for those that only move one item between storage and a GPR: MMIO emulation reads it. */
 export interface Access {
   readonly kind: 'load' | 'store';
-  readonly bytes: 1 | 2 | 4;
+  readonly bytes: 1 | 2 | 4 | 8;
   readonly signed?: boolean;
   readonly reversed?: boolean;
   readonly update?: boolean;
-  /** The address is (RA|0)+(RB), else (RA|0)+D. */
+  /** The address is (RA|0)+(RB), else (RA|0)+D … */
   readonly indexed?: boolean;
+  /** … or (RA|0)+DS. */
+  readonly scaled?: boolean;
 }
 
 export interface Traits {
@@ -62,7 +92,7 @@ export type InstructionRow = Omit<Instruction, 'id'>;
  *
  * `encoding` gives the 32 bits from the left as the manual draws them: the primary opcode, then field names and
  * constants as `value:bits`. Bits that the manual reserves are constants of zero where the processor takes other values
- * for an illegal instruction, and `x:bits` where it ignores them.
+ * for an illegal instruction, and `x:bits` where it ignores them. SH6 stands twice: for its low bits and its high one.
  * @example define('add', '31 RT RA RB OE 266:9 Rc', 'RT,RA,RB', (s, f) => …)
  * @throws RangeError when the encoding does not come to 32 bits or a field is out of its place.
  */
@@ -95,9 +125,13 @@ export function define(
     } else {
       const name = token as FieldName;
       const field = FIELDS[name];
+      if (name === 'SH6' && at === 30) {
+        at = 31;
+        continue;
+      }
       if (!field || field.first !== at) throw new RangeError(`${mnemonic}: field ${token} does not stand at bit ${at}`);
       fields.push(name);
-      at = field.last + 1;
+      at = name === 'SH6' ? 21 : field.last + 1;
     }
   }
   if (at !== 32) throw new RangeError(`${mnemonic}: the encoding has ${at} bits`);

@@ -1,11 +1,12 @@
 /** Instruction words as text, the same as objdump's for the processor. */
 import { Decoder } from './decoder.ts';
-import type { Instruction, Level } from './define.ts';
+import { areCompatible, type Instruction, LEVELS, type Level } from './define.ts';
 import { FIELDS, fieldBits, fieldValue } from './fields.ts';
 import { FORMS, type Form, matches, type Slot, SUFFIXES, slotValue } from './forms.ts';
 
-/** Every level there is so far: the 440's. */
-export const ALL_LEVELS: ReadonlySet<Level> = new Set(['base', 'string', 'booke', '44x', '4xx', 'float']);
+/** Every level that an embedded processor can have, and every one that a server can. */
+export const EMBEDDED_LEVELS: ReadonlySet<Level> = new Set(LEVELS.filter((level) => areCompatible(level, 'booke')));
+export const SERVER_LEVELS: ReadonlySet<Level> = new Set(LEVELS.filter((level) => areCompatible(level, 'server')));
 
 const decoders = new WeakMap<ReadonlySet<Level>, Decoder>();
 
@@ -47,10 +48,12 @@ const WITHOUT_TEXT: Readonly<Record<string, (word: number) => boolean>> = {
   mfocrf: notOneField,
   mtocrf: notOneField,
   icbt: () => false,
+  sync: (word) => fieldBits(word, 'SYNC_L') === 3,
+  bctar: (word) => !plainBo(word),
 };
 
 /** Instructions whose reserved bits may be anything: their text does not tell. */
-const CARELESS = new Set(['cmpi', 'cmpli', 'dcbt', 'dcbtst', 'mtfsf']);
+const CARELESS = new Set(['cmpi', 'cmpli', 'dcbt', 'dcbtst', 'lq', 'mtfsf']);
 
 /** The form in which a word is written, if it has one. */
 function formOf(instruction: Instruction, word: number): Form | undefined {
@@ -114,7 +117,7 @@ function prediction(form: Form, word: number): string {
 }
 
 /** The text of an instruction word that stands at `address`; `.long 0x…` where there is no such instruction. */
-export function disassemble(word: number, address: number, levels: ReadonlySet<Level> = ALL_LEVELS): string {
+export function disassemble(word: number, address: number, levels: ReadonlySet<Level> = EMBEDDED_LEVELS): string {
   const instruction = decoderFor(levels).find(word | 0);
   const form = instruction && formOf(instruction, word);
   if (!form) return `.long ${hex(word)}`;

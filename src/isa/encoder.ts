@@ -69,6 +69,9 @@ function rangeOf(name: FieldName, text: string, mnemonic: string): [number, numb
   const { first, last, kind } = FIELDS[name];
   const values = 2 ** (last - first + 1);
   if (name === 'NB') return [0, 32];
+  if (kind === 'signed4') return [-values * 2, values * 2 - 1];
+  if (kind === 'signed16') return [-values * 8, values * 8 - 1];
+  if (kind === 'shift6') return [0, 63];
   if (kind !== 'signed') return [0, values - 1];
   const halfword = text.includes('@') || mnemonic === 'lis' || mnemonic === 'addis';
   return [-values / 2, halfword ? values - 1 : values / 2 - 1];
@@ -98,6 +101,8 @@ function encodeValue(
     if (distance < -reach || distance >= reach) throw new SyntaxError(`the target ${text} is too far away`);
     return encodeField(name, distance);
   }
+  const unit = kind === 'signed4' ? 4 : kind === 'signed16' ? 16 : 1;
+  if (value % unit !== 0) throw new SyntaxError(`${text} is not a multiple of ${unit}`);
   const [low, high] = rangeOf(name, text, mnemonic);
   const told = slot.name === 'n' ? (form.alias?.n?.convert(value) ?? value) : value;
   if (told < low || told > high) throw new SyntaxError(`${text} does not fit ${mnemonic}`);

@@ -9,12 +9,16 @@ export type FieldKind =
   | 'gpr0' // a general register where number 0 means the value 0
   | 'fpr'
   | 'signed'
+  | 'signed4' // signed, shifted left by 2
+  | 'signed16' // signed, shifted left by 4
   | 'unsigned'
   | 'crField'
   | 'crBit'
   | 'branch' // a word displacement, signed, shifted left by 2
   | 'split' // two 5-bit halves in swapped order (SPR, DCRN, TBR)
-  | 'mask'; // MB..ME as a 32-bit mask
+  | 'mask' // MB..ME as a 32-bit mask
+  | 'shift6' // a 6-bit shift amount whose high bit stands apart, at bit 30
+  | 'mask6'; // a 6-bit mask end with its high bit last
 
 export interface Field {
   readonly first: number;
@@ -39,6 +43,9 @@ export const FIELDS = {
   SI: field(16, 31, 'signed'),
   UI: field(16, 31, 'unsigned'),
   D: field(16, 31, 'signed'),
+  /** Displacements of doubleword and quadword accesses. */
+  DS: field(16, 29, 'signed4'),
+  DQ: field(16, 27, 'signed16'),
   LI: field(6, 29, 'branch'),
   BD: field(16, 29, 'branch'),
   AA: field(30, 30, 'unsigned'),
@@ -68,6 +75,11 @@ export const FIELDS = {
   ME: field(26, 30, 'unsigned'),
   /** MB and ME together, as the mask that they stand for. */
   MASK: field(21, 30, 'mask'),
+  /** The shift amount of the doubleword rotates; its high bit is bit 30. */
+  SH6: field(16, 30, 'shift6'),
+  /** MB and ME of the doubleword rotates. */
+  MB6: field(21, 26, 'mask6'),
+  ME6: field(21, 26, 'mask6'),
   NB: field(16, 20, 'unsigned'),
   TO: field(6, 10, 'unsigned'),
   FXM: field(12, 19, 'unsigned'),
@@ -81,6 +93,8 @@ export const FIELDS = {
   /** The new MSR[EE] of wrteei. */
   E: field(16, 16, 'unsigned'),
   MO: field(6, 10, 'unsigned'),
+  /** The L of sync. */
+  SYNC_L: field(9, 10, 'unsigned'),
   SR: field(12, 15, 'unsigned'),
   EH: field(31, 31, 'unsigned'),
 } as const satisfies Record<string, Field>;
@@ -109,7 +123,14 @@ export function fieldValue(word: number, name: FieldName): number {
     case 'signed':
       return (bits << (32 - width)) >> (32 - width);
     case 'branch':
+    case 'signed4':
       return (bits << (32 - width)) >> (30 - width);
+    case 'signed16':
+      return (bits << (32 - width)) >> (28 - width);
+    case 'shift6':
+      return (bits >>> 10) | ((bits & 1) << 5);
+    case 'mask6':
+      return (bits >>> 1) | ((bits & 1) << 5);
     case 'split':
       return ((bits & 31) << 5) | (bits >>> 5);
     case 'mask':
@@ -124,7 +145,10 @@ export function encodeField(name: FieldName, value: number): number {
   const { first, last, kind } = FIELDS[name];
   const width = last - first + 1;
   let bits = value;
-  if (kind === 'branch') bits = value >> 2;
+  if (kind === 'branch' || kind === 'signed4') bits = value >> 2;
+  else if (kind === 'signed16') bits = value >> 4;
+  else if (kind === 'shift6') bits = ((value & 31) << 10) | ((value >> 5) & 1);
+  else if (kind === 'mask6') bits = ((value & 31) << 1) | ((value >> 5) & 1);
   else if (kind === 'split') bits = ((value & 31) << 5) | (value >>> 5);
   else if (kind === 'mask') throw new RangeError('a mask is encoded through MB and ME');
   return ((bits & (2 ** width - 1)) << (31 - last)) >>> 0;

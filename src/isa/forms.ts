@@ -61,7 +61,7 @@ export function matches({ instruction, alias }: Form, word: number): boolean {
   if (alias.equal?.some(([a, b]) => fieldBits(word, a) !== fieldBits(word, b))) return false;
   if (!alias.n) return true;
   const n = alias.n.convert(fieldValue(word, alias.n.field));
-  return Object.entries(alias.n.others).every(([name, of]) => fieldBits(word, name as FieldName) === of(n));
+  return Object.entries(alias.n.others).every(([name, of]) => fieldValue(word, name as FieldName) === of(n));
 }
 
 /** The number that an operand stands for. */

@@ -2,8 +2,8 @@
 export { AssemblerError, assemble, assembleWords } from './assembler.ts';
 export { Decoder } from './decoder.ts';
 export type { Access, Instruction, Level, Traits } from './define.ts';
-export { define } from './define.ts';
-export { ALL_LEVELS, disassemble } from './disassembler.ts';
+export { areCompatible, define, LEVELS } from './define.ts';
+export { disassemble, EMBEDDED_LEVELS, SERVER_LEVELS } from './disassembler.ts';
 export type { Field, FieldKind, FieldName } from './fields.ts';
 export { encodeField, FIELDS, fieldBits, fieldValue, rotateMask } from './fields.ts';
 export type {
@@ -18,6 +18,7 @@ export type {
   StateName,
   StaticFieldName,
   ValueType,
+  WideStateName,
 } from './semantics.ts';
 export { STATIC_FIELDS } from './semantics.ts';
 export type { SpecialRegister } from './sprs.ts';

@@ -9,7 +9,8 @@ import type { FieldName } from './fields.ts';
  *    write a register, or pin a value with `let`.
  * 2. Loads and stores may end the instruction with an interrupt. Do them before any register is changed.
  * 3. Values of general registers have the *word* type: i32 on 32-bit processors, i64 on 64-bit ones. A plain number
- *    stands for a constant of the other operand's type.
+ *    stands for a constant of the other operand's type. An i32 beside an i64 is sign-extended, so that operands of the
+ *    instruction can be used with values of either word type.
  */
 
 /** A typed value: opaque to the instruction table. */
@@ -56,6 +57,9 @@ export type ProgramCause = 'illegal' | 'privileged' | 'trap' | 'unimplemented';
 /** Named 32-bit state of a processor beside the registers that have methods here (see processor/layout.ts). */
 export type StateName = 'reserveAddress' | 'reserveValue' | 'usprg0' | 'xerByteCount';
 
+/** Named 64-bit state of a 64-bit processor. */
+export type WideStateName = 'reserveAddress' | 'reserveValue' | 'reserveValueHigh' | 'tar';
+
 /** Named words of the struct that KVM shares with the guest (the magic page), low halves where they have 64 bits. */
 export type SharedName =
   | 'sprg0'
@@ -78,6 +82,11 @@ export type SharedName =
 export interface Semantics {
   /** The word type of this processor. */
   readonly word: 'i32' | 'i64';
+  /**
+   * The computation mode: what carries, overflow, CR0 and the count register are looked at in, and addresses are cut to
+   * (Power ISA 2.07 Book I, 1.5.1). `i32` too on a 64-bit processor in 32-bit mode.
+   */
+  readonly computation: 'i32' | 'i64';
 
   // --- constants and pinning
   i32(value: Operand): Expr;
@@ -109,6 +118,7 @@ export interface Semantics {
   popcnt(a: Expr): Expr;
   signExtend8(a: Expr): Expr;
   signExtend16(a: Expr): Expr;
+  signExtend32(a: Expr): Expr;
 
   // --- comparisons: i32, 0 or 1
   eq(a: Operand, b: Operand): Expr;
@@ -168,6 +178,9 @@ export interface Semantics {
   /** 32-bit processor state by name, as i32. */
   state(name: StateName): Expr;
   setState(name: StateName, value: Expr): void;
+  /** 64-bit processor state by name, as i64. */
+  wideState(name: WideStateName): Expr;
+  setWideState(name: WideStateName, value: Expr): void;
   /** The struct that KVM shares with the guest, as i32: only for KVM's assist semantics. */
   shared(name: SharedName): Expr;
   setShared(name: SharedName, value: Expr): void;
@@ -178,13 +191,15 @@ export interface Semantics {
   blockWordAt(at: Expr, offset: number): Expr;
   setBlockWordAt(at: Expr, offset: number, value: Expr): void;
 
-  // --- storage (big-endian order unless `reversed`; any alignment)
+  // --- storage (in the byte order of the processor's mode unless `reversed`; any alignment)
   /** Zero-extended (or `signed`: sign-extended) to the word type. Evaluated now. */
   load(bytes: 1 | 2 | 4, address: Expr, options?: { signed?: boolean; reversed?: boolean }): Expr;
   store(bytes: 1 | 2 | 4, address: Expr, value: Expr, options?: { reversed?: boolean }): void;
   /** A doubleword as i64. */
-  load64(address: Expr): Expr;
-  store64(address: Expr, value: Expr): void;
+  load64(address: Expr, options?: { reversed?: boolean }): Expr;
+  store64(address: Expr, value: Expr, options?: { reversed?: boolean }): void;
+  /** Whether the doubleword of a quadword at its lower address is the low one: little-endian mode. */
+  readonly littleEndian: boolean;
   /** Sets the cache block of the address to zero (dcbz). */
   zeroBlock(address: Expr): void;
   /** The cache block size in bytes. */

@@ -6,6 +6,8 @@ export interface SpecialRegister {
   readonly name: string;
   /** Which of the mnemonics mfNAME and mtNAME exist when not both; the others are written with the number. */
   readonly mnemonics?: 'from' | 'to' | 'none';
+  /** Only processors with this word have it open to problem state. */
+  readonly word?: 'i32' | 'i64';
   /** Where problem state may read it: its value, of the word type. */
   readonly read?: (s: Semantics) => Expr;
   /** Where problem state may write it. The value is pinned. */
@@ -40,6 +42,7 @@ const sharedCopy = (number: number, name: 'sprg3' | 'sprg4' | 'sprg5' | 'sprg6' 
   number,
   name,
   mnemonics: name === 'sprg3' ? 'none' : 'from',
+  word: 'i32',
   read: (s) => s.wordFromUnsigned32(s.shared(name)),
 });
 
@@ -60,6 +63,7 @@ export const SPECIAL_REGISTERS: readonly SpecialRegister[] = [
   plain(63, 'ivpr'),
   {
     number: 256,
+    // VRSAVE of processors with vectors: the same to whoever reads and writes it.
     name: 'usprg0',
     read: (s) => s.wordFromUnsigned32(s.state('usprg0')),
     write: (s, value) => s.setState('usprg0', s.low32(value)),
@@ -69,7 +73,12 @@ export const SPECIAL_REGISTERS: readonly SpecialRegister[] = [
   sharedCopy(261, 'sprg5'),
   sharedCopy(262, 'sprg6'),
   sharedCopy(263, 'sprg7'),
-  { number: 268, name: 'tb', mnemonics: 'from', read: (s) => s.wordFromUnsigned32(s.wrap(s.timebase())) },
+  {
+    number: 268,
+    name: 'tb',
+    mnemonics: 'from',
+    read: (s) => (s.word === 'i64' ? s.timebase() : s.wrap(s.timebase())),
+  },
   {
     number: 269,
     name: 'tbu',
@@ -116,12 +125,26 @@ export const SPECIAL_REGISTERS: readonly SpecialRegister[] = [
     plain(537 + 2 * n, `dbatl${n}`),
   ]),
   plain(573, 'mcar', 'from'),
+  {
+    number: 815,
+    name: 'tar',
+    mnemonics: 'none',
+    word: 'i64',
+    read: (s) => s.wideState('tar'),
+    write: (s, value) => s.setWideState('tar', value),
+  },
 ];
 
 const BY_NUMBER = new Map(SPECIAL_REGISTERS.map((register) => [register.number, register]));
 
 export function specialRegister(number: number): SpecialRegister | undefined {
   return BY_NUMBER.get(number);
+}
+
+/** A register that problem state has on processors with this word. */
+export function openRegister(number: number, word: 'i32' | 'i64'): SpecialRegister | undefined {
+  const register = BY_NUMBER.get(number);
+  return register?.word === undefined || register.word === word ? register : undefined;
 }
 
 /** Whether an unknown or forbidden register's number makes the program interrupt a privileged one (its bit 0x10). */

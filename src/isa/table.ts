@@ -1,13 +1,18 @@
-import type { Instruction, InstructionRow } from './define.ts';
+import { areCompatible, type Instruction, type InstructionRow } from './define.ts';
 import { ARITHMETIC_INSTRUCTIONS } from './instructions/arithmetic.ts';
+import { ARITHMETIC64_INSTRUCTIONS } from './instructions/arithmetic64.ts';
+import { BCD_INSTRUCTIONS } from './instructions/bcd.ts';
 import { BRANCH_INSTRUCTIONS } from './instructions/branch.ts';
 import { CACHE_INSTRUCTIONS } from './instructions/cache.ts';
 import { CONDITION_INSTRUCTIONS } from './instructions/condition.ts';
 import { FLOAT_INSTRUCTIONS } from './instructions/float.ts';
 import { LOGIC_INSTRUCTIONS } from './instructions/logic.ts';
+import { LOGIC64_INSTRUCTIONS } from './instructions/logic64.ts';
 import { MULTIPLY_ACCUMULATE_INSTRUCTIONS } from './instructions/multiply-accumulate.ts';
+import { SERVER_INSTRUCTIONS } from './instructions/server.ts';
 import { SPECIAL_INSTRUCTIONS } from './instructions/special.ts';
 import { STORAGE_INSTRUCTIONS } from './instructions/storage.ts';
+import { STORAGE64_INSTRUCTIONS } from './instructions/storage64.ts';
 import { STRING_INSTRUCTIONS } from './instructions/string.ts';
 import { SYSTEM_INSTRUCTIONS } from './instructions/system.ts';
 
@@ -23,14 +28,19 @@ const ROWS: readonly InstructionRow[] = [
   ...SYSTEM_INSTRUCTIONS,
   ...MULTIPLY_ACCUMULATE_INSTRUCTIONS,
   ...FLOAT_INSTRUCTIONS,
+  ...ARITHMETIC64_INSTRUCTIONS,
+  ...LOGIC64_INSTRUCTIONS,
+  ...BCD_INSTRUCTIONS,
+  ...STORAGE64_INSTRUCTIONS,
+  ...SERVER_INSTRUCTIONS,
 ];
 
-/** @throws RangeError when a word could be two instructions of one processor. All levels so far occur together. */
+/** @throws RangeError when a word could be two instructions of one processor. */
 function assertDistinct(rows: readonly InstructionRow[]): void {
   for (const [index, a] of rows.entries()) {
     for (let other = 0; other < index; other++) {
       const b = rows[other] as InstructionRow;
-      if (((a.value ^ b.value) & a.mask & b.mask) === 0)
+      if (((a.value ^ b.value) & a.mask & b.mask) === 0 && areCompatible(a.level, b.level))
         throw new RangeError(`${a.mnemonic} and ${b.mnemonic} overlap`);
     }
   }

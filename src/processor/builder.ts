@@ -6,6 +6,7 @@ import type {
   Semantics,
   SharedName,
   StateName,
+  WideStateName,
 } from '../isa/semantics.ts';
 import { ESR } from './interface.ts';
 import {
@@ -32,6 +33,8 @@ import {
   XER_SO,
   ZERO_REGISTER,
 } from './layout.ts';
+import { TAR, WIDE_RESERVE_ADDRESS, WIDE_RESERVE_VALUE, WIDE_RESERVE_VALUE_HIGH } from './layout64.ts';
+import { MODEL_440, type ProcessorModel } from './model.ts';
 import type { Emitter } from './wasm/emitter.ts';
 import { binary, constant, isConstant, load, local, type Node, select, unary } from './wasm/node.ts';
 import { OP } from './wasm/opcodes.ts';
@@ -68,6 +71,13 @@ const STATE_OFFSETS: Record<StateName, number> = {
   reserveValue: RESERVE_VALUE,
   usprg0: USPRG0,
   xerByteCount: XER_BYTE_COUNT,
+};
+
+const WIDE_STATE_OFFSETS: Record<WideStateName, number> = {
+  reserveAddress: WIDE_RESERVE_ADDRESS,
+  reserveValue: WIDE_RESERVE_VALUE,
+  reserveValueHigh: WIDE_RESERVE_VALUE_HIGH,
+  tar: TAR,
 };
 
 /** Opcode of an i64 operation by that of the i32 one. */
@@ -118,11 +128,14 @@ const FOLD: Record<number, (a: number, b: number) => number> = {
 
 /**
  * What the back ends share: arithmetic, storage access through the soft TLB, flags. Registers and control flow are
- * theirs. The word type is i32 here; a 64-bit processor's back ends change `word` and the address computation.
+ * theirs. On a 64-bit processor every access to storage is the runtime's so far: nothing stands in front of the slow way.
  */
 export abstract class Builder implements Semantics {
-  readonly word = 'i32' as const;
-  readonly blockBytes = 32;
+  readonly word: 'i32' | 'i64';
+  readonly computation: 'i32' | 'i64';
+  readonly littleEndian: boolean;
+  readonly blockBytes: number;
+  readonly #order: number;
   protected readonly e: Emitter;
   protected readonly runtime: RuntimeFunctions;
   /** Local that holds the vCPU block's address. */
@@ -130,7 +143,18 @@ export abstract class Builder implements Semantics {
   /** Local that holds the soft-TLB set's address. */
   protected readonly tlb: Node;
 
-  protected constructor(emitter: Emitter, runtime: RuntimeFunctions, block: number, tlb: number) {
+  protected constructor(
+    emitter: Emitter,
+    runtime: RuntimeFunctions,
+    block: number,
+    tlb: number,
+    model: ProcessorModel = MODEL_440,
+  ) {
+    this.word = model.word;
+    this.computation = model.computation;
+    this.blockBytes = model.blockBytes;
+    this.littleEndian = model.order === 0;
+    this.#order = model.order;
     this.e = emitter;
     this.runtime = runtime;
     this.block = local('i32', block);
@@ -140,6 +164,14 @@ export abstract class Builder implements Semantics {
   /** Static state at an offset of the block, as i32. */
   protected abstract read(offset: number): Node;
   protected abstract write(offset: number, value: Node): void;
+  /** The same of the word type. */
+  protected readWord(offset: number): Node {
+    return this.word === 'i32' ? this.read(offset) : load('i64', OP.i64Load, this.block, offset);
+  }
+  protected writeWord(offset: number, value: Node): void {
+    if (this.word === 'i32') this.write(offset, value);
+    else this.e.store(OP.i64Store, this.block, offset, value);
+  }
   /** A storage access failed: EXIT_* are set; leave, with all registers as they are. */
   protected abstract fault(): void;
 
@@ -162,7 +194,15 @@ export abstract class Builder implements Semantics {
     return constant('i64', value);
   }
   wordOf(value: Operand): Node {
-    return this.node(value);
+    return this.#widen(this.node(value, this.word), this.word);
+  }
+  /** An i32 beside an i64 is sign-extended. */
+  #widen(node: Node, type: 'i32' | 'i64'): Node {
+    return type === 'i64' && node.type === 'i32' ? unary('i64', OP.i64ExtendI32S, node) : node;
+  }
+  #typeOf(a: Operand, b: Operand): 'i32' | 'i64' {
+    const wide = (typeof a !== 'number' && a.type === 'i64') || (typeof b !== 'number' && b.type === 'i64');
+    return wide ? 'i64' : 'i32';
   }
   let(value: Expr): Node {
     const node = value as Node;
@@ -170,10 +210,9 @@ export abstract class Builder implements Semantics {
   }
 
   #binary(op: number, a: Operand, b: Operand, comparison = false): Node {
-    const type = (typeof a === 'number' ? (typeof b === 'number' ? 'i32' : b.type) : a.type) as 'i32' | 'i64';
-    const left = this.node(a, type);
-    let right = this.node(b, type);
-    if (right.type !== type) right = unary('i64', OP.i64ExtendI32U, right);
+    const type = this.#typeOf(a, b);
+    const left = this.#widen(this.node(a, type), type);
+    const right = this.#widen(this.node(b, type), type);
     if (type === 'i32' && isConstant(left) && isConstant(right)) {
       const fold = FOLD[op];
       if (fold) return constant('i32', fold(left.value as number, right.value as number));
@@ -244,6 +283,10 @@ export abstract class Builder implements Semantics {
     return this.#unary(OP.i32Extend16S, a);
   }
 
+  signExtend32(a: Expr): Node {
+    return unary('i64', OP.i64Extend32S, a as Node);
+  }
+
   eq(a: Operand, b: Operand): Node {
     return this.#binary(OP.i32Eq, a, b, true);
   }
@@ -280,20 +323,19 @@ export abstract class Builder implements Semantics {
     return this.#binary(OP.i32GeU, a, b, true);
   }
   select(condition: Expr, whenTrue: Operand, whenFalse: Operand): Node {
-    const type = (
-      typeof whenTrue === 'number' ? (typeof whenFalse === 'number' ? 'i32' : whenFalse.type) : whenTrue.type
-    ) as 'i32' | 'i64';
-    return select(this.node(whenTrue, type), this.node(whenFalse, type), condition as Node);
+    const type = this.#typeOf(whenTrue, whenFalse);
+    const [yes, no] = [this.node(whenTrue, type), this.node(whenFalse, type)];
+    return select(this.#widen(yes, type), this.#widen(no, type), condition as Node);
   }
 
   low32(a: Expr): Node {
     return a.type === 'i64' ? this.wrap(a) : (a as Node);
   }
   wordFromUnsigned32(a: Expr): Node {
-    return a as Node;
+    return this.word === 'i32' ? (a as Node) : this.extendUnsigned(a);
   }
   wordFromSigned32(a: Expr): Node {
-    return a as Node;
+    return this.word === 'i32' ? (a as Node) : this.extendSigned(a);
   }
   wrap(a: Expr): Node {
     return unary('i32', OP.i32WrapI64, a as Node);
@@ -306,28 +348,33 @@ export abstract class Builder implements Semantics {
   }
 
   gpr(register: Operand): Node {
-    if (typeof register !== 'number') return load('i32', OP.i32Load, this.add(this.block, this.shl(register, 3)), GPR);
-    return register === ZERO_REGISTER ? constant('i32', 0) : this.read(gprOffset(register));
+    if (typeof register === 'number')
+      return register === ZERO_REGISTER ? constant(this.word, 0) : this.readWord(gprOffset(register));
+    const slot = this.add(this.block, this.shl(register, 3));
+    return this.word === 'i32' ? load('i32', OP.i32Load, slot, GPR) : load('i64', OP.i64Load, slot, GPR);
   }
   setGpr(register: Operand, value: Expr): void {
-    if (typeof register === 'number') this.write(gprOffset(register), value as Node);
-    else this.e.store(OP.i32Store, this.add(this.block, this.shl(register, 3)), GPR, value as Node);
+    if (typeof register === 'number') this.writeWord(gprOffset(register), value as Node);
+    else {
+      const slot = this.add(this.block, this.shl(register, 3));
+      this.e.store(this.word === 'i32' ? OP.i32Store : OP.i64Store, slot, GPR, value as Node);
+    }
   }
   registerAfter(first: Operand, offset: Operand): Operand {
     if (typeof first === 'number' && typeof offset === 'number') return (first + offset) & 31;
     return this.and(this.add(first, offset), 31);
   }
   lr(): Node {
-    return this.read(LR);
+    return this.readWord(LR);
   }
   setLr(value: Expr): void {
-    this.write(LR, value as Node);
+    this.writeWord(LR, value as Node);
   }
   ctr(): Node {
-    return this.read(CTR);
+    return this.readWord(CTR);
   }
   setCtr(value: Expr): void {
-    this.write(CTR, value as Node);
+    this.writeWord(CTR, value as Node);
   }
   ca(): Node {
     return this.read(XER_CA);
@@ -370,7 +417,7 @@ export abstract class Builder implements Semantics {
     this.setCrField(field, this.compareBits(left, right, signed));
   }
   recordCr0(result: Expr): void {
-    this.compare(0, result, 0, true);
+    this.compare(0, this.computation === 'i32' ? this.low32(result) : result, 0, true);
   }
   crBit(bit: Operand): Node {
     if (typeof bit === 'number') return this.and(this.crField(bit >> 2), 8 >> (bit & 3));
@@ -394,6 +441,12 @@ export abstract class Builder implements Semantics {
   }
   setState(name: StateName, value: Expr): void {
     this.e.store(OP.i32Store, this.block, STATE_OFFSETS[name], value as Node);
+  }
+  wideState(name: WideStateName): Node {
+    return load('i64', OP.i64Load, this.block, WIDE_STATE_OFFSETS[name]);
+  }
+  setWideState(name: WideStateName, value: Expr): void {
+    this.e.store(OP.i64Store, this.block, WIDE_STATE_OFFSETS[name], value as Node);
   }
   shared(name: SharedName): Node {
     return load('i32', OP.i32Load, this.block, sharedWordOffset(name));
@@ -438,6 +491,14 @@ export abstract class Builder implements Semantics {
   protected loadAddress(bytes: number, address: Node): Node {
     const { e } = this;
     const real = e.temporary('i32');
+    if (this.word === 'i64') {
+      e.call(this.runtime.slowLoad, address, constant('i32', bytes));
+      e.setFromStack(real);
+      e.if(this.eqz(local('i32', real)), false);
+      this.fault();
+      e.end();
+      return local('i32', real);
+    }
     const { tag, addend } = this.translate(address, false);
     e.if(this.eq(this.and(address, -4096 | (bytes - 1)), tag), true);
     e.set(real, this.add(address, addend));
@@ -452,56 +513,97 @@ export abstract class Builder implements Semantics {
   }
 
   load(bytes: 1 | 2 | 4, address: Expr, options: { signed?: boolean; reversed?: boolean } = {}): Node {
+    const value = this.#load32(bytes, address, options);
+    if (this.word === 'i32') return value;
+    return this.let(options.signed ? this.extendSigned(value) : this.extendUnsigned(value));
+  }
+
+  #load32(bytes: 1 | 2 | 4, address: Expr, options: { signed?: boolean; reversed?: boolean }): Node {
     const real = this.loadAddress(bytes, this.let(address));
+    const at = this.#lane(real, bytes);
     if (bytes === 4) {
-      const value = this.let(load('i32', OP.i32Load, real, 0));
+      const value = this.let(load('i32', OP.i32Load, at, 0));
       return options.reversed ? this.let(this.swap32(value)) : value;
     }
-    if (bytes === 1) return this.let(load('i32', options.signed ? OP.i32Load8S : OP.i32Load8U, this.xor(real, 3), 0));
-    const half = load('i32', options.signed ? OP.i32Load16S : OP.i32Load16U, this.xor(real, 2), 0);
+    if (bytes === 1) return this.let(load('i32', options.signed ? OP.i32Load8S : OP.i32Load8U, at, 0));
+    const half = load('i32', options.signed ? OP.i32Load16S : OP.i32Load16U, at, 0);
     if (!options.reversed) return this.let(half);
     const pinned = this.let(half);
     return this.let(this.or(this.shrUnsigned(pinned, 8), this.and(this.shl(pinned, 8), 0xff00)));
   }
 
-  load64(address: Expr): Node {
+  /** Where an aligned item stands in storage that is kept in reversed units. */
+  #lane(real: Node, bytes: number): Node {
+    return this.xor(real, this.#order & -bytes);
+  }
+
+  /** A doubleword between storage and a register: only words that are reversed by themselves stand in the wrong order. */
+  #doubleword(value: Node, reversed = false): Node {
+    const ordered = this.#order === 3 ? this.rotl(value, constant('i64', 32)) : value;
+    return reversed ? this.#swap64(this.let(ordered)) : ordered;
+  }
+
+  /** Byte-reverses a pinned i64: bytes in halfwords, halfwords in words, words. */
+  #swap64(value: Node): Node {
+    const BYTES = 0x00ff_00ff_00ff_00ffn;
+    const HALFWORDS = 0x0000_ffff_0000_ffffn;
+    const exchange = (v: Node, mask: bigint, n: number): Node =>
+      this.let(this.or(this.shl(this.and(v, this.i64(mask)), n), this.and(this.shrUnsigned(v, n), this.i64(mask))));
+    return this.rotl(exchange(exchange(value, BYTES, 8), HALFWORDS, 16), 32);
+  }
+
+  load64(address: Expr, options: { reversed?: boolean } = {}): Node {
     const real = this.loadAddress(8, this.let(address));
-    return this.let(this.rotl(load('i64', OP.i64Load, real, 0), constant('i64', 32)));
+    return this.let(this.#doubleword(load('i64', OP.i64Load, real, 0), options.reversed));
   }
 
   #store(bytes: 1 | 2 | 4 | 8, address: Expr, value: Node): void {
     const { e } = this;
     const ea = this.let(address);
     const pinned = this.let(value);
+    if (this.word === 'i64') {
+      this.#storeSlowly(bytes, ea, pinned);
+      return;
+    }
     const { tag, addend } = this.translate(ea, true);
     e.if(this.eq(this.and(ea, -4096 | (bytes - 1)), tag), true);
     const real = this.add(ea, addend);
-    if (bytes === 4) e.store(OP.i32Store, real, 0, pinned);
-    else if (bytes === 2) e.store(OP.i32Store16, this.xor(real, 2), 0, pinned);
-    else if (bytes === 1) e.store(OP.i32Store8, this.xor(real, 3), 0, pinned);
-    else e.store(OP.i64Store, real, 0, this.rotl(pinned, constant('i64', 32)));
+    const at = this.#lane(real, bytes);
+    if (bytes === 4) e.store(OP.i32Store, at, 0, pinned);
+    else if (bytes === 2) e.store(OP.i32Store16, at, 0, pinned);
+    else if (bytes === 1) e.store(OP.i32Store8, at, 0, pinned);
+    else e.store(OP.i64Store, at, 0, this.#doubleword(pinned));
     e.else();
-    const wide = pinned.type === 'i64' ? pinned : this.extendUnsigned(pinned);
-    e.call(this.runtime.slowStore, ea, constant('i32', bytes), wide);
-    e.code.u8(OP.i32Eqz);
-    e.ifStack(false);
-    this.fault();
-    e.end();
+    this.#storeSlowly(bytes, ea, pinned);
     e.end();
   }
 
+  #storeSlowly(bytes: number, ea: Node, pinned: Node): void {
+    const wide = pinned.type === 'i64' ? pinned : this.extendUnsigned(pinned);
+    this.e.call(this.runtime.slowStore, ea, constant('i32', bytes), wide);
+    this.#leaveUnless();
+  }
+
+  /** Leaves when the runtime's answer on the stack is 0: there is an interrupt. */
+  #leaveUnless(): void {
+    this.e.code.u8(OP.i32Eqz);
+    this.e.ifStack(false);
+    this.fault();
+    this.e.end();
+  }
+
   store(bytes: 1 | 2 | 4, address: Expr, value: Expr, options: { reversed?: boolean } = {}): void {
-    let stored = value as Node;
+    let stored = this.low32(value);
     if (options.reversed) {
-      const pinned = this.let(value);
+      const pinned = this.let(stored);
       stored =
         bytes === 4 ? this.swap32(pinned) : this.or(this.and(this.shrUnsigned(pinned, 8), 0xff), this.shl(pinned, 8));
     }
     this.#store(bytes, address, stored);
   }
 
-  store64(address: Expr, value: Expr): void {
-    this.#store(8, address, value as Node);
+  store64(address: Expr, value: Expr, options: { reversed?: boolean } = {}): void {
+    this.#store(8, address, options.reversed ? this.#swap64(this.let(value)) : (value as Node));
   }
 
   /** Byte-reverses a pinned i32. */
@@ -512,21 +614,24 @@ export abstract class Builder implements Semantics {
   zeroBlock(address: Expr): void {
     const { e } = this;
     const ea = this.let(this.and(address, -this.blockBytes));
+    if (this.word === 'i64') {
+      e.call(this.runtime.slowZeroBlock, ea);
+      this.#leaveUnless();
+      return;
+    }
     const { tag, addend } = this.translate(ea, true);
     e.if(this.eq(this.and(ea, -4096), tag), true);
     const real = this.let(this.add(ea, addend));
     for (let offset = 0; offset < this.blockBytes; offset += 8) e.store(OP.i64Store, real, offset, constant('i64', 0));
     e.else();
     e.call(this.runtime.slowZeroBlock, ea);
-    e.code.u8(OP.i32Eqz);
-    e.ifStack(false);
-    this.fault();
-    e.end();
+    this.#leaveUnless();
     e.end();
   }
 
   misaligned(address: Expr, access: 'load' | 'store'): void {
-    this.e.store(OP.i32Store, this.block, EXIT_ADDRESS, address as Node);
+    const op = this.word === 'i32' ? OP.i32Store : OP.i64Store;
+    this.e.store(op, this.block, EXIT_ADDRESS, address as Node);
     this.e.store(OP.i32Store, this.block, EXIT_SYNDROME, constant('i32', access === 'store' ? ESR.ST : 0));
     this.interrupt('alignment');
   }

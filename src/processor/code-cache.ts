@@ -44,21 +44,28 @@ export interface RegionEntry {
 /** How packed operands are made from the word, five numbers each, flattened for speed: kind, shift, mask, place, bytes. */
 type FastPackings = Int32Array;
 const PACKING_NUMBERS = 5;
-const KIND = { plain: 0, zero: 1, crField: 2, crBit: 3, signed: 4, split: 5, branch: 6 } as const;
+const KIND = { plain: 0, zero: 1, crField: 2, crBit: 3, signed: 4, split: 5, branch: 6, shift6: 7, mask6: 8 } as const;
 const KINDS: Partial<Record<FieldKind, number>> = {
   gpr0: KIND.zero,
   crField: KIND.crField,
   crBit: KIND.crBit,
   signed: KIND.signed,
+  signed4: KIND.signed,
+  signed16: KIND.signed,
   split: KIND.split,
   branch: KIND.branch,
+  shift6: KIND.shift6,
+  mask6: KIND.mask6,
 };
 
 function fastPackings(packings: readonly Packing[]): FastPackings {
   return Int32Array.from(
     packings.flatMap(({ field, at, bytes }) => {
       const { first, last, kind } = FIELDS[field];
-      return [KINDS[kind] ?? KIND.plain, 31 - last, 2 ** (last - first + 1) - 1, at, bytes];
+      // A scaled displacement stands where its low bits would be zero.
+      const unused = kind.startsWith('signed') ? 31 - last : 0;
+      const mask = (2 ** (last - first + 1) - 1) << unused;
+      return [KINDS[kind] ?? KIND.plain, 31 - last - unused, mask, at, bytes];
     }),
   );
 }
@@ -194,6 +201,12 @@ export class CodeCache {
         return;
       case KIND.split:
         this.#u16[at >> 1] = ((bits & 31) << 5) | (bits >> 5);
+        return;
+      case KIND.shift6:
+        u8[at] = (bits >> 10) | ((bits & 1) << 5);
+        return;
+      case KIND.mask6:
+        u8[at] = (bits >> 1) | ((bits & 1) << 5);
         return;
       case KIND.branch: {
         const distance = branchDistance(bits, mask);

@@ -1,6 +1,7 @@
 /** What an instruction reads and writes, found by running its meaning against a builder that only takes notes. */
 import type { Expr, InstructionInterrupt, Meaning, Operand, Operands, Semantics } from '../isa/semantics.ts';
 import { CTR, crOffset, gprOffset, LR, XER_CA, XER_OV, XER_SO, ZERO_REGISTER } from './layout.ts';
+import { MODEL_440, type ProcessorModel } from './model.ts';
 
 /** State that a region keeps in locals, by bit: r0–r31 in `low`; CR0–7, LR, CTR, CA, OV, SO in `high`. */
 export const STATE_OFFSETS: readonly number[] = [
@@ -59,12 +60,21 @@ export function stateOffsets(set: StateSet): number[] {
 const VALUE = { type: 'i32' } as const;
 
 class Listener implements Semantics {
-  readonly word = 'i32';
-  readonly blockBytes = 32;
+  readonly word: 'i32' | 'i64';
+  readonly computation: 'i32' | 'i64';
+  readonly littleEndian: boolean;
+  readonly blockBytes: number;
   readonly reads: StateSet = { low: 0, high: 0 };
   readonly writes: StateSet = { low: 0, high: 0 };
   readonly crOrigins = new Map<number, CrOrigin>();
   mayInterrupt = false;
+
+  constructor(model: ProcessorModel) {
+    this.word = model.word;
+    this.computation = model.computation;
+    this.littleEndian = model.order === 0;
+    this.blockBytes = model.blockBytes;
+  }
 
   #value = (): Expr => VALUE;
   i32 = this.#value;
@@ -90,6 +100,7 @@ class Listener implements Semantics {
   popcnt = this.#value;
   signExtend8 = this.#value;
   signExtend16 = this.#value;
+  signExtend32 = this.#value;
   eq = this.#value;
   ne = this.#value;
   eqz = this.#value;
@@ -109,6 +120,7 @@ class Listener implements Semantics {
   extendSigned = this.#value;
   extendUnsigned = this.#value;
   state = this.#value;
+  wideState = this.#value;
   shared = this.#value;
   blockWord = this.#value;
   blockWordAt = this.#value;
@@ -187,6 +199,7 @@ class Listener implements Semantics {
     this.setCrField((bit as number) >> 2);
   }
   setState(): void {}
+  setWideState(): void {}
   setShared(): void {}
   setBlockWord(): void {}
   setBlockWordAt(): void {}
@@ -221,8 +234,8 @@ class Listener implements Semantics {
 }
 
 /** The effects of an instruction whose operands are all known. */
-export function effectsOf(meaning: Meaning, operands: Operands): Effects {
-  const listener = new Listener();
+export function effectsOf(meaning: Meaning, operands: Operands, model: ProcessorModel = MODEL_440): Effects {
+  const listener = new Listener(model);
   meaning(listener, operands);
   const { reads, writes, crOrigins, mayInterrupt } = listener;
   return { reads, writes, crOrigins, mayInterrupt };

@@ -13,8 +13,11 @@ import { type StaticValues, VariantIndex } from './variants.ts';
 const SPR_NUMBERS = SPECIAL_REGISTERS.map((register) => register.number);
 
 /** Special registers that problem state may read (mfspr, mftb) or write (mtspr). */
-function openRegisters(mnemonic: string): ReadonlySet<number> {
-  const open = SPECIAL_REGISTERS.filter((register) => (mnemonic === 'mtspr' ? register.write : register.read));
+function openRegisters(mnemonic: string, word: 'i32' | 'i64'): ReadonlySet<number> {
+  const open = SPECIAL_REGISTERS.filter(
+    (register) =>
+      (register.word ?? word) === word && (mnemonic === 'mtspr' ? register.write : register.read) !== undefined,
+  );
   return new Set(open.map((register) => register.number));
 }
 
@@ -47,11 +50,12 @@ export function meaningOf(
   values: StaticValues,
   mode: number,
   assist: AssistTable | null,
+  word: 'i32' | 'i64' = 'i32',
 ): Meaning | null {
   const assisted = mode === 1 ? (assist?.get(instruction.mnemonic) ?? null) : null;
   if (!assisted) return instruction.meaning;
   const spr = values.SPR ?? values.TBR;
-  if (spr !== undefined && openRegisters(instruction.mnemonic).has(spr)) return instruction.meaning;
+  if (spr !== undefined && openRegisters(instruction.mnemonic, word).has(spr)) return instruction.meaning;
   if (doesMoreThanTrap(assisted, values)) return assisted;
   return instruction.meaning;
 }
@@ -61,10 +65,12 @@ export class HandlerTable {
   readonly decoder: Decoder;
   readonly specs: HandlerSpec[] = [];
   readonly variants: VariantIndex[] = [];
+  readonly #word: 'i32' | 'i64';
   /** By mode and instruction id: the handler of each variant. */
   readonly #handlers: Int32Array[][] = [];
 
-  constructor(levels: ReadonlySet<Level>, assist: AssistTable | null) {
+  constructor(levels: ReadonlySet<Level>, assist: AssistTable | null, word: 'i32' | 'i64' = 'i32') {
+    this.#word = word;
     this.decoder = new Decoder(levels);
     for (let mode = 0; mode < TRANSLATION_MODES; mode++) this.#handlers.push([]);
     for (const instruction of INSTRUCTIONS) {
@@ -81,12 +87,17 @@ export class HandlerTable {
     const handlers = new Int32Array(variants.count);
     for (let variant = 0; variant < variants.count; variant++) {
       const { values, near } = variants.valuesOf(variant);
-      const meaning = meaningOf(instruction, values, mode, assist);
+      const word = this.#word;
+      const meaning = meaningOf(instruction, values, mode, assist, word);
       const spr = values.SPR ?? values.TBR;
       if (!meaning) handlers[variant] = HANDLER.privileged;
       else if (mode > 0 && meaning === instruction.meaning)
         handlers[variant] = ((this.#handlers[0] as Int32Array[])[instruction.id] as Int32Array)[variant] as number;
-      else if (meaning === instruction.meaning && spr !== undefined && !openRegisters(instruction.mnemonic).has(spr))
+      else if (
+        meaning === instruction.meaning &&
+        spr !== undefined &&
+        !openRegisters(instruction.mnemonic, word).has(spr)
+      )
         handlers[variant] = spr & 16 ? HANDLER.privileged : HANDLER.illegal;
       else {
         handlers[variant] = HANDLER.first + this.specs.length;

@@ -22,6 +22,7 @@ import {
   PROFILE_ENTRIES,
   TLB_BASE,
 } from './layout.ts';
+import { MODEL_440, type ProcessorModel } from './model.ts';
 import { CORE, EXECUTE, REGION_HANDLER, SIGNATURES } from './runtime.ts';
 import { setInstructionInterrupt } from './traps.ts';
 import type { StaticValues } from './variants.ts';
@@ -80,7 +81,7 @@ interface Locals {
 /** Width in the record by kind of field. */
 function packedBytes(name: FieldName): 1 | 2 | 4 {
   const { kind, first, last } = FIELDS[name];
-  if (kind === 'signed' || kind === 'branch' || last - first + 1 === 16) return 4;
+  if (kind.startsWith('signed') || kind === 'branch' || last - first + 1 === 16) return 4;
   return kind === 'crBit' || kind === 'split' || kind === 'mask' ? 2 : 1;
 }
 
@@ -95,8 +96,8 @@ class HandlerBuilder extends Builder {
   /** Whether control can come to the end of the meaning. */
   falls = true;
 
-  constructor(emitter: Emitter, locals: Locals, targets: Targets, near: boolean) {
-    super(emitter, CORE, locals.block, locals.tlb);
+  constructor(emitter: Emitter, locals: Locals, targets: Targets, near: boolean, model: ProcessorModel) {
+    super(emitter, CORE, locals.block, locals.tlb, model);
     this.#locals = locals;
     this.#targets = targets;
     this.#near = near;
@@ -189,10 +190,22 @@ class HandlerBuilder extends Builder {
   }
 
   override pc(): Node {
-    return this.add(this.shrUnsigned(this.#record, 1), local('i32', this.#locals.pcOffset));
+    const offset = this.shrUnsigned(this.#record, 1);
+    const base = local(this.word, this.#locals.pcOffset);
+    return this.word === 'i32' ? this.add(offset, base) : this.add(this.extendUnsigned(offset), base);
   }
   override nextPc(): Node {
-    return this.add(this.pc(), 4);
+    return this.#inMode(this.add(this.pc(), 4));
+  }
+
+  /** An address as 32-bit mode of a 64-bit processor makes it. */
+  #inMode(address: Node): Node {
+    return this.computation === this.word ? address : this.extendUnsigned(this.wrap(address));
+  }
+
+  /** PC as it is in the vCPU's block. */
+  pcRegister(): Node {
+    return this.word === 'i32' ? load('i32', OP.i32Load, this.block, PC) : load('i64', OP.i64Load, this.block, PC);
   }
 
   /** Ends the handler at the next record. */
@@ -205,7 +218,7 @@ class HandlerBuilder extends Builder {
   /** Leaves for an address that may be anywhere. */
   #goto(target: Node): void {
     const { e } = this;
-    e.store(OP.i32Store, this.block, PC, target);
+    e.store(this.word === 'i32' ? OP.i32Store : OP.i64Store, this.block, PC, target);
     e.store(OP.i32Store, this.block, BUDGET, remaining(this, this.#locals, RECORD_BYTES));
     e.br(this.#targets.lookup);
   }
@@ -220,7 +233,7 @@ class HandlerBuilder extends Builder {
       e.set(this.#locals.record, this.add(this.#record, distance));
       e.br(this.#targets.taken);
     } else {
-      this.#goto(absolute ? this.i32(displacement) : this.let(this.add(this.pc(), displacement)));
+      this.#goto(absolute ? this.wordOf(displacement) : this.let(this.#inMode(this.add(this.pc(), displacement))));
     }
     if (condition) e.end();
     else this.falls = false;
@@ -228,7 +241,7 @@ class HandlerBuilder extends Builder {
 
   override branchIndirect(condition: Expr | null, target: Expr): void {
     if (condition) this.e.if(condition as Node);
-    this.#goto(this.let(this.and(target, -4)));
+    this.#goto(this.let(this.#inMode(this.and(target, -4))));
     if (condition) this.e.end();
     else this.falls = false;
   }
@@ -260,15 +273,20 @@ export interface GeneratedInterpreter {
  * Generates `run() → vector`: from PC until an interrupt or the end of the budget.
  * @param specs handlers from number HANDLER.first on.
  * @param hotThreshold how often a block is interpreted before `hot` is called for it.
+ * @param model on a 64-bit processor, `refill` answers the code's real address.
  */
-export function generateInterpreter(specs: readonly HandlerSpec[], hotThreshold: number): GeneratedInterpreter {
+export function generateInterpreter(
+  specs: readonly HandlerSpec[],
+  hotThreshold: number,
+  model: ProcessorModel = MODEL_440,
+): GeneratedInterpreter {
   const e = new Emitter(SIGNATURES.run);
   const locals: Locals = {
     block: e.newLocal('i32'),
     tlb: e.newLocal('i32'),
     record: e.newLocal('i32'),
     end: e.newLocal('i32'),
-    pcOffset: e.newLocal('i32'),
+    pcOffset: e.newLocal(model.word),
   };
   e.code.u8(OP.globalGet);
   e.code.unsigned(0);
@@ -282,21 +300,12 @@ export function generateInterpreter(specs: readonly HandlerSpec[], hotThreshold:
   const fault = e.block();
   const exit = e.block();
   const lookup = e.loop();
-  const s = new HandlerBuilder(e, locals, { next: 0, taken: 0, lookup, fault }, false);
+  const s = new HandlerBuilder(e, locals, { next: 0, taken: 0, lookup, fault }, false, model);
 
   // Find the record of PC: soft TLB, then the page's records.
   e.set(locals.tlb, load('i32', OP.i32Load, v, TLB_BASE));
-  const pc = s.let(load('i32', OP.i32Load, v, PC));
-  const entry = e.temporary('i32');
-  e.set(entry, s.codeTlbEntry(pc));
-  e.if(s.ne(load('i32', OP.i32Load, local('i32', entry), 0), s.and(pc, -4096)), false);
-  e.call(CORE.refill, pc, constant('i32', EXECUTE));
-  e.setFromStack(entry);
-  e.if(s.eqz(local('i32', entry)), false);
-  leave(e, v, lookup);
-  e.end();
-  e.end();
-  const real = s.let(s.add(pc, load('i32', OP.i32Load, local('i32', entry), 4)));
+  const pc = s.let(s.pcRegister());
+  const real = model.word === 'i32' ? findCode(e, s, pc, v, lookup) : findWideCode(e, pc, v, lookup);
   const pageIndex = s.shl(s.shrUnsigned(real, 12), 2);
   const records = e.temporary('i32');
   e.set(records, load('i32', OP.i32Load, s.add(load('i32', OP.i32Load, v, CODE_PAGES), pageIndex), 0));
@@ -305,7 +314,8 @@ export function generateInterpreter(specs: readonly HandlerSpec[], hotThreshold:
   e.setFromStack(records);
   e.end();
   e.set(locals.record, s.add(local('i32', records), s.shl(s.and(real, 0xffc), 1)));
-  e.set(locals.pcOffset, s.sub(s.and(pc, -4096), s.shrUnsigned(local('i32', records), 1)));
+  const half = s.shrUnsigned(local('i32', records), 1);
+  e.set(locals.pcOffset, s.sub(s.and(pc, -4096), model.word === 'i32' ? half : s.extendUnsigned(half)));
   e.set(locals.end, s.add(record, s.shl(load('i32', OP.i32Load, v, BUDGET), 3)));
   e.releaseTemporaries();
 
@@ -336,7 +346,7 @@ export function generateInterpreter(specs: readonly HandlerSpec[], hotThreshold:
   for (let handler = 0; handler < total; handler++) {
     e.end();
     const spec = specs[handler - HANDLER.first];
-    const h = new HandlerBuilder(e, locals, targets, spec?.near ?? false);
+    const h = new HandlerBuilder(e, locals, targets, spec?.near ?? false, model);
     if (spec) {
       spec.meaning(h, h.operands(spec.instruction, spec.values));
       h.finish();
@@ -352,12 +362,38 @@ export function generateInterpreter(specs: readonly HandlerSpec[], hotThreshold:
   e.end(); // exit: the budget is spent
   e.store(OP.i32Store, v, EXIT_VECTOR, constant('i32', -1));
   e.end(); // fault
-  e.store(OP.i32Store, v, PC, s.pc());
+  e.store(model.word === 'i32' ? OP.i32Store : OP.i64Store, v, PC, s.pc());
   e.store(OP.i32Store, v, BUDGET, remaining(s, locals, 0));
   leave(e, v, again);
   e.end();
   e.unreachable();
   return { run: { ...e.finish('run'), name: 'interpreter' }, packings };
+}
+
+/** The real address of the code at a pinned address: soft TLB, else the runtime. */
+function findCode(e: Emitter, s: HandlerBuilder, pc: Node, v: Node, lookup: Label): Node {
+  const entry = e.temporary('i32');
+  e.set(entry, s.codeTlbEntry(pc));
+  e.if(s.ne(load('i32', OP.i32Load, local('i32', entry), 0), s.and(pc, -4096)), false);
+  e.call(CORE.refill, pc, constant('i32', EXECUTE));
+  e.setFromStack(entry);
+  e.if(s.eqz(local('i32', entry)), false);
+  leave(e, v, lookup);
+  e.end();
+  e.end();
+  return s.let(s.add(pc, load('i32', OP.i32Load, local('i32', entry), 4)));
+}
+
+function findWideCode(e: Emitter, pc: Node, v: Node, lookup: Label): Node {
+  const real = e.temporary('i32');
+  e.call(CORE.refill, pc, constant('i32', EXECUTE));
+  e.setFromStack(real);
+  e.push(local('i32', real));
+  e.code.u8(OP.i32Eqz);
+  e.ifStack(false);
+  leave(e, v, lookup);
+  e.end();
+  return local('i32', real);
 }
 
 /** An interrupt ends the run, unless the vector code says that the guest goes on. */
@@ -382,7 +418,7 @@ function emitSpecial(e: Emitter, h: HandlerBuilder, handler: number, locals: Loc
       e.br(targets.next);
       return;
     case HANDLER.pageEnd:
-      e.store(OP.i32Store, v, PC, h.pc());
+      e.store(h.word === 'i32' ? OP.i32Store : OP.i64Store, v, PC, h.pc());
       e.store(OP.i32Store, v, BUDGET, remaining(h, locals, 0));
       e.br(targets.lookup);
       return;
@@ -392,7 +428,7 @@ function emitSpecial(e: Emitter, h: HandlerBuilder, handler: number, locals: Loc
       count(e, h, v, 'region_entries', constant('i32', 1));
       count(e, h, v, 'region_instructions', load('i32', OP.i32Load, v, BUDGET));
       const page = h.let(h.and(h.pc(), -4096));
-      e.callIndirect(0, load('i32', OP.i32Load, record, 4), page, constant('i32', 0));
+      e.callIndirect(0, load('i32', OP.i32Load, record, 4), h.low32(page), constant('i32', 0));
       const interrupted = e.temporary('i32');
       e.setFromStack(interrupted);
       count(e, h, v, 'region_instructions', h.neg(load('i32', OP.i32Load, v, BUDGET)));

@@ -1,4 +1,22 @@
 import type { Level } from '../isa/define.ts';
 
 /** The instruction groups of the 440. */
-export const LEVELS_440: ReadonlySet<Level> = new Set(['base', 'string', 'booke', '44x', '4xx', 'float']);
+export const LEVELS_440: ReadonlySet<Level> = new Set([
+  'base',
+  'string',
+  'classic',
+  'isel',
+  'booke',
+  '44x',
+  '4xx',
+  'float',
+]);
+
+/** The instruction groups of the PowerPC 970. */
+export const LEVELS_970: ReadonlySet<Level> = new Set(['base', 'string', 'float', '64-bit', 'float-64', 'server']);
+
+/** The instruction groups of POWER7. */
+export const LEVELS_POWER7: ReadonlySet<Level> = new Set([...LEVELS_970, 'isel', '2.02', '2.05', '2.06']);
+
+/** The instruction groups of POWER8. */
+export const LEVELS_POWER8: ReadonlySet<Level> = new Set([...LEVELS_POWER7, '2.07']);

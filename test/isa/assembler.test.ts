@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AssemblerError, assemble, assembleWords, disassemble } from '../../src/isa/index.ts';
-import { namedForms, wordsOf } from './words.ts';
+import { DIALECTS, namedForms, wordsOf } from './words.ts';
 
 const hex = (words: Iterable<number>): string[] => [...words].map((word) => word.toString(16).padStart(8, '0'));
 const one = (source: string, origin = 0): string => hex(assembleWords(source, origin)).join(' ');
@@ -22,7 +22,7 @@ test('what the disassembler writes, the assembler reads back to the same word', 
     for (const [index, word] of wordsOf(form, 100).entries()) {
       if (isAmbiguous(word) || (word & form.instruction.ignored & ~(form.alias?.mask ?? 0)) !== 0) continue;
       const address = (0xfffff000 + 4 * index) >>> 0;
-      const written = disassemble(word, address);
+      const written = disassemble(word, address, DIALECTS.find(({ has }) => has(form))?.levels);
       assert.equal(one(written, address), hex([word])[0], `${name}: ${written}`);
     }
   }

@@ -1,5 +1,14 @@
-/** A back end for tests: carries meanings out at once, on plain values, with 32-bit words. */
-import type { Expr, Instruction, Operand, Operands, Semantics, SharedName, StateName } from '../../src/isa/index.ts';
+/** A back end for tests: carries meanings out at once, on plain values. */
+import type {
+  Expr,
+  Instruction,
+  Operand,
+  Operands,
+  Semantics,
+  SharedName,
+  StateName,
+  WideStateName,
+} from '../../src/isa/index.ts';
 import { FIELDS, type FieldName, fieldValue, STATIC_FIELDS } from '../../src/isa/index.ts';
 
 type Value = number | bigint;
@@ -11,17 +20,27 @@ interface Thunk extends Expr {
 }
 
 export interface Registers {
-  gpr: number[];
+  gpr: (number | bigint)[];
   cr: number;
   xer: number;
-  lr: number;
-  ctr: number;
+  lr: number | bigint;
+  ctr: number | bigint;
 }
+
+/** The widths of the processor's mode. */
+export interface Mode {
+  readonly word: 'i32' | 'i64';
+  readonly computation: 'i32' | 'i64';
+}
+export const MODE_32: Mode = { word: 'i32', computation: 'i32' };
+export const MODE_64: Mode = { word: 'i64', computation: 'i64' };
+/** 32-bit mode of a 64-bit processor. */
+export const MODE_64_32: Mode = { word: 'i64', computation: 'i32' };
 
 /** How an instruction ended when not by going on to the next one. */
 export interface Outcome {
   interrupt?: string;
-  branch?: number;
+  branch?: number | bigint;
 }
 
 class Ended extends Error {}
@@ -34,6 +53,12 @@ const FLAGS = { so: 31, ov: 30, ca: 29 } as const;
 export class Evaluator {
   readonly registers: Registers;
   readonly state: Record<StateName, number> = { reserveAddress: 1, reserveValue: 0, usprg0: 0, xerByteCount: 0 };
+  readonly wideState: Record<WideStateName, bigint> = {
+    reserveAddress: 1n,
+    reserveValue: 0n,
+    reserveValueHigh: 0n,
+    tar: 0n,
+  };
   readonly shared = new Map<SharedName, number>();
   readonly blockWords = new Map<number, number>();
   readonly memory: DataView;
@@ -41,7 +66,10 @@ export class Evaluator {
   outcome: Outcome = {};
   #pc = 0;
 
-  constructor(registers: Registers, memory: DataView, memoryBase: number) {
+  readonly #mode: Mode;
+
+  constructor(registers: Registers, memory: DataView, memoryBase: number, mode = MODE_32) {
+    this.#mode = mode;
     this.registers = registers;
     this.memory = memory;
     this.memoryBase = memoryBase;
@@ -74,8 +102,13 @@ export class Evaluator {
     throw new Ended();
   }
 
-  #offset(address: number, bytes: number): number {
-    const offset = (address - this.memoryBase) >>> 0;
+  #offset(address: Expr, bytes: number): number {
+    if (address.type !== this.#mode.word) throw new TypeError(`an address is an ${address.type}`);
+    const value = evaluate(address);
+    const offset =
+      typeof value === 'number'
+        ? (value - this.memoryBase) >>> 0
+        : Number(BigInt.asUintN(64, value - BigInt(this.memoryBase)));
     if (offset + bytes > this.memory.byteLength) this.#end({ interrupt: 'dataStorage' });
     return offset;
   }
@@ -118,19 +151,38 @@ export class Evaluator {
     };
     const order = (a: number | bigint, b: number | bigint) => (a < b ? 8 : a > b ? 4 : 2);
     const so = () => (r.xer >>> 31) & 1;
-    const branch = (condition: Expr | null, target: () => number) => {
-      if (condition === null || number(condition) !== 0) this.#end({ branch: target() >>> 0 });
+    const { word, computation } = this.#mode;
+    /** Pins a value of the word type. */
+    const toWord = (value: Value): Value =>
+      word === 'i32' ? Number(value) | 0 : wrap64(typeof value === 'bigint' ? value : BigInt(value));
+    const wordThunk = (get: () => Value): Expr => thunk(word, () => toWord(get()));
+    const register = (value: Expr): Value => {
+      if (value.type !== word) throw new TypeError(`a register is given an ${value.type}`);
+      return toWord(evaluate(value));
+    };
+    const low = (a: Expr): number => {
+      const value = evaluate(a);
+      return typeof value === 'bigint' ? Number(BigInt.asIntN(32, value)) : value | 0;
+    };
+    const inMode = (value: Value): number | bigint => {
+      if (word === 'i32') return Number(value) >>> 0;
+      return BigInt.asUintN(computation === 'i32' ? 32 : 64, BigInt(value));
+    };
+    const branch = (condition: Expr | null, target: () => Value) => {
+      if (condition === null || number(condition) !== 0) this.#end({ branch: inMode(target()) });
       this.#end({});
     };
     const shiftCount = (b: number) => b & 31;
     const count64 = (b: bigint) => b & 63n;
 
     return {
-      word: 'i32',
+      word,
+      computation,
+      littleEndian: false,
       blockBytes: 32,
       i32: (value) => i32(() => number(value)),
       i64: (value) => thunk('i64', () => wrap64(BigInt(value))),
-      wordOf: (value) => i32(() => number(value)),
+      wordOf: (value) => wordThunk(() => evaluate(value)),
       let: (value) => {
         const now = evaluate(value);
         return thunk(value.type, () => now);
@@ -192,10 +244,20 @@ export class Evaluator {
         a.type === 'i64'
           ? thunk('i64', () => BigInt(64 - (big(a) === 0n ? 0 : BigInt.asUintN(64, big(a)).toString(2).length)))
           : i32(() => Math.clz32(number(a))),
-      ctz: (a) => i32(() => (number(a) === 0 ? 32 : 31 - Math.clz32(number(a) & -number(a)))),
-      popcnt: (a) => i32(() => (number(a) >>> 0).toString(2).replaceAll('0', '').length),
-      signExtend8: (a) => i32(() => (number(a) << 24) >> 24),
-      signExtend16: (a) => i32(() => (number(a) << 16) >> 16),
+      ctz: (a) => {
+        if (a.type !== 'i32') throw new TypeError('ctz of an i64');
+        return i32(() => (number(a) === 0 ? 32 : 31 - Math.clz32(number(a) & -number(a))));
+      },
+      popcnt: (a) => {
+        const ones = (bits: Value) => bits.toString(2).replaceAll('0', '').length;
+        return a.type === 'i64'
+          ? thunk('i64', () => BigInt(ones(BigInt.asUintN(64, big(a)))))
+          : i32(() => ones(number(a) >>> 0));
+      },
+      signExtend8: (a) => thunk(a.type, () => (a.type === 'i64' ? BigInt.asIntN(8, big(a)) : (number(a) << 24) >> 24)),
+      signExtend16: (a) =>
+        thunk(a.type, () => (a.type === 'i64' ? BigInt.asIntN(16, big(a)) : (number(a) << 16) >> 16)),
+      signExtend32: (a) => thunk('i64', () => BigInt.asIntN(32, big(a))),
       eq: compare((a, b) => a === b),
       ne: compare((a, b) => a !== b),
       eqz: (a) => i32(() => (Number(evaluate(a)) === 0 ? 1 : 0)),
@@ -209,12 +271,12 @@ export class Evaluator {
       geUnsigned: compare((a, b) => a >= b, true),
       select: (condition, a, b) =>
         thunk(typeOf(a, b), () => {
-          const [yes, no] = [evaluate(a), evaluate(b)];
+          const [yes, no] = typeOf(a, b) === 'i64' ? [big(a), big(b)] : [evaluate(a), evaluate(b)];
           return number(condition) !== 0 ? yes : no;
         }),
-      low32: (a) => i32(() => number(a)),
-      wordFromUnsigned32: (a) => i32(() => number(a)),
-      wordFromSigned32: (a) => i32(() => number(a)),
+      low32: (a) => i32(() => low(a)),
+      wordFromUnsigned32: (a) => wordThunk(() => number(a) >>> 0),
+      wordFromSigned32: (a) => wordThunk(() => number(a) | 0),
       wrap: (a) => {
         if (a.type !== 'i64') throw new TypeError('wrap takes an i64');
         return i32(() => Number(BigInt.asIntN(32, big(a))));
@@ -222,18 +284,13 @@ export class Evaluator {
       extendSigned: (a) => thunk('i64', () => BigInt(number(a) | 0)),
       extendUnsigned: (a) => thunk('i64', () => BigInt(number(a) >>> 0)),
 
-      gpr: (register) => {
-        return i32(() => (index(register) === ZERO ? 0 : (r.gpr[index(register)] as number)));
-      },
-      setGpr: (register, value) => {
-        if (value.type !== 'i32') throw new TypeError(`a register is given an ${value.type}`);
-        r.gpr[index(register)] = number(value) | 0;
-      },
+      gpr: (n) => wordThunk(() => (index(n) === ZERO ? 0 : (r.gpr[index(n)] as Value))),
+      setGpr: (n, value) => void (r.gpr[index(n)] = register(value)),
       registerAfter: (first, offset) => i32(() => (number(first) + number(offset)) & 31),
-      lr: () => i32(() => r.lr),
-      setLr: (value) => void (r.lr = number(value)),
-      ctr: () => i32(() => r.ctr),
-      setCtr: (value) => void (r.ctr = number(value)),
+      lr: () => wordThunk(() => r.lr),
+      setLr: (value) => void (r.lr = register(value)),
+      ctr: () => wordThunk(() => r.ctr),
+      setCtr: (value) => void (r.ctr = register(value)),
       ca: () => flag('ca'),
       setCa: (value) => setFlag('ca', number(value)),
       ov: () => flag('ov'),
@@ -251,10 +308,15 @@ export class Evaluator {
       crField: (field) => i32(() => (r.cr >>> (28 - 4 * number(field))) & 15),
       setCrField: (field, bits) => setCrField(number(field), number(bits)),
       compare: (field, a, b, signed) => {
+        if (typeOf(a, b) === 'i64') {
+          const [x, y] = signed ? [big(a), big(b)] : [BigInt.asUintN(64, big(a)), BigInt.asUintN(64, big(b))];
+          setCrField(number(field), order(x, y) | so());
+          return;
+        }
         const [x, y] = [number(a), number(b)];
         setCrField(number(field), (signed ? order(x | 0, y | 0) : order(x >>> 0, y >>> 0)) | so());
       },
-      recordCr0: (value) => setCrField(0, order(number(value) | 0, 0) | so()),
+      recordCr0: (value) => setCrField(0, order(computation === 'i32' ? low(value) : big(value), 0) | so()),
       crBit: (bit) => i32(() => r.cr & (1 << (31 - number(bit)))),
       setCrBit: (bit, value) => {
         const [at, one] = [31 - number(bit), number(value)];
@@ -263,6 +325,8 @@ export class Evaluator {
       },
       state: (name) => i32(() => this.state[name]),
       setState: (name, value) => void (this.state[name] = number(value)),
+      wideState: (name) => thunk('i64', () => this.wideState[name]),
+      setWideState: (name, value) => void (this.wideState[name] = big(value)),
       shared: (name) => i32(() => this.shared.get(name) ?? 0),
       setShared: (name, value) => void this.shared.set(name, number(value)),
       blockWord: (offset) => i32(() => this.blockWords.get(offset) ?? 0),
@@ -271,28 +335,32 @@ export class Evaluator {
       setBlockWordAt: (at, offset, value) => void this.blockWords.set(number(at) + offset, number(value)),
 
       load: (bytes, address, options = {}) => {
-        const at = this.#offset(number(address), bytes);
+        const at = this.#offset(address, bytes);
         const little = options.reversed ?? false;
         let value: number;
         if (bytes === 4) value = m.getInt32(at, little);
         else if (bytes === 2) value = options.signed ? m.getInt16(at, little) : m.getUint16(at, little);
         else value = options.signed ? m.getInt8(at) : m.getUint8(at);
-        return i32(() => value);
+        return wordThunk(() => (options.signed ? value : value >>> 0));
       },
       store: (bytes, address, value, options = {}) => {
-        const at = this.#offset(number(address), bytes);
+        const at = this.#offset(address, bytes);
         const little = options.reversed ?? false;
-        if (bytes === 4) m.setInt32(at, number(value), little);
-        else if (bytes === 2) m.setInt16(at, number(value), little);
-        else m.setInt8(at, number(value));
+        if (bytes === 4) m.setInt32(at, low(value), little);
+        else if (bytes === 2) m.setInt16(at, low(value), little);
+        else m.setInt8(at, low(value));
       },
-      load64: (address) => {
-        const value = m.getBigInt64(this.#offset(number(address), 8));
+      load64: (address, options = {}) => {
+        const value = m.getBigInt64(this.#offset(address, 8), options.reversed ?? false);
         return thunk('i64', () => value);
       },
-      store64: (address, value) => m.setBigInt64(this.#offset(number(address), 8), big(value)),
+      store64: (address, value, options = {}) =>
+        m.setBigInt64(this.#offset(address, 8), big(value), options.reversed ?? false),
       zeroBlock: (address) => {
-        const at = this.#offset(number(address) & -32, 32);
+        const at = this.#offset(
+          wordThunk(() => BigInt.asIntN(64, big(address) & -32n)),
+          32,
+        );
         for (let i = 0; i < 32; i++) m.setInt8(at + i, 0);
       },
 
@@ -305,11 +373,11 @@ export class Evaluator {
         if (times > limit) throw new RangeError(`${times} rounds, limit ${limit}`);
         for (let i = 0; i < times; i++) body(typeof count === 'number' ? i : i32(() => i));
       },
-      pc: () => i32(() => this.#pc),
-      nextPc: () => i32(() => this.#pc + 4),
+      pc: () => wordThunk(() => this.#pc),
+      nextPc: () => wordThunk(() => inMode(toWord(this.#pc + 4))),
       branchRelative: (condition, displacement, absolute) =>
         branch(condition, () => number(displacement) + (absolute ? 0 : this.#pc)),
-      branchIndirect: (condition, target) => branch(condition, () => number(target) & ~3),
+      branchIndirect: (condition, target) => branch(condition, () => toWord(big(target) & -4n)),
       interrupt: (kind, cause) => this.#end({ interrupt: cause ? `${kind} ${cause}` : kind }),
       misaligned: () => this.#end({ interrupt: 'alignment' }),
       contextSynchronize: () => this.#end({}),
@@ -337,6 +405,8 @@ function wrap64(value: bigint): bigint {
 /** Two operands have one type; a number takes the other's. */
 function typeOf(a: Operand, b: Operand): Type {
   if (typeof a === 'number') return typeof b === 'number' ? 'i32' : b.type;
-  if (typeof b !== 'number' && a.type !== b.type) throw new TypeError(`${a.type} with ${b.type}`);
-  return a.type;
+  if (typeof b === 'number' || a.type === b.type) return a.type;
+  // An i32 beside an i64 is sign-extended.
+  for (const { type } of [a, b]) if (type !== 'i32' && type !== 'i64') throw new TypeError(`${a.type} with ${b.type}`);
+  return 'i64';
 }

@@ -48,25 +48,28 @@ function lines(listing: string): Line[] {
   );
 }
 
-const run = (...options: string[]): Line[] =>
-  lines(execFileSync(OBJDUMP, ['-M', '440', ...options], { encoding: 'latin1', maxBuffer: 1 << 29 }));
+/** What objdump calls the families of processors. */
+export type Dialect = '440' | 'power8';
+
+const run = (dialect: Dialect, ...options: string[]): Line[] =>
+  lines(execFileSync(OBJDUMP, ['-M', dialect, ...options], { encoding: 'latin1', maxBuffer: 1 << 29 }));
 
 /** The texts of words that stand one after the other from address 0 on. */
-export function objdumpWords(words: readonly number[]): Line[] {
+export function objdumpWords(words: readonly number[], dialect: Dialect = '440'): Line[] {
   const folder = mkdtempSync(join(tmpdir(), 'powervisor-objdump-'));
   try {
     const bytes = Buffer.alloc(4 * words.length);
     for (const [index, word] of words.entries()) bytes.writeUInt32BE(word >>> 0, 4 * index);
     const file = join(folder, 'words.bin');
     writeFileSync(file, bytes);
-    return run('-D', '-z', '-b', 'binary', '-m', 'powerpc', '-EB', file);
+    return run(dialect, '-D', '-z', '-b', 'binary', '-m', 'powerpc', '-EB', file);
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
 /** The text section of an ELF file. */
-export const objdumpText = (file: string): Line[] => run('-d', '-z', '-j', '.text', file);
+export const objdumpText = (file: string): Line[] => run('440', '-d', '-z', '-j', '.text', file);
 
 /** A text without its address: the target of a relative branch becomes a distance. */
 export function relocatable({ address, word, text }: Line): string {

@@ -1,7 +1,7 @@
 /** Records what objdump makes of the random words: `node test/isa/record.ts`, after the table has changed. */
 import { writeFileSync } from 'node:fs';
 import { objdumpVersion, objdumpWords, RECORDING_FILE, type Recording, relocatable } from './objdump.ts';
-import { digest, namedForms, wordsOf } from './words.ts';
+import { DIALECTS, digest, namedForms, wordsOf } from './words.ts';
 
 const WORDS_PER_FORM = 100;
 
@@ -9,9 +9,18 @@ const version = objdumpVersion();
 if (version === undefined) throw new Error('there is no powerpc-linux-gnu-objdump to record from');
 const forms: Record<string, Recording['forms'][string]> = {};
 const named = namedForms();
-const listing = objdumpWords(named.flatMap(([, form]) => wordsOf(form, WORDS_PER_FORM)));
-named.forEach(([name], index) => {
-  const texts = listing.slice(index * WORDS_PER_FORM, (index + 1) * WORDS_PER_FORM);
+const listings = new Map(
+  DIALECTS.flatMap(({ dialect, has }) => {
+    const ours = named.filter(([, form]) => has(form));
+    const listing = objdumpWords(
+      ours.flatMap(([, form]) => wordsOf(form, WORDS_PER_FORM)),
+      dialect,
+    );
+    return ours.map(([name], at) => [name, listing.slice(at * WORDS_PER_FORM, (at + 1) * WORDS_PER_FORM)] as const);
+  }),
+);
+named.forEach(([name]) => {
+  const texts = listings.get(name) ?? [];
   const [first] = texts;
   if (!first || texts.length !== WORDS_PER_FORM) throw new Error(`${name}: objdump answered ${texts.length} lines`);
   const word = `0x${first.word.toString(16).padStart(8, '0')}`;

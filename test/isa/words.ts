@@ -1,7 +1,8 @@
 /** Random instruction words of each form that the assembler knows, the same ones in every run. */
 
 import { FORMS, type Form } from '../../src/isa/forms.ts';
-import { encodeField, fieldBits } from '../../src/isa/index.ts';
+import { EMBEDDED_LEVELS, encodeField, fieldBits, SERVER_LEVELS } from '../../src/isa/index.ts';
+import type { Dialect } from './objdump.ts';
 
 /** A small generator of uniform 32-bit numbers (the mixing steps of SplitMix with 32 bits). */
 export function random(seed: number): () => number {
@@ -27,16 +28,28 @@ export function formName({ instruction, alias, slots }: Form): string {
   return alias ? [alias.mnemonic, ...literals, 'of', instruction.mnemonic].join(' ') : instruction.mnemonic;
 }
 
-/** Every form of the table, with a name that no other has. */
+/** Every form of the table that can be compared, with a name that no other has. */
 export function namedForms(): [string, Form][] {
   const seen = new Map<string, number>();
-  return FORMS.flat().map((form) => {
+  const forms = FORMS.flat().filter((form) => DIALECTS.some(({ has }) => has(form)));
+  return forms.map((form) => {
     const name = formName(form);
     const times = (seen.get(name) ?? 0) + 1;
     seen.set(name, times);
     return [times > 1 ? `${name} (${times})` : name, form];
   });
 }
+
+/** The dialects of the reference that forms are compared in, with the levels that have them. */
+export const DIALECTS = [
+  { dialect: '440', levels: EMBEDDED_LEVELS, has: (form: Form) => EMBEDDED_LEVELS.has(form.instruction.level) },
+  {
+    dialect: 'power8',
+    levels: SERVER_LEVELS,
+    // The hints of bctar are written otherwise there.
+    has: ({ instruction }: Form) => !EMBEDDED_LEVELS.has(instruction.level) && instruction.mnemonic !== 'bctar',
+  },
+] as const satisfies { dialect: Dialect; [key: string]: unknown }[];
 
 /** Random words of a form: operands at random, reserved bits mostly zero. */
 export function wordsOf(form: Form, count: number): number[] {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { EMBEDDED_LEVELS } from '../../src/isa/disassembler.ts';
 import { INSTRUCTIONS } from '../../src/isa/table.ts';
 import { BOOKE_VECTOR } from '../../src/processor/index.ts';
 import { ALL, CODE, INTERNAL_ERROR, INTR, MMIO, Rig, step, x31 } from './fake-cpu.ts';
@@ -13,7 +14,8 @@ function rigWithDevice(): Rig {
   return rig;
 }
 
-for (const { mnemonic, access, value } of INSTRUCTIONS) {
+for (const { mnemonic, access, value, level } of INSTRUCTIONS) {
+  if (!EMBEDDED_LEVELS.has(level)) continue;
   if (access === undefined) continue;
   test(`${mnemonic} of a device`, () => {
     const rig = rigWithDevice();

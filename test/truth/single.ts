@@ -1,5 +1,13 @@
 /** Random executions of single instructions, made from the instruction table. */
-import { FIELDS, type FieldName, fieldBits, fieldValue, INSTRUCTIONS, type Instruction } from '../../src/isa/index.ts';
+import {
+  EMBEDDED_LEVELS,
+  FIELDS,
+  type FieldName,
+  fieldBits,
+  fieldValue,
+  INSTRUCTIONS,
+  type Instruction,
+} from '../../src/isa/index.ts';
 import { type Batch, TRAP } from './batch.ts';
 import {
   DATA_PAGES,
@@ -36,6 +44,7 @@ export function formsOf(): Form[] {
   const forms: Form[] = [];
   for (const instruction of INSTRUCTIONS) {
     if (instruction.level === 'float' || instruction.mnemonic === 'sc') continue;
+    if (!EMBEDDED_LEVELS.has(instruction.level)) continue;
     const fields = FORM_FIELDS.filter((name) => instruction.fields.includes(name));
     for (let bits = 0; bits < 1 << fields.length; bits++) {
       let { mask, value } = instruction;

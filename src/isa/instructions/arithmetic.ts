@@ -1,16 +1,19 @@
 /** Fixed-point arithmetic, comparison and trap: Power ISA 2.07 Book I, 3.3.9–3.3.11. */
 import { define, type InstructionRow } from '../define.ts';
 import type { Expr, Meaning, Operand, Operands, Semantics } from '../semantics.ts';
-import { isNegative, result, upper } from './common.ts';
+import { inMode, isNegative, result, upper } from './common.ts';
 
 const MIN32 = -0x80000000;
+
+/** Whether a sum carries out of bit 0 of the computation mode: it is less than what was added to. */
+const carries = (s: Semantics, sum: Expr, addend: Expr): Expr => s.ltUnsigned(inMode(s, sum), inMode(s, addend));
 
 /** RT ← a + b with CA and, when OE=1, OV. */
 function addWithCarryOut(s: Semantics, f: Operands, a: Expr, b: Expr): void {
   const x = s.let(a);
   const y = s.let(b);
   const sum = s.let(s.add(x, y));
-  s.setCa(s.ltUnsigned(sum, x));
+  s.setCa(carries(s, sum, x));
   if (f.OE) s.setOv(isNegative(s, s.and(s.xor(sum, x), s.xor(sum, y))));
   result(s, f, f.RT, sum);
 }
@@ -21,7 +24,7 @@ function addExtended(s: Semantics, f: Operands, a: Expr, b: Expr): void {
   const y = s.let(b);
   const partial = s.let(s.add(x, y));
   const sum = s.let(s.add(partial, s.wordFromUnsigned32(s.ca())));
-  s.setCa(s.or(s.ltUnsigned(partial, x), s.ltUnsigned(sum, partial)));
+  s.setCa(s.or(carries(s, partial, x), carries(s, sum, partial)));
   if (f.OE) s.setOv(isNegative(s, s.and(s.xor(sum, x), s.xor(sum, y))));
   result(s, f, f.RT, sum);
 }
@@ -30,7 +33,7 @@ function addExtended(s: Semantics, f: Operands, a: Expr, b: Expr): void {
 function addToZero(s: Semantics, f: Operands, a: Expr): void {
   const x = s.let(a);
   const sum = s.let(s.add(x, s.wordFromUnsigned32(s.ca())));
-  s.setCa(s.ltUnsigned(sum, x));
+  s.setCa(carries(s, sum, x));
   if (f.OE) s.setOv(isNegative(s, s.and(sum, s.not(x))));
   result(s, f, f.RT, sum);
 }
@@ -40,21 +43,21 @@ function addToMinusOne(s: Semantics, f: Operands, a: Expr): void {
   const x = s.let(a);
   const carry = s.let(s.wordFromUnsigned32(s.ca()));
   const sum = s.let(s.add(s.add(x, carry), -1));
-  s.setCa(s.ne(s.or(x, carry), 0));
+  s.setCa(s.ne(inMode(s, s.or(x, carry)), 0));
   if (f.OE) s.setOv(isNegative(s, s.and(x, s.not(sum))));
   result(s, f, f.RT, sum);
 }
 
-/** RT ← RB - RA, with CA when `carries` and OV when OE=1. */
-function subtractFrom(s: Semantics, f: Operands, carries: boolean): void {
-  if (!carries && !f.OE) {
+/** RT ← RB - RA, with CA when `withCarry` and OV when OE=1. */
+function subtractFrom(s: Semantics, f: Operands, withCarry: boolean): void {
+  if (!withCarry && !f.OE) {
     result(s, f, f.RT, s.sub(s.gpr(f.RB), s.gpr(f.RA)));
     return;
   }
   const a = s.let(s.gpr(f.RA));
   const b = s.let(s.gpr(f.RB));
   const difference = s.let(s.sub(b, a));
-  if (carries) s.setCa(s.geUnsigned(b, a));
+  if (withCarry) s.setCa(s.geUnsigned(inMode(s, b), inMode(s, a)));
   if (f.OE) s.setOv(isNegative(s, s.and(s.xor(b, a), s.xor(b, difference))));
   result(s, f, f.RT, difference);
 }
@@ -63,7 +66,7 @@ const addImmediateCarrying =
   (record: boolean): Meaning =>
   (s, f) => {
     const sum = s.let(s.add(s.gpr(f.RA), f.SI));
-    s.setCa(f.SI === 0 ? s.i32(0) : s.ltUnsigned(sum, f.SI));
+    s.setCa(f.SI === 0 ? s.i32(0) : s.ltUnsigned(inMode(s, sum), f.SI));
     s.setGpr(f.RT, sum);
     if (record) s.recordCr0(sum);
   };
@@ -71,8 +74,8 @@ const addImmediateCarrying =
 const signedProduct = (s: Semantics, f: Operands): Expr =>
   s.mul(s.extendSigned(s.low32(s.gpr(f.RA))), s.extendSigned(s.low32(s.gpr(f.RB))));
 
-/** The high half of a 64-bit product. */
-const highHalf = (s: Semantics, product: Expr): Expr => s.wordFromSigned32(s.wrap(s.shrUnsigned(product, 32)));
+/** The high half of a 64-bit product; the high half of a 64-bit register is left undefined, and is zero here. */
+const highHalf = (s: Semantics, product: Expr): Expr => s.wordFromUnsigned32(s.wrap(s.shrUnsigned(product, 32)));
 
 /**
  * RT ← RA ÷ RB. The architecture leaves the quotient undefined when RB = 0 or the quotient overflows (-2³¹ ÷ -1);
@@ -87,7 +90,7 @@ function divide(s: Semantics, f: Operands, signed: boolean): void {
   const quotient = signed
     ? s.divSigned(dividend, s.select(undefinedQuotient, 1, divisor))
     : s.divUnsigned(dividend, s.or(divisor, undefinedQuotient));
-  const word = s.let(signed ? s.wordFromSigned32(quotient) : s.wordFromUnsigned32(quotient));
+  const word = s.let(s.wordFromUnsigned32(quotient));
   if (f.OE) s.setOv(undefinedQuotient);
   result(s, f, f.RT, word);
 }
@@ -127,7 +130,7 @@ function trapCondition(s: Semantics, to: number, a: Expr, b: Operand): Expr | nu
   return tests.reduce((met, test) => s.or(met, test));
 }
 
-function trap(s: Semantics, f: Operands, left: Expr, right: Operand): void {
+export function trap(s: Semantics, f: Operands, left: Expr, right: Operand): void {
   const interrupt = () => s.interrupt('program', 'trap');
   if (f.TO === 0) return;
   const a = s.let(left);
@@ -150,7 +153,7 @@ export const ARITHMETIC_INSTRUCTIONS: readonly InstructionRow[] = [
   define('addic.', '13 RT RA SI', 'RT,RA,SI', addImmediateCarrying(true)),
   define('subfic', '8 RT RA SI', 'RT,RA,SI', (s, f) => {
     const a = s.let(s.gpr(f.RA));
-    s.setCa(s.leUnsigned(a, f.SI));
+    s.setCa(s.leUnsigned(inMode(s, a), f.SI));
     s.setGpr(f.RT, s.sub(f.SI, a));
   }),
   define('add', '31 RT RA RB OE 266:9 Rc', 'RT,RA,RB', (s, f) => {

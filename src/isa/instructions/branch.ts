@@ -2,20 +2,22 @@
 import { define, type InstructionRow } from '../define.ts';
 import { fieldBits } from '../fields.ts';
 import type { Expr, Operands, Semantics } from '../semantics.ts';
+import { inMode } from './common.ts';
 
 /** Decrements CTR when BO says so, and gives the condition of a conditional branch: null when it is always taken. */
-function branchCondition(s: Semantics, f: Operands): Expr | null {
+export function branchCondition(s: Semantics, f: Operands): Expr | null {
   const ignoresCr = (f.BO & 16) !== 0;
   const ignoresCtr = (f.BO & 4) !== 0;
+  const ctr = () => inMode(s, s.ctr());
   if (!ignoresCtr) s.setCtr(s.add(s.ctr(), -1));
   if (ignoresCr) {
     if (ignoresCtr) return null;
-    return f.BO & 2 ? s.eqz(s.ctr()) : s.ne(s.ctr(), 0);
+    return f.BO & 2 ? s.eqz(ctr()) : s.ne(ctr(), 0);
   }
   const bit = s.crBit(f.BI);
   if (ignoresCtr) return f.BO & 8 ? bit : s.eqz(bit);
   const met = f.BO & 8 ? s.ne(bit, 0) : s.eqz(bit);
-  return s.and(f.BO & 2 ? s.eqz(s.ctr()) : s.ne(s.ctr(), 0), met);
+  return s.and(f.BO & 2 ? s.eqz(ctr()) : s.ne(ctr(), 0), met);
 }
 
 export const BRANCH_INSTRUCTIONS: readonly InstructionRow[] = [

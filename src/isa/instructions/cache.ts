@@ -16,7 +16,7 @@ const checkAccess = (s: Semantics, f: Operands): void => {
 
 export const CACHE_INSTRUCTIONS: readonly InstructionRow[] = [
   define('dcbz', '31 0:4 x:1 RA0 RB 1014:10 0:1', 'RA0,RB', (s, f) => s.zeroBlock(indexedAddress(s, f))),
-  define('dcba', '31 0:5 RA0 RB 758:10 0:1', 'RA0,RB', nothing),
+  define('dcba', '31 0:5 RA0 RB 758:10 0:1', 'RA0,RB', nothing, { level: 'classic' }),
   define('dcbt', '31 x:5 RA0 RB 278:10 0:1', 'RA0,RB', nothing),
   define('dcbtst', '31 x:5 RA0 RB 246:10 0:1', 'RA0,RB', nothing),
   define('dcbst', '31 0:5 RA0 RB 54:10 0:1', 'RA0,RB', checkAccess),

@@ -1,6 +1,11 @@
 /** What the meanings of several families have in common. */
 import type { Expr, Operand, Operands, Semantics } from '../semantics.ts';
 
+/** A value of the word type as the computation mode looks at it. */
+export function inMode(s: Semantics, value: Expr): Expr {
+  return s.computation === 'i32' ? s.low32(value) : value;
+}
+
 /** Writes a result to a register, and records it in CR0 when Rc=1. */
 export function result(s: Semantics, f: Operands, register: Operand, value: Expr): void {
   if (!f.Rc) {
@@ -12,9 +17,9 @@ export function result(s: Semantics, f: Operands, register: Operand, value: Expr
   s.recordCr0(pinned);
 }
 
-/** The sign of a value, as i32. */
+/** The sign of a value in the computation mode, as i32. */
 export function isNegative(s: Semantics, value: Expr): Expr {
-  return s.ltSigned(value, 0);
+  return s.ltSigned(inMode(s, value), 0);
 }
 
 /** A signed immediate operand shifted to the upper half of the low word. */
@@ -28,9 +33,14 @@ export function upperUnsigned(s: Semantics, immediate: Operand): Operand {
   return s.word === 'i32' ? immediate << 16 : immediate * 0x10000;
 }
 
+/** A sum as an effective address: 32-bit mode leaves its high half zero (Power ISA 2.07 Book I, 1.10.3). */
+export function addressInMode(s: Semantics, sum: Expr): Expr {
+  return s.computation === s.word ? sum : s.wordFromUnsigned32(s.low32(sum));
+}
+
 /** (RA|0) + RB. */
 export function indexedAddress(s: Semantics, f: Operands): Expr {
-  return s.add(s.gpr(f.RA0), s.gpr(f.RB));
+  return addressInMode(s, s.add(s.gpr(f.RA0), s.gpr(f.RB)));
 }
 
 /** Both operands name one register, as far as is known now. */

@@ -111,11 +111,17 @@ export const CONDITION_INSTRUCTIONS: readonly InstructionRow[] = [
     crLogic((s, a, b) => s.geUnsigned(a, b), set),
   ),
   define('mcrf', '19 BF x:2 BFA x:2 x:5 0:10 0:1', 'BF,BFA', (s, f) => s.setCrField(f.BF, s.crField(f.BFA))),
-  define('mcrxr', '31 BF 0:2 0:5 0:5 512:10 0:1', 'BF', (s, f) => {
-    s.setCrField(f.BF, s.or(s.or(s.shl(s.so(), 3), s.shl(s.ov(), 2)), s.shl(s.ca(), 1)));
-    s.setOvSo(s.i32(0), s.i32(0));
-    s.setCa(s.i32(0));
-  }),
+  define(
+    'mcrxr',
+    '31 BF 0:2 0:5 0:5 512:10 0:1',
+    'BF',
+    (s, f) => {
+      s.setCrField(f.BF, s.or(s.or(s.shl(s.so(), 3), s.shl(s.ov(), 2)), s.shl(s.ca(), 1)));
+      s.setOvSo(s.i32(0), s.i32(0));
+      s.setCa(s.i32(0));
+    },
+    { level: 'classic' },
+  ),
   define('mfcr', '31 RT 0:1 x:8 0:1 19:10 0:1', 'RT', (s, f) => s.setGpr(f.RT, s.wordFromUnsigned32(wholeCr(s)))),
   define('mfocrf', '31 RT 1:1 FXM 0:1 19:10 0:1', 'RT,FXM', moveFromOneField),
   define('mtcrf', '31 RS 0:1 FXM 0:1 144:10 0:1', 'FXM,RS', moveToCr),
@@ -125,6 +131,6 @@ export const CONDITION_INSTRUCTIONS: readonly InstructionRow[] = [
     '31 RT RA0 RB BC 15:5 0:1',
     'RT,RA0,RB,BC',
     (s, f) => s.setGpr(f.RT, s.select(s.crBit(f.BC), s.gpr(f.RA0), s.gpr(f.RB))),
-    { level: 'booke' },
+    { level: 'isel' },
   ),
 ];

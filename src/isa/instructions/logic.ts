@@ -58,9 +58,35 @@ function rotateAndMask(s: Semantics, f: Operands, n: Operand): Expr {
   return s.and(s.rotl(source, n), mask);
 }
 
-/** The rotate-and-mask instructions give a 32-bit result; a mask that wraps reaches the upper half of a doubleword too. */
+/** Whether a rotate-and-mask gives a 32-bit result, as far as is known: a mask that wraps reaches the upper half too. */
+function staysLow(s: Semantics, f: Operands): boolean {
+  return s.word === 'i32' || (typeof f.MB === 'number' && typeof f.ME === 'number' && f.MB <= f.ME);
+}
+
+/** MASK(MB+32, ME+32) of a 64-bit processor, where it may wrap. */
+function doublewordMask(s: Semantics, f: Operands): Expr {
+  const from = s.let(s.shrUnsigned(s.i64(0xffffffff), f.MB));
+  const to = s.let(s.shl(s.i64(-1), s.sub(31, f.ME)));
+  if (typeof f.MB === 'number' && typeof f.ME === 'number') return f.MB <= f.ME ? s.and(from, to) : s.or(from, to);
+  return s.select(s.gtUnsigned(f.MB, f.ME), s.or(from, to), s.and(from, to));
+}
+
+/** ROTL32(RS, n): the rotated word in both halves. */
+function rotatedTwice(s: Semantics, f: Operands, n: Operand): Expr {
+  const rotated = s.let(s.extendUnsigned(s.rotl(s.low32(s.gpr(f.RS)), n)));
+  return s.or(rotated, s.shl(rotated, 32));
+}
+
 function rotate(s: Semantics, f: Operands, n: Operand): void {
-  result(s, f, f.RA, s.wordFromUnsigned32(rotateAndMask(s, f, n)));
+  if (staysLow(s, f)) result(s, f, f.RA, s.wordFromUnsigned32(rotateAndMask(s, f, n)));
+  else result(s, f, f.RA, s.and(rotatedTwice(s, f, n), doublewordMask(s, f)));
+}
+
+/** rlwimi on a 64-bit processor: bits outside of the mask stay as they are, the upper half's too. */
+function insert(s: Semantics, f: Operands): void {
+  const mask = s.let(doublewordMask(s, f));
+  const rotated = rotatedTwice(s, f, f.SH);
+  result(s, f, f.RA, s.or(s.and(rotated, mask), s.and(s.gpr(f.RA), s.not(mask))));
 }
 
 /** Shifts of a word take six bits of RB: as 64-bit shifts they need no test for 32 and more. */
@@ -132,6 +158,7 @@ export const LOGIC_INSTRUCTIONS: readonly InstructionRow[] = [
   define('rlwinm', '21 RS RA SH MB ME Rc', 'RA,RS,SH,MB,ME', (s, f) => rotate(s, f, f.SH)),
   define('rlwnm', '23 RS RA RB MB ME Rc', 'RA,RS,RB,MB,ME', (s, f) => rotate(s, f, s.low32(s.gpr(f.RB)))),
   define('rlwimi', '20 RS RA SH MB ME Rc', 'RA,RS,SH,MB,ME', (s, f) => {
+    if (s.word === 'i64') return insert(s, f);
     const outside = typeof f.MASK === 'number' ? ~f.MASK : s.not(f.MASK);
     if (outside === 0) return rotate(s, f, f.SH);
     const inserted = s.or(rotateAndMask(s, f, f.SH), s.and(s.low32(s.gpr(f.RA)), outside));

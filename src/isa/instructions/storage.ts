@@ -2,26 +2,34 @@
 import { type Access, define, type InstructionRow } from '../define.ts';
 import { fieldBits } from '../fields.ts';
 import type { Expr, Meaning, Operand, Operands, Semantics } from '../semantics.ts';
-import { indexedAddress } from './common.ts';
+import { addressInMode, indexedAddress } from './common.ts';
 
 /** The four forms of a load or store: displacement or index, without or with update. The meaning follows from the access. */
-function storageMeaning(access: Access): Meaning {
+export function storageMeaning(access: Access): Meaning {
   return (s, f) => {
     const address = s.let(effectiveAddress(s, f, access));
-    if (access.kind === 'load') s.setGpr(f.RT, s.load(access.bytes, address, access));
-    else s.store(access.bytes, address, s.gpr(f.RS), access);
+    loadOrStore(s, f, address, access);
     if (access.update) s.setGpr(f.RA, address);
   };
 }
 
-function effectiveAddress(s: Semantics, f: Operands, access: Access): Expr {
-  if (access.update) return access.indexed ? s.add(s.gpr(f.RA), s.gpr(f.RB)) : s.add(s.gpr(f.RA), f.D);
-  if (access.indexed) return indexedAddress(s, f);
-  return s.add(s.gpr(f.RA0), f.D);
+function loadOrStore(s: Semantics, f: Operands, address: Expr, access: Access): void {
+  const { bytes, kind } = access;
+  if (bytes === 8) {
+    if (kind === 'load') s.setGpr(f.RT, s.load64(address, access));
+    else s.store64(address, s.gpr(f.RS), access);
+  } else if (kind === 'load') s.setGpr(f.RT, s.load(bytes, address, access));
+  else s.store(bytes, address, s.gpr(f.RS), access);
+}
+
+export function effectiveAddress(s: Semantics, f: Operands, access: Access): Expr {
+  const base = s.gpr(access.update ? f.RA : f.RA0);
+  if (access.indexed) return addressInMode(s, s.add(base, s.gpr(f.RB)));
+  return addressInMode(s, s.add(base, access.scaled ? f.DS : f.D));
 }
 
 /** Update forms with RA=0, or with RA=RT in a load, are invalid: Power ISA 2.07 Book I, 3.3.2 and 3.3.3. */
-function invalidUpdate(access: Access): (word: number) => boolean {
+export function invalidUpdate(access: Access): (word: number) => boolean {
   return (word) => {
     const ra = fieldBits(word, 'RA');
     return ra === 0 || (access.kind === 'load' && ra === fieldBits(word, 'RT'));
@@ -68,10 +76,63 @@ const wordAfter = (s: Semantics, address: Expr, i: Operand): Expr =>
 /** No address that a reservation could have: lwarx takes aligned ones only. */
 const NO_RESERVATION = 1;
 
-function alignedAddress(s: Semantics, f: Operands, access: Access['kind']): Expr {
+/** The address of a reserved load or a conditional store: aligned, or there is an alignment interrupt. */
+export function reservedAddress(s: Semantics, f: Operands, access: Access['kind'], bytes: number): Expr {
   const address = s.let(indexedAddress(s, f));
-  s.if(s.and(s.low32(address), 3), () => s.misaligned(address, access));
+  if (bytes > 1) s.if(s.and(s.low32(address), bytes - 1), () => s.misaligned(address, access));
   return address;
+}
+
+export function loadReserved(s: Semantics, f: Operands, bytes: 1 | 2 | 4 | 8): void {
+  const address = reservedAddress(s, f, 'load', bytes);
+  const value = s.let(bytes === 8 ? s.load64(address) : s.load(bytes, address));
+  if (s.word === 'i32') {
+    s.setState('reserveAddress', s.low32(address));
+    s.setState('reserveValue', s.low32(value));
+  } else {
+    s.setWideState('reserveAddress', address);
+    s.setWideState('reserveValue', value);
+  }
+  s.setGpr(f.RT, value);
+}
+
+/**
+ * Stores when the reservation is the address' and `holds`; CR0 tells. The reservation holds as long as storage has its
+ * value: a store that writes the same value back is not noticed, which every use of the pair tolerates.
+ */
+export function storeConditional(
+  s: Semantics,
+  address: Expr,
+  { holds, store }: { holds: () => Expr; store: () => void },
+): void {
+  const fails = () => s.setCrField(0, s.so());
+  const reserved = s.word === 'i32' ? s.state('reserveAddress') : s.wideState('reserveAddress');
+  s.if(
+    s.eq(address, reserved),
+    () =>
+      s.if(
+        holds(),
+        () => {
+          store();
+          s.setCrField(0, s.or(s.so(), 2));
+        },
+        fails,
+      ),
+    fails,
+  );
+  if (s.word === 'i32') s.setState('reserveAddress', s.i32(NO_RESERVATION));
+  else s.setWideState('reserveAddress', s.i64(NO_RESERVATION));
+}
+
+export function storeReserved(s: Semantics, f: Operands, bytes: 1 | 2 | 4 | 8): void {
+  const address = reservedAddress(s, f, 'store', bytes);
+  storeConditional(s, address, {
+    holds: () => {
+      if (s.word === 'i32') return s.eq(s.low32(s.load(4, address)), s.state('reserveValue'));
+      return s.eq(bytes === 8 ? s.load64(address) : s.load(bytes, address), s.wideState('reserveValue'));
+    },
+    store: () => (bytes === 8 ? s.store64(address, s.gpr(f.RS)) : s.store(bytes, address, s.gpr(f.RS))),
+  });
 }
 
 export const STORAGE_INSTRUCTIONS: readonly InstructionRow[] = [
@@ -98,31 +159,6 @@ export const STORAGE_INSTRUCTIONS: readonly InstructionRow[] = [
     s.repeat(registersFrom(s, f.RS), 32, (i) => s.store(4, wordAfter(s, address, i), s.gpr(s.registerAfter(f.RS, i))));
   }),
 
-  define('lwarx', '31 RT RA0 RB 20:10 EH', 'RT,RA0,RB[,EH]', (s, f) => {
-    const address = alignedAddress(s, f, 'load');
-    const value = s.let(s.load(4, address));
-    s.setState('reserveAddress', s.low32(address));
-    s.setState('reserveValue', s.low32(value));
-    s.setGpr(f.RT, value);
-  }),
-  // The reservation holds as long as the word has its value: a store that writes the same value back is not noticed,
-  // which every use of the pair tolerates.
-  define('stwcx.', '31 RS RA0 RB 150:10 1:1', 'RS,RA0,RB', (s, f) => {
-    const address = alignedAddress(s, f, 'store');
-    const fails = () => s.setCrField(0, s.so());
-    s.if(
-      s.eq(s.low32(address), s.state('reserveAddress')),
-      () =>
-        s.if(
-          s.eq(s.low32(s.load(4, address)), s.state('reserveValue')),
-          () => {
-            s.store(4, address, s.gpr(f.RS));
-            s.setCrField(0, s.or(s.so(), 2));
-          },
-          fails,
-        ),
-      fails,
-    );
-    s.setState('reserveAddress', s.i32(NO_RESERVATION));
-  }),
+  define('lwarx', '31 RT RA0 RB 20:10 EH', 'RT,RA0,RB[,EH]', (s, f) => loadReserved(s, f, 4)),
+  define('stwcx.', '31 RS RA0 RB 150:10 1:1', 'RS,RA0,RB', (s, f) => storeReserved(s, f, 4)),
 ];

@@ -90,6 +90,7 @@ export const OP = {
   i32Extend16S: 0xc1,
   i64Extend8S: 0xc2,
   i64Extend16S: 0xc3,
+  i64Extend32S: 0xc4,
   /** Prefix of the saturating truncations, then 7: i64.trunc_sat_f64_u. */
   saturatingPrefix: 0xfc,
   /** Type of a block without results. */

@@ -1,0 +1,25 @@
+/** What Book III-S processors have of their own in problem state, and their branch by TAR: Power ISA 2.07 Books I and II. */
+import { define, type InstructionRow } from '../define.ts';
+import { branchCondition } from './branch.ts';
+
+const SERVER = { level: 'server' } as const;
+
+/** Storage accesses are performed in program order here: nothing to wait for. */
+const nothing = (): void => {};
+
+export const SERVER_INSTRUCTIONS: readonly InstructionRow[] = [
+  define('sync', '31 x:3 SYNC_L x:5 x:5 598:10 x:1', '[SYNC_L]', nothing, SERVER),
+  define('eieio', '31 x:5 x:5 x:5 854:10 x:1', '', nothing, SERVER),
+  define(
+    'bctar',
+    '19 BO BI 0:3 BH 560:10 LK',
+    'BO,BI[,BH]',
+    (s, f) => {
+      const target = s.let(s.wideState('tar'));
+      const condition = branchCondition(s, f);
+      if (f.LK) s.setLr(s.nextPc());
+      s.branchIndirect(condition, target, false);
+    },
+    { level: '2.07', ends: true },
+  ),
+];

@@ -1,0 +1,17 @@
+import type { MemoryOrder } from './memory.ts';
+
+/** What generated code depends on beside the instructions that there are: the width and order of a processor's mode. */
+export interface ProcessorModel {
+  /** Type of general registers and addresses. */
+  readonly word: 'i32' | 'i64';
+  /** Computation mode: `i32` is 32-bit mode on a 64-bit processor. */
+  readonly computation: 'i32' | 'i64';
+  /** How storage is kept, and so in which byte order the mode's accesses are made. */
+  readonly order: MemoryOrder;
+  readonly blockBytes: number;
+}
+
+export const MODEL_440: ProcessorModel = { word: 'i32', computation: 'i32', order: 3, blockBytes: 32 };
+/** Book III-S, 64-bit mode. */
+export const MODEL_SERVER: ProcessorModel = { word: 'i64', computation: 'i64', order: 7, blockBytes: 128 };
+export const MODEL_SERVER_LITTLE_ENDIAN: ProcessorModel = { ...MODEL_SERVER, order: 0 };

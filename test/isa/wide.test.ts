@@ -1,0 +1,89 @@
+/** Meanings on 64-bit processors: with operands known or not, and in 32-bit mode as on a 32-bit processor. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Decoder, EMBEDDED_LEVELS, INSTRUCTIONS, type Instruction, SERVER_LEVELS } from '../../src/isa/index.ts';
+import { Evaluator, MODE_32, MODE_64, MODE_64_32, type Mode } from './evaluator.ts';
+import { random } from './words.ts';
+
+const PC = 0x1000;
+const MEMORY = 0x20000000;
+const decoder = new Decoder(SERVER_LEVELS);
+const next = random(5);
+
+const word64 = (): bigint => (BigInt(next()) << 32n) | BigInt(next());
+const SPECIAL = [0n, 1n, 31n, 63n, 64n, 0x7fffn, 0x8000n, 0x7fffffffn, 0x80000000n, 0xffffffffn, 1n << 63n, -1n];
+const value = (): bigint => (next() % 3 ? word64() : (SPECIAL[next() % SPECIAL.length] as bigint));
+
+function randomState() {
+  return {
+    gpr: Array.from({ length: 32 }, () => (next() % 4 ? value() : BigInt(MEMORY + (next() % 256)))),
+    cr: next() | 0,
+    xer: next() & 0xe000007f,
+    lr: value(),
+    ctr: value(),
+  };
+}
+
+function execute(
+  instruction: Instruction,
+  word: number,
+  state: ReturnType<typeof randomState>,
+  mode: Mode,
+  dynamic: boolean,
+) {
+  const evaluator = new Evaluator(structuredClone(state), new DataView(new ArrayBuffer(256)), MEMORY, mode);
+  const outcome = evaluator.execute(instruction, word, PC, dynamic);
+  const { registers, state: words, wideState, memory } = evaluator;
+  return { outcome, registers, words, wideState, memory };
+}
+
+const randomWord = ({ mask, value: bits }: Instruction): number => (next() & ~mask) | bits;
+
+test('a meaning is the same with operands known beforehand and with operands from the word', () => {
+  for (const instruction of INSTRUCTIONS.filter(({ level }) => SERVER_LEVELS.has(level))) {
+    for (let i = 0; i < 40; i++) {
+      const word = randomWord(instruction);
+      const state = randomState();
+      const outcomes = [false, true].map((dynamic) => execute(instruction, word, state, MODE_64, dynamic));
+      assert.deepEqual(outcomes[1], outcomes[0], `${instruction.mnemonic} ${(word >>> 0).toString(16)}`);
+    }
+  }
+});
+
+/** Named in both families, with 32 bits of their own on 32-bit processors only. */
+const DIFFERENT = new Set(['mfspr', 'mtspr', 'mftb', 'cmp', 'cmpl', 'cmpi', 'cmpli']);
+
+test('32-bit mode has the low halves and the flags of a 32-bit processor', () => {
+  const low = (bits: number | bigint): number => Number(BigInt.asIntN(32, BigInt(bits)));
+  const both = INSTRUCTIONS.filter(({ level, mnemonic }) => {
+    return EMBEDDED_LEVELS.has(level) && SERVER_LEVELS.has(level) && !DIFFERENT.has(mnemonic);
+  });
+  for (const instruction of both) {
+    if (decoder.find(instruction.value) === undefined) continue;
+    for (let i = 0; i < 60; i++) {
+      const word = randomWord(instruction);
+      const state = randomState();
+      const narrow = {
+        ...state,
+        gpr: state.gpr.map(low),
+        lr: low(state.lr),
+        ctr: low(state.ctr),
+      } as unknown as typeof state;
+      const wide = execute(instruction, word, state, MODE_64_32, false);
+      const other = execute(instruction, word, narrow, MODE_32, false);
+      const what = `${instruction.mnemonic} ${(word >>> 0).toString(16)}`;
+      const { branch, interrupt } = wide.outcome;
+      assert.deepEqual(
+        { interrupt, branch: branch === undefined ? branch : Number(branch) },
+        {
+          interrupt: other.outcome.interrupt,
+          branch: other.outcome.branch,
+        },
+        what,
+      );
+      const { gpr, lr, ctr, cr, xer } = wide.registers;
+      assert.deepEqual({ gpr: gpr.map(low), lr: low(lr), ctr: low(ctr), cr, xer }, other.registers, what);
+      assert.deepEqual(wide.memory, other.memory, what);
+    }
+  }
+});

@@ -1,0 +1,201 @@
+/**
+ * Hostile guests: random code, TLB contents and registers on the whole board. Each has so many instructions to live; one
+ * machine serves them all, since a new one for each would take longer than the guests themselves.
+ */
+import { INSTRUCTIONS } from '../../src/isa/index.ts';
+import {
+  type Accel,
+  createVm,
+  KVM_EXIT,
+  KVM_INTERRUPT,
+  KVM_SYSTEM_EVENT,
+  type Vcpu,
+  type Vm,
+} from '../../src/kvm/index.ts';
+import { bamboo } from '../../src/machine/boards/bamboo.ts';
+import type { Ns16550 } from '../../src/machine/devices/ns16550.ts';
+import { BoardInstance } from '../../src/machine/instance.ts';
+import { interestingWord } from '../truth/machine-state.ts';
+import { Random } from '../truth/random.ts';
+import { type Form, randomWord } from '../truth/single.ts';
+
+const MEMORY_BYTES = 8 * 2 ** 20;
+/** Instructions that a guest may retire, in slices between which user space does something. */
+export const GUEST_INSTRUCTIONS = 20_000;
+const SLICES = 4;
+const NS_PER_INSTRUCTION = 10;
+/** Exits to user space in a slice. */
+const MOST_EXITS = 2_000;
+
+/** How a guest ended. */
+export type GuestEnd = 'limit' | 'waiting' | 'shutdown' | 'reset' | 'crash' | 'watchdog' | 'internal error' | 'exits';
+
+const FORMS: readonly Form[] = INSTRUCTIONS.filter(({ level }) => level !== 'float').map((instruction) => {
+  const { mnemonic, mask, value } = instruction;
+  return { name: mnemonic, instruction, mask, value };
+});
+/** What guests' kernels do and programs do not. */
+const PRIVILEGED = FORMS.filter(
+  ({ instruction }) => instruction.privileged || /^m[ft]spr$|^sc$/.test(instruction.mnemonic),
+);
+
+/** Where the board has something. */
+const PLACES = [
+  0xef600300, 0xef600400, 0xeec00000, 0xeed00000, 0xef400000, 0xe8000000, 0xa0000000, 0xfffffffc, 0x7fffff,
+];
+
+const CODE_BYTES = 0x2000;
+
+export class HostileGuests {
+  readonly #vm: Vm;
+  readonly #vcpu: Vcpu;
+  readonly #board: BoardInstance;
+  readonly #serial: Ns16550;
+  /** Bytes that guests wrote to the console. */
+  printed = 0;
+
+  constructor(accel: Accel) {
+    this.#vm = createVm({
+      cpu: '440ep',
+      accel,
+      clock: { now: () => 0 },
+      timebaseFrequency: bamboo.cpu.timebaseFrequency,
+      maxMemory: MEMORY_BYTES,
+      icount: NS_PER_INSTRUCTION,
+    });
+    this.#vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: MEMORY_BYTES });
+    this.#vcpu = this.#vm.createVcpu(0);
+    this.#board = new BoardInstance(bamboo, MEMORY_BYTES, this.#vcpu);
+    this.#serial = this.#board.device('serial0') as Ns16550;
+    this.#serial.sink = { writeByte: () => this.printed++ };
+  }
+
+  get stats(): Record<string, number> {
+    return this.#vm.stats;
+  }
+
+  /** Runs the guest of a seed to its end. @throws whatever must not be thrown. */
+  run(seed: number): GuestEnd {
+    const random = new Random(seed);
+    this.#vcpu.reset();
+    this.#board.reset();
+    this.#fillMemory(random);
+    this.#fillTlb(random);
+    this.#fillRegisters(random);
+    for (let slice = 0; slice < SLICES; slice++) {
+      this.#disturb(random);
+      const end = this.#slice(random);
+      if (end) return end;
+    }
+    return 'limit';
+  }
+
+  #slice(random: Random): GuestEnd | undefined {
+    const { bus } = this.#board;
+    const run = this.#vcpu.kvmRun;
+    const { mmio, dcr } = run;
+    for (let exits = 0; exits < MOST_EXITS; exits++) {
+      switch (this.#vcpu.run((GUEST_INSTRUCTIONS / SLICES) * NS_PER_INSTRUCTION)) {
+        case KVM_EXIT.MMIO:
+          if (mmio.isWrite) bus.writeMmio(mmio.physAddr, mmio.len, mmio.data);
+          else mmio.data = random.chance(0.2) ? random.word() >>> 0 : bus.readMmio(mmio.physAddr, mmio.len);
+          break;
+        case KVM_EXIT.DCR:
+          if (dcr.isWrite) bus.writeDcr(dcr.dcrn, dcr.data);
+          else dcr.data = bus.readDcr(dcr.dcrn);
+          break;
+        case KVM_EXIT.INTR:
+          return undefined;
+        case KVM_EXIT.HLT:
+          if (run.hlt.wakeAt === Number.POSITIVE_INFINITY) return 'waiting';
+          break;
+        case KVM_EXIT.SYSTEM_EVENT:
+          if (run.systemEvent.type === KVM_SYSTEM_EVENT.SHUTDOWN) return 'shutdown';
+          return run.systemEvent.type === KVM_SYSTEM_EVENT.CRASH ? 'crash' : 'reset';
+        case KVM_EXIT.WATCHDOG:
+          return 'watchdog';
+        case KVM_EXIT.INTERNAL_ERROR:
+          if (!/^[^\n]+$/.test(run.internal.message)) throw new Error(`internal error without a message`);
+          return 'internal error';
+        default:
+          throw new Error(`exit reason ${run.exitReason}`);
+      }
+    }
+    return 'exits';
+  }
+
+  /** What the world outside does in the meantime. */
+  #disturb(random: Random): void {
+    if (random.chance(0.5))
+      this.#serial.receive(Uint8Array.from({ length: random.below(40) }, () => random.below(256)));
+    if (random.chance(0.2)) this.#vcpu.interrupt(random.pick([KVM_INTERRUPT.SET_LEVEL, KVM_INTERRUPT.UNSET]));
+    if (random.chance(0.1)) this.#vcpu.criticalInterrupt(random.pick([KVM_INTERRUPT.SET_LEVEL, KVM_INTERRUPT.UNSET]));
+    // A device writes over code.
+    if (random.chance(0.2)) this.#vm.memory.write32(4 * random.below(CODE_BYTES / 4), random.word() >>> 0);
+  }
+
+  #word(random: Random, kind: number): number {
+    if (kind === 0) return random.word();
+    const choice = random.below(100);
+    if (choice < 8) return random.word();
+    if (choice < 25) return randomWord(random, random.pick(PRIVILEGED));
+    if (choice < 30) return (18 << 26) | ((4 * (random.below(128) - 64)) & 0x03fffffc) | random.below(2);
+    if (choice < 38) return (16 << 26) | (random.below(1024) << 16) | ((4 * (random.below(64) - 32)) & 0xfffc);
+    if (choice < 44) return (15 << 26) | (random.below(32) << 21) | (random.pick(PLACES) >>> 16);
+    if (choice < 48) return ((32 + random.below(16)) << 26) | (random.below(1024) << 16) | random.below(0x1000);
+    return randomWord(random, random.pick(FORMS));
+  }
+
+  #fillMemory(random: Random): void {
+    const { memory } = this.#vm;
+    memory.fill(0, MEMORY_BYTES, 0);
+    // Kind 0 is noise and nothing else, as an image that was taken for a kernel would be.
+    const kind = random.below(5);
+    const code = new Uint8Array(CODE_BYTES);
+    const view = new DataView(code.buffer);
+    for (let at = 0; at < CODE_BYTES; at += 4) view.setInt32(at, this.#word(random, kind));
+    for (let at = 0; at < 0x40000; at += CODE_BYTES) memory.writeBytes(at, code);
+  }
+
+  #fillTlb(random: Random): void {
+    const wild = random.below(3);
+    for (let i = 0; i < 64; i++) {
+      const isWild = random.below(4) < wild;
+      const size = random.pick([0, 1, 1, 2, 3, 5, 7, 9]);
+      const page = random.pick([0, 0, 0x10000, 0x20000, ...PLACES]) & ~(1024 * 4 ** size - 1);
+      const tame = {
+        word0: ((page & 0xfffffc00) | 0x200 | (random.below(2) << 8) | (size << 4)) >>> 0,
+        word1: (page & 0xfffffc00) >>> 0,
+        word2: random.chance(0.7) ? 0x3f : random.below(0x10000),
+        tid: random.chance(0.7) ? 0 : random.below(3),
+      };
+      const word = (): number => random.word() >>> 0;
+      this.#vcpu.setTlbEntry(
+        i,
+        isWild ? { word0: word(), word1: word(), word2: word(), tid: random.below(256) } : tame,
+      );
+    }
+  }
+
+  #fillRegisters(random: Random): void {
+    const vcpu = this.#vcpu;
+    const long = (): bigint => BigInt(interestingWord(random) >>> 0);
+    const address = (): bigint =>
+      BigInt(random.chance(0.5) ? random.below(0x40000) : random.pick(PLACES) + random.below(64));
+    const regs = vcpu.getRegs();
+    regs.pc = random.chance(0.9) ? BigInt(4 * random.below(CODE_BYTES / 4)) : long();
+    regs.msr = random.chance(0.3) ? 0n : BigInt(random.word() >>> 0);
+    regs.pid = BigInt(random.below(3));
+    regs.lr = address();
+    regs.ctr = random.chance(0.5) ? address() : long();
+    regs.cr = long();
+    regs.xer = long();
+    regs.srr0 = address();
+    regs.srr1 = long();
+    regs.gpr = regs.gpr.map(() => (random.chance(0.5) ? address() : long()));
+    vcpu.setRegs(regs);
+    const tcr = random.chance(0.3) ? random.word() >>> 0 : 0;
+    vcpu.setSregs({ ivpr: random.below(3) * 0x10000, tcr, dec: random.below(100_000) });
+    for (let vector = 0; vector < 16; vector++) vcpu.setSregs({ [`ivor${vector}`]: random.below(CODE_BYTES) & 0xfff0 });
+  }
+}

@@ -20,6 +20,9 @@ const MAX_PAGES = Math.floor((RECORD_ARENA_END - RECORD_ARENA) / PAGE_RECORDS_BY
 /** Stores into a page beside its decoded words after which the page is taken for data. */
 const DATA_STORES = 64;
 
+const MEMO_ENTRIES = 8192;
+const MEMO_SHIFT = 32 - Math.log2(MEMO_ENTRIES);
+
 /** What a page of records belongs to. */
 export interface CodePage {
   /** Host real address of the page. */
@@ -79,6 +82,8 @@ export class CodeCache {
   readonly #u16: Uint16Array;
   readonly #handlers: HandlerTable;
   readonly #packings: readonly FastPackings[];
+  /** Records of words met lately: code repeats itself. Word, mode and the record's two words, by a hash of the word. */
+  readonly #memo = new Int32Array(MEMO_ENTRIES * 4).fill(-1);
   readonly #pages: CodePage[] = [];
   readonly #protect: (hostPage: number) => void;
   /** Index of the profile's first u16. */
@@ -166,6 +171,27 @@ export class CodeCache {
   /** Fills one record; answers whether the block ends here. */
   #decodeWord(page: CodePage, record: number, offset: number): boolean {
     const word = this.#memory.read32(page.real + offset) | 0;
+    const slot = ((Math.imul(word, 0x9e3779b1) >>> MEMO_SHIFT) << 2) | 0;
+    const memo = this.#memo;
+    const { i32 } = this.#memory;
+    if (memo[slot] === word && memo[slot + 1] === page.mode) {
+      i32[record >> 2] = memo[slot + 2] as number;
+      i32[(record >> 2) + 1] = memo[slot + 3] as number;
+      this.decodedInstructions++;
+      return false;
+    }
+    const ends = this.#decodeAnew(page, record, offset, word);
+    // What ends a block may depend on where it stands.
+    if (!ends) {
+      memo[slot] = word;
+      memo[slot + 1] = page.mode;
+      memo[slot + 2] = i32[record >> 2] as number;
+      memo[slot + 3] = i32[(record >> 2) + 1] as number;
+    }
+    return ends;
+  }
+
+  #decodeAnew(page: CodePage, record: number, offset: number, word: number): boolean {
     const instruction = this.#handlers.decoder.decode(word);
     this.decodedInstructions++;
     if (!instruction) {

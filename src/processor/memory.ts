@@ -109,7 +109,21 @@ export class HostMemory {
       return;
     }
     const { u8, order } = this;
-    for (let i = 0; i < bytes.length; i++) u8[((address + i) ^ order) >>> 0] = bytes[i] as number;
+    let i = 0;
+    const byByte = (end: number): void => {
+      for (; i < end; i++) u8[((address + i) ^ order) >>> 0] = bytes[i] as number;
+    };
+    byByte(Math.min(bytes.length, -address & 7));
+    // Whole words go through a view that turns them round.
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const { u32 } = this;
+    const swap = order === 7 ? 1 : 0;
+    for (const end = bytes.length - 7; i < end; i += 8) {
+      const word = (address + i) >>> 2;
+      u32[word + swap] = view.getUint32(i);
+      u32[word + 1 - swap] = view.getUint32(i + 4);
+    }
+    byByte(bytes.length);
   }
 
   /** Copies bytes (in address order) out of memory. */

@@ -4,7 +4,7 @@
  * crossing into JavaScript.
  */
 import type { Expr } from '../isa/semantics.ts';
-import { Builder, type RuntimeFunctions, WRITE_PAIR } from './builder.ts';
+import { Builder, READ_PAIR, type RuntimeFunctions, WRITE_PAIR } from './builder.ts';
 import { BOOKE_VECTOR, ESR, type VectorCode, type VectorSemantics } from './interface.ts';
 import {
   ADDRESS_SPACE,
@@ -203,6 +203,13 @@ function refill(): WasmFunction {
   const entry = e.newLocal('i32');
   const at = (i: Node): Node => s.add(v, i);
   const search = (i: Node, offset: number): Node => load('i32', OP.i32Load, at(i), offset);
+  // Code that knows a page by its base register comes here for another one, and so does every unaligned access.
+  e.if(s.ne(access, EXECUTE));
+  e.set(entry, s.add(s.dataTlbEntry(address), s.select(s.eq(access, WRITE), WRITE_PAIR, READ_PAIR)));
+  e.if(s.eq(load('i32', OP.i32Load, local('i32', entry), 0), s.and(address, -4096)));
+  e.return(local('i32', entry));
+  e.end();
+  e.end();
   const spaceKey = s.let(s.shl(load('i32', OP.i32Load, v, ADDRESS_SPACE), 8));
   const pidKey = s.let(s.or(spaceKey, load('i32', OP.i32Load, v, PID)));
   const i = local('i32', index);

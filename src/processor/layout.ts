@@ -144,8 +144,9 @@ export const TLB_SEARCH_ADDEND = 0x5c00;
 /** Permissions: 1 read, 2 write, 4 execute; 8: smaller than 4 KB, never cached. */
 export const TLB_SEARCH_ACCESS = 0x6000;
 
-/** Index of the hardware TLB entry that matched last: tried first. */
-export const TLB_HINT = 0x19c;
+/** Offset in the search arrays of the hardware TLB entry that matched last in each eighth of the address space: tried first. */
+export const TLB_HINTS = 0x1c0;
+export const TLB_HINT_SHIFT = 29;
 export const TLB_SEARCH_ENTRIES = 64;
 
 /** Where the host keeps what is not RAM, by real address; guest RAM begins at RAM_BASE. */

@@ -21,7 +21,8 @@ import {
   MODE,
   PID,
   TLB_BASE,
-  TLB_HINT,
+  TLB_HINT_SHIFT,
+  TLB_HINTS,
   TLB_SEARCH_ACCESS,
   TLB_SEARCH_ADDEND,
   TLB_SEARCH_ENTRIES,
@@ -220,7 +221,8 @@ function refill(): WasmFunction {
   };
   const found = e.block();
   // The entry that matched last is most often a large one that covers the whole kernel.
-  e.set(index, load('i32', OP.i32Load, v, TLB_HINT));
+  const hint = s.let(s.add(v, s.shl(s.shrUnsigned(address, TLB_HINT_SHIFT), 2)));
+  e.set(index, load('i32', OP.i32Load, hint, TLB_HINTS));
   e.if(pageMatches());
   e.brIf(keyMatches(), found);
   e.end();
@@ -238,7 +240,7 @@ function refill(): WasmFunction {
   e.return(constant('i32', 0));
   e.end();
 
-  e.store(OP.i32Store, v, TLB_HINT, i);
+  e.store(OP.i32Store, hint, TLB_HINTS, i);
   const allowed = s.let(search(i, TLB_SEARCH_ACCESS));
   e.if(s.eqz(s.and(allowed, access)), false);
   const denied = s.select(s.eq(access, EXECUTE), BOOKE_VECTOR.instructionStorage, BOOKE_VECTOR.dataStorage);

@@ -17,7 +17,6 @@ import {
   SOFT_TLB_SET_BYTES,
   SOFT_TLB_SETS,
   TLB_BASE,
-  TLB_HINT,
   TLB_SEARCH_ACCESS,
   TLB_SEARCH_ADDEND,
   TLB_SEARCH_ENTRIES,
@@ -113,12 +112,6 @@ export class Tlb {
     this.setFlushes++;
   }
 
-  /** Whether a hardware entry with this TS and TID can have pages in a set. */
-  #holds(set: number, space: number, tid: number): boolean {
-    const key = this.#keyOf[set] as number;
-    return key >= 0 && key >> 8 === space && (tid === 0 || tid === (key & 255));
-  }
-
   write(index: number, word0: number, word1: number, word2: number, tid: number): void {
     this.invalidate(index);
     const i32 = this.#i32;
@@ -152,12 +145,16 @@ export class Tlb {
     const mask = i32[this.#at(TLB_SEARCH_MASK) + index] as number;
     const page = i32[this.#at(TLB_SEARCH_PAGE) + index] as number;
     this.#clearSearch(index);
-    if (i32[this.#at(TLB_HINT)] === index * 4) i32[this.#at(TLB_HINT)] = 0;
     const space = key >> 8;
     const tid = key & 255;
     const pages = mask === 0 ? 1 << 20 : -mask >>> 12 || 1;
-    for (let set = 0; set < SOFT_TLB_SETS; set++) {
-      if (!this.#holds(set, space, tid)) continue;
+    // An entry of one process has pages in that process's set only.
+    const only = tid === 0 ? -1 : (this.#setOf[key] as number);
+    if (tid !== 0 && only < 0) return;
+    const first = tid === 0 ? 0 : only;
+    const last = tid === 0 ? SOFT_TLB_SETS - 1 : only;
+    for (let set = first; set <= last; set++) {
+      if ((this.#keyOf[set] as number) >> 8 !== space) continue;
       const from = this.#at(SOFT_TLB + set * SOFT_TLB_SET_BYTES);
       if (pages <= 64) for (let i = 0; i < pages; i++) this.#dropPage(from, (page + i * 4096) & -4096);
       else this.#dropRange(from, page, mask);

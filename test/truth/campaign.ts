@@ -1,6 +1,6 @@
 /**
  * `npm run campaign -- [EXECUTIONS [SEED]]`: random executions of every user-mode instruction, on `qemu-ppc` and on our
- * processor, interpreted and translated. `npm run campaign -- record` writes the set that `npm test` replays.
+ * processor, interpreted and translated; with `wide` those of 64-bit processors. `npm run campaign -- record` writes the set that `npm test` replays.
  */
 import { argv, exit, stdout } from 'node:process';
 import { Batch } from './batch.ts';
@@ -12,6 +12,8 @@ import { Random } from './random.ts';
 import { record } from './record.ts';
 import { addSingle, type Form, formsOf } from './single.ts';
 import { Subject } from './subject.ts';
+import { wideCampaign } from './wide/campaign.ts';
+import { recordWide } from './wide/record.ts';
 
 const DEFAULT_EXECUTIONS = 1_000_000;
 /** Of each case, with a state of its own each time. */
@@ -88,14 +90,18 @@ function main(): number {
   }
   if (argv[2] === 'record') {
     record();
+    recordWide();
     return 0;
   }
-  const executions = Number(argv[2] ?? DEFAULT_EXECUTIONS);
-  const seed = Number(argv[3] ?? 1);
+  const wide = argv[2] === 'wide';
+  const numbers = argv.slice(wide ? 3 : 2);
+  const executions = Number(numbers[0] ?? DEFAULT_EXECUTIONS);
+  const seed = Number(numbers[1] ?? 1);
   if (!(executions > 0) || !Number.isInteger(seed)) {
-    console.error('usage: npm run campaign -- [EXECUTIONS [SEED]] | record');
+    console.error('usage: npm run campaign -- [EXECUTIONS [SEED]] | wide [EXECUTIONS [SEED]] | record');
     return 2;
   }
+  if (wide) return wideCampaign(executions, seed);
   console.log(`oracle: ${version}; seed ${seed}`);
   const started = performance.now();
   const campaign = new Campaign(seed);

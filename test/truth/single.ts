@@ -40,11 +40,11 @@ const fieldMask = (name: FieldName): number => {
 };
 
 /** All forms of all instructions but those that the oracle cannot judge: floating point, and `sc`, which it carries out. */
-export function formsOf(): Form[] {
+export function formsOf(levels = EMBEDDED_LEVELS): Form[] {
   const forms: Form[] = [];
   for (const instruction of INSTRUCTIONS) {
     if (instruction.level === 'float' || instruction.mnemonic === 'sc') continue;
-    if (!EMBEDDED_LEVELS.has(instruction.level)) continue;
+    if (!levels.has(instruction.level)) continue;
     const fields = FORM_FIELDS.filter((name) => instruction.fields.includes(name));
     for (let bits = 0; bits < 1 << fields.length; bits++) {
       let { mask, value } = instruction;

@@ -118,7 +118,7 @@ function divideWordExtended(s: Semantics, f: Operands, signed: boolean): void {
   const safe = s.select(impossible, s.i64(1), divisor);
   const quotient = s.let(signed ? s.divSigned(dividend, safe) : s.divUnsigned(dividend, safe));
   const undefinedQuotient = s.let(s.or(impossible, s.ne(quotient, extend(quotient))));
-  const word = s.select(undefinedQuotient, s.i64(0), s.wordFromUnsigned32(s.low32(quotient)));
+  const word = s.let(s.select(undefinedQuotient, s.i64(0), quotient));
   if (f.OE) s.setOv(undefinedQuotient);
   result(s, f, f.RT, word);
 }

@@ -8,8 +8,8 @@ const SERVER = { level: 'server' } as const;
 const nothing = (): void => {};
 
 export const SERVER_INSTRUCTIONS: readonly InstructionRow[] = [
-  define('sync', '31 x:3 SYNC_L x:5 x:5 598:10 x:1', '[SYNC_L]', nothing, SERVER),
-  define('eieio', '31 x:5 x:5 x:5 854:10 x:1', '', nothing, SERVER),
+  define('sync', '31 0:3 SYNC_L 0:5 0:5 598:10 0:1', '[SYNC_L]', nothing, SERVER),
+  define('eieio', '31 0:5 0:5 0:5 854:10 0:1', '', nothing, SERVER),
   define(
     'bctar',
     '19 BO BI 0:3 BH 560:10 LK',

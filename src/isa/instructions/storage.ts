@@ -150,12 +150,14 @@ export const STORAGE_INSTRUCTIONS: readonly InstructionRow[] = [
 
   define('lmw', '46 RT RA0 D', 'RT,D(RA0)', (s, f) => {
     const address = s.let(effectiveAddress(s, f, WORD));
+    if (s.littleEndian) return s.misaligned(address, 'load');
     s.repeat(registersFrom(s, f.RT), 32, (i) =>
       s.setGpr(s.registerAfter(f.RT, i), s.load(4, wordAfter(s, address, i))),
     );
   }),
   define('stmw', '47 RS RA0 D', 'RS,D(RA0)', (s, f) => {
     const address = s.let(effectiveAddress(s, f, WORD));
+    if (s.littleEndian) return s.misaligned(address, 'store');
     s.repeat(registersFrom(s, f.RS), 32, (i) => s.store(4, wordAfter(s, address, i), s.gpr(s.registerAfter(f.RS, i))));
   }),
 

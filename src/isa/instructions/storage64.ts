@@ -1,7 +1,7 @@
 /** Loads, stores and reservations of a 64-bit processor: Power ISA 2.07 Book I 3.3.2–3.3.5, Book II 4.4.2. */
 import { type Access, define, type InstructionRow, type Level, type Traits } from '../define.ts';
 import { fieldBits } from '../fields.ts';
-import type { Meaning, Semantics } from '../semantics.ts';
+import type { Expr, Meaning, Operands, Semantics } from '../semantics.ts';
 import { addressInMode } from './common.ts';
 import {
   invalidUpdate,
@@ -51,15 +51,24 @@ const RESERVATIONS = [
 /** Quadwords take an even register and the next one, the lower address' doubleword in the first one but for byte order. */
 const odd = (name: 'RT' | 'RS') => (word: number) => (fieldBits(word, name) & 1) !== 0;
 
-/** Offsets of the doublewords that the even and the odd register of a quadword's pair have. */
-const halves = (s: Semantics): [even: number, odd: number] => (s.littleEndian ? [8, 0] : [0, 8]);
+/** The doublewords of a quadword, the lower address' one first; little-endian mode has its low doubleword there. */
+function loadPair(s: Semantics, address: Expr): { high: Expr; low: Expr } {
+  const first = s.let(s.load64(address));
+  const second = s.let(s.load64(s.add(address, 8)));
+  return s.littleEndian ? { high: second, low: first } : { high: first, low: second };
+}
+
+function storePair(s: Semantics, f: Operands, address: Expr): void {
+  const registers = [f.RS, s.registerAfter(f.RS, 1)] as const;
+  const [first, second] = s.littleEndian ? [registers[1], registers[0]] : registers;
+  s.store64(address, s.gpr(first));
+  s.store64(s.add(address, 8), s.gpr(second));
+}
 
 const loadQuadword: Meaning = (s, f) => {
   const address = s.let(addressInMode(s, s.add(s.gpr(f.RA0), f.DQ)));
   s.if(s.and(s.low32(address), 15), () => s.misaligned(address, 'load'));
-  const [even, other] = halves(s);
-  const high = s.let(s.load64(s.add(address, even)));
-  const low = s.let(s.load64(s.add(address, other)));
+  const { high, low } = loadPair(s, address);
   s.setGpr(f.RT, high);
   s.setGpr(s.registerAfter(f.RT, 1), low);
 };
@@ -67,16 +76,12 @@ const loadQuadword: Meaning = (s, f) => {
 const storeQuadword: Meaning = (s, f) => {
   const address = s.let(addressInMode(s, s.add(s.gpr(f.RA0), f.DS)));
   s.if(s.and(s.low32(address), 15), () => s.misaligned(address, 'store'));
-  const [even, other] = halves(s);
-  s.store64(s.add(address, even), s.gpr(f.RS));
-  s.store64(s.add(address, other), s.gpr(s.registerAfter(f.RS, 1)));
+  storePair(s, f, address);
 };
 
 const loadQuadwordReserved: Meaning = (s, f) => {
   const address = reservedAddress(s, f, 'load', 16);
-  const [even, other] = halves(s);
-  const high = s.let(s.load64(s.add(address, even)));
-  const low = s.let(s.load64(s.add(address, other)));
+  const { high, low } = loadPair(s, address);
   s.setWideState('reserveAddress', address);
   s.setWideState('reserveValueHigh', high);
   s.setWideState('reserveValue', low);
@@ -86,17 +91,12 @@ const loadQuadwordReserved: Meaning = (s, f) => {
 
 const storeQuadwordConditional: Meaning = (s, f) => {
   const address = reservedAddress(s, f, 'store', 16);
-  const [even, other] = halves(s);
   storeConditional(s, address, {
-    holds: () =>
-      s.and(
-        s.eq(s.load64(s.add(address, even)), s.wideState('reserveValueHigh')),
-        s.eq(s.load64(s.add(address, other)), s.wideState('reserveValue')),
-      ),
-    store: () => {
-      s.store64(s.add(address, even), s.gpr(f.RS));
-      s.store64(s.add(address, other), s.gpr(s.registerAfter(f.RS, 1)));
+    holds: () => {
+      const { high, low } = loadPair(s, address);
+      return s.and(s.eq(high, s.wideState('reserveValueHigh')), s.eq(low, s.wideState('reserveValue')));
     },
+    store: () => storePair(s, f, address),
   });
 };
 

@@ -19,8 +19,15 @@ const isLoaded = (s: Semantics, f: Operands, register: 'RA' | 'RB', words: Expr)
 const wordAt = (s: Semantics, address: Expr, index: Expr): Expr =>
   s.add(address, s.shl(s.wordFromUnsigned32(index), 2));
 
-/** Fills registers from RT on with bytes; the last one's missing bytes become zero. */
+/**
+ * Fills registers from RT on with bytes; the last one's missing bytes become zero. In little-endian mode this and its
+ * kin are alignment errors.
+ */
 function loadString(s: Semantics, f: Operands, address: Expr, length: Expr): void {
+  if (s.littleEndian) {
+    s.misaligned(address, 'load');
+    return;
+  }
   const whole = s.let(s.shrUnsigned(length, 2));
   s.repeat(whole, 32, (i) => s.setGpr(s.registerAfter(f.RT, i), s.load(4, wordAt(s, address, s.i32(i)))));
   const rest = s.let(s.and(length, 3));
@@ -33,6 +40,10 @@ function loadString(s: Semantics, f: Operands, address: Expr, length: Expr): voi
 }
 
 function storeString(s: Semantics, f: Operands, address: Expr, length: Expr): void {
+  if (s.littleEndian) {
+    s.misaligned(address, 'store');
+    return;
+  }
   const whole = s.let(s.shrUnsigned(length, 2));
   s.repeat(whole, 32, (i) => s.store(4, wordAt(s, address, s.i32(i)), s.gpr(s.registerAfter(f.RS, i))));
   const rest = s.let(s.and(length, 3));

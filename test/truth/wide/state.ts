@@ -1,0 +1,138 @@
+/** The state of a 64-bit processor before and after an execution, and how the execution ended. */
+import { CODE, WINDOW_BYTES } from '../machine-state.ts';
+import type { Random } from '../random.ts';
+
+/** Doublewords of a state: r0–r31, these, f0–f31, FPSCR. */
+export const STATE = { gpr: 0, pc: 32, ctr: 33, lr: 34, xer: 35, cr: 36, fpr: 37, fpscr: 69, words: 70 } as const;
+export type State = BigUint64Array;
+
+/** Doublewords of an outcome: how it ended, the address of a storage interrupt, the state, the window. */
+export const OUTCOME = {
+  ended: 0,
+  address: 1,
+  state: 2,
+  window: 2 + STATE.words,
+  words: 2 + STATE.words + WINDOW_BYTES / 8,
+} as const;
+export type Outcomes = BigUint64Array;
+
+const hex = (value: bigint): string => BigInt.asUintN(64, value).toString(16).padStart(16, '0');
+
+export function stateName(n: number): string {
+  if (n < 32) return `r${n}`;
+  if (n >= STATE.fpr && n < STATE.fpscr) return `f${n - STATE.fpr}`;
+  return { 32: 'pc', 33: 'ctr', 34: 'lr', 35: 'xer', 36: 'cr', 69: 'fpscr' }[n] as string;
+}
+
+export const showWord = hex;
+
+/** FPSCR bits that a random state may have: status and enables at random, no summary, RN. */
+const FPSCR_STATUS = 0x9ff9_f7ff;
+
+/** A general register's value: those with which arithmetic goes wrong first, or random ones. */
+export function interestingDoubleword(random: Random): bigint {
+  const word64 = (): bigint => (BigInt(random.word() >>> 0) << 32n) | BigInt(random.word() >>> 0);
+  switch (random.below(12)) {
+    case 0:
+      return 0n;
+    case 1:
+      return 0xffff_ffff_ffff_ffffn;
+    case 2:
+      return random.pick([
+        1n << 63n,
+        (1n << 63n) - 1n,
+        (1n << 63n) + 1n,
+        0x7fff_ffffn,
+        0x8000_0000n,
+        0xffff_ffff_8000_0000n,
+      ]);
+    case 3:
+      return BigInt.asUintN(64, BigInt(random.below(160) - 32));
+    case 4:
+      return BigInt.asUintN(64, (1n << BigInt(random.below(64))) - BigInt(random.below(2)));
+    case 5:
+      return BigInt.asUintN(64, BigInt(random.word()));
+    case 6:
+      return BigInt(random.word() >>> 0);
+    case 7:
+      return word64() & random.pick([0xffff_0000_ffff_0000n, 0x00ff_00ff_00ff_00ffn, 0xffff_ffff_0000_0000n, 0xffn]);
+    default:
+      return word64();
+  }
+}
+
+const SPECIAL_FLOATS = [
+  0n,
+  0x3ff0_0000_0000_0000n,
+  0x7ff0_0000_0000_0000n,
+  0x7ff8_0000_0000_0000n,
+  0x7ff0_0000_0000_0001n,
+  0x7fef_ffff_ffff_ffffn,
+  0x0010_0000_0000_0000n,
+  0x000f_ffff_ffff_ffffn,
+  0x0000_0000_0000_0001n,
+  0x47ef_ffff_e000_0000n,
+  0x47ef_ffff_f000_0000n,
+  0x3810_0000_0000_0000n,
+  0x36a0_0000_0000_0000n,
+  0x380f_ffff_e000_0000n,
+  0x41df_ffff_ffc0_0000n,
+  0xc1e0_0000_0000_0000n,
+  0x43e0_0000_0000_0000n,
+  0x41ef_ffff_ffe0_0000n,
+];
+
+/** A floating-point register's value: special ones, numbers of like size, single ones, integers, or any bits. */
+export function interestingFloat(random: Random): bigint {
+  const word64 = (): bigint => (BigInt(random.word() >>> 0) << 32n) | BigInt(random.word() >>> 0);
+  const sign = random.chance(0.5) ? 1n << 63n : 0n;
+  const withExponent = (exponent: number, fraction: bigint): bigint =>
+    sign | (BigInt(exponent) << 52n) | (fraction & ((1n << 52n) - 1n));
+  const SINGLE = ~((1n << 29n) - 1n);
+  switch (random.below(12)) {
+    case 0:
+    case 1:
+      return random.pick(SPECIAL_FLOATS) ^ sign;
+    case 2:
+      return withExponent(1023 + random.below(6) - 3, word64());
+    case 3:
+      return withExponent(1023 + random.below(60) - 30, word64() & (SINGLE | 0n));
+    case 4:
+      return withExponent(1023 + random.below(128) - 64, 0n);
+    case 5:
+      return withExponent(1023 + random.below(300) - 150, word64() & SINGLE);
+    case 6:
+      return withExponent(random.below(60), word64());
+    case 7:
+      return withExponent(1986 + random.below(60), word64());
+    case 8:
+      return withExponent(1023 + random.below(64), word64() & (-1n << BigInt(random.below(53))));
+    case 9:
+      return sign | (word64() & ((1n << BigInt(random.below(53))) - 1n));
+    case 10:
+      return withExponent(1023 + random.below(40) - 20, (1n << BigInt(random.below(52))) - BigInt(random.below(2)));
+    default:
+      return word64();
+  }
+}
+
+/** Where nothing is mapped, for LR and CTR. */
+export const NOWHERE64 = 0x0090_0000n;
+
+export function randomState(random: Random, address: number): State {
+  const state = new BigUint64Array(STATE.words);
+  for (let n = 0; n < 32; n++) state[n] = interestingDoubleword(random);
+  state[STATE.pc] = BigInt(address);
+  state[STATE.ctr] = NOWHERE64 + BigInt(random.below(0x1000) << 2);
+  state[STATE.lr] = NOWHERE64 + BigInt(random.below(0x1000) << 2);
+  state[STATE.xer] = BigInt(((random.word() & 0xe0000000) | random.below(128)) >>> 0);
+  state[STATE.cr] = BigInt(random.word() >>> 0);
+  for (let n = 0; n < 32; n++) state[STATE.fpr + n] = interestingFloat(random);
+  // Mostly without enabled exceptions: an enabled one ends the execution.
+  const enables = random.chance(0.2) ? 0xf8 : 0;
+  const status = random.chance(0.5) ? random.word() & FPSCR_STATUS & ~0xff : 0;
+  state[STATE.fpscr] = BigInt((status | (random.word() & enables) | random.below(4)) >>> 0);
+  return state;
+}
+
+export { CODE };

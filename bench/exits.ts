@@ -81,7 +81,7 @@ function section(
   return formatTable([title, ...counts.map(({ accel }) => accel)], rows, true);
 }
 
-/** Three tables in Markdown: exits by cause, emulated instructions, emulated special registers. */
+/** Four tables in Markdown: exits by cause, emulated instructions and special registers, what the vector code served. */
 export function formatExits(counts: readonly ExitCounts[]): string {
   const causes = pick(counts, (name) => name.endsWith('_exits') && !notCauses.includes(name));
   const isRegister = (name: string): boolean => /^emulated_m[ft]spr_/.test(name);
@@ -90,11 +90,13 @@ export function formatExits(counts: readonly ExitCounts[]): string {
     (name) => name.startsWith('emulated_') && !isRegister(name) && !/_(exits|accesses)$/.test(name),
   );
   const registers = pick(counts, isRegister);
+  const served = pick(counts, (name) => name.startsWith('assisted_'));
   const plain = (name: string): string => name.replace('emulated_', '').replace(/^(m[ft]spr)_/, '$1 ');
   return [
     section('exits by cause', ['sum_exits', ...causes, 'instructions'], (name) => name, counts),
     section('emulated instructions', instructions, plain, counts),
     section('emulated moves of special registers', registers, plain, counts),
+    section('served without an exit', served, (name) => name.replace('assisted_', ''), counts),
   ].join('\n\n');
 }
 

@@ -20,11 +20,12 @@ const R = { msr: 9, scratch: 29, link: 30, userMsr: 31, zero: 28 } as const;
 const READ = [26, 27, 48, 58, 59, 61, 62, 63, 256, 260, 272, 279, 286, 287, 312, 340, 400, 888, 946, 947, 1000];
 const WRITE = [26, 27, 48, 58, 59, 61, 62, 256, 272, 275, 279, 286, 287, 312, 317, 570, 888, 946, 947];
 
-function rig(accel: Accel, now = () => 0): { vm: Vm; vcpu: Vcpu } {
+function rig(accel: Accel, now = () => 0, icount = 0): { vm: Vm; vcpu: Vcpu } {
   const vm = createVm({
     cpu: '440ep',
     accel,
     clock: { now },
+    icount,
     timebaseFrequency: 1e9,
     maxMemory: 2 ** 20,
   });
@@ -97,8 +98,10 @@ function program(random: (n: number) => number): number[] {
 }
 
 test(`${PROGRAMS} random programs`, () => {
-  const rigs = [rig('trap'), rig('assist')];
+  // With icount the guest's time tells that each instruction and each interrupt was counted alike.
+  const rigs = (['trap', 'assist'] as const).map((accel) => rig(accel, () => 0, 1));
   let ended = 0;
+  let time = 0;
   for (let seed = 1; seed <= PROGRAMS; seed++) {
     const states = rigs.map(({ vm, vcpu }) => {
       let state = Math.imul(seed, 0x9e3779b1) | 1;
@@ -133,15 +136,19 @@ test(`${PROGRAMS} random programs`, () => {
       });
       vcpu.setRegs(regs);
       if (random(2) === 0) vcpu.interrupt(KVM_INTERRUPT.SET_LEVEL);
-      let reason = vcpu.run(1);
-      while (reason === KVM_EXIT.MMIO) reason = vcpu.run(1);
+      const start = vm.clock.now();
+      let reason = vcpu.run(1e9);
+      while (reason === KVM_EXIT.MMIO) reason = vcpu.run(1e9);
+      const time = vm.clock.now() - start;
       const tlb = Array.from({ length: 64 }, (_, page) => vcpu.translate(0x40000000 + page * 4096));
-      return { reason, dcrn: vcpu.kvmRun.dcr.dcrn, regs: vcpu.getRegs(), sregs: vcpu.getSregs(), tlb };
+      return { reason, time, dcrn: vcpu.kvmRun.dcr.dcrn, regs: vcpu.getRegs(), sregs: vcpu.getSregs(), tlb };
     });
     if (states[0]?.reason === KVM_EXIT.DCR) ended++;
     assert.deepEqual(states[1], states[0], `program ${seed}`);
+    time += states[0]?.time as number;
   }
   // The others halted, or ran into nowhere.
+  assert.ok(time > (PROGRAMS * LENGTH) / 4, `${time} instructions`);
   assert.ok(ended > PROGRAMS * 0.9, `${ended} programs ended`);
   const [trap, assist] = rigs.map(({ vcpu }) => vcpu.stats);
   assert.ok((assist?.emulated_inst_exits as number) < (trap?.emulated_inst_exits as number) / 2);

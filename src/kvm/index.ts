@@ -1,5 +1,5 @@
 /** KVM: the hypervisor. User space uses what this file exports and nothing else. */
-import { createHostCpu, TranslationServer } from '../processor/index.ts';
+import { createHostCpu, type RegionFunction, TranslationServer } from '../processor/index.ts';
 import type { TranslationSetup, Vm, VmOptions } from './api.ts';
 import { BOOKE_ASSIST } from './booke/assist.ts';
 import { VirtualMachine } from './vm.ts';
@@ -15,6 +15,9 @@ export function createVm(options: VmOptions): Vm {
 }
 
 /** The far end of a `TranslationPort`: made on a thread of its own from what `TranslationPort.start` was given. */
-export function createTranslationServer(setup: TranslationSetup): TranslationServer {
-  return new TranslationServer(setup, BOOKE_ASSIST);
+export function createTranslationServer(
+  setup: TranslationSetup,
+  compile?: (region: RegionFunction) => void,
+): TranslationServer {
+  return new TranslationServer(setup, BOOKE_ASSIST, compile);
 }

@@ -6,6 +6,7 @@ export * from './interface.ts';
 export * from './layout.ts';
 export { HostMemory, type MemoryOrder } from './memory.ts';
 export {
+  type RegionFunction,
   type TranslationJob,
   type TranslationPort,
   type TranslationResult,

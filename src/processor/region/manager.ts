@@ -8,6 +8,9 @@ import type { RegionRequest, TranslatedRegion, Translator } from './translate.ts
 /** Regions a module holds at most. */
 const BATCH = 48;
 
+/** Of another thread: so few that they come back soon. */
+const PORT_BATCH = 12;
+
 /** Where regions are translated: on another thread, or here and now. */
 export type TranslationPlace = TranslationPort | Translator;
 
@@ -76,7 +79,8 @@ export class RegionManager {
       if (result.module) this.#install(result.module, result.regions);
     }
     if (this.#waiting.length > 0) {
-      place.post({ requests: this.#waiting.splice(0, BATCH) });
+      // What became hot last is what runs now.
+      place.post({ requests: this.#waiting.splice(-PORT_BATCH) });
       this.#outstanding = true;
     }
   }

@@ -39,12 +39,26 @@ export interface TranslationPort {
   poll(): TranslationResult | undefined;
 }
 
+/** A region: (effective address of its page, call depth) → not zero after an interrupt. */
+export type RegionFunction = (page: number, depth: number) => number;
+
 /** Translates jobs; runs on a thread of its own. */
 export class TranslationServer {
   readonly #translator: Translator;
   readonly #imports: WebAssembly.Imports;
 
-  constructor(setup: TranslationSetup, assist: AssistTable) {
+  readonly #compile: (region: RegionFunction) => void;
+
+  /**
+   * @param compile has the engine compile a function as well as it can, here and now, where the embedder knows how;
+   * else the function is called, and the engine's own tiers decide.
+   */
+  constructor(
+    setup: TranslationSetup,
+    assist: AssistTable,
+    compile: (region: RegionFunction) => void = (region) => region(0, 0),
+  ) {
+    this.#compile = compile;
     const memory = new HostMemory(setup.memory, setup.order);
     const table = setup.assist ? assist : null;
     this.#translator = new Translator(memory, new HandlerTable(LEVELS_440, table), table);
@@ -70,7 +84,7 @@ export class TranslationServer {
     if (bytes) {
       module = new WebAssembly.Module(bytes as BufferSource);
       const { exports } = new WebAssembly.Instance(module, this.#imports);
-      for (const { index } of regions) (exports[`r${index}`] as (page: number, depth: number) => number)(0, 0);
+      for (const { index } of regions) this.#compile(exports[`r${index}`] as RegionFunction);
     }
     return { module, regions, covered, milliseconds: performance.now() - started };
   }

@@ -21,8 +21,8 @@ import { coreImports, runtimeFunctions, SIGNATURES } from './runtime.ts';
 import { Tlb } from './soft-tlb.ts';
 import { encodeModule } from './wasm/module.ts';
 
-/** Interpretations of a block after which it is translated. */
-const HOT_THRESHOLD = 256;
+/** Interpretations of a block after which it is translated: 512 to 4096 measure alike; less floods the compiler. */
+const HOT_THRESHOLD = 1024;
 
 /** How often a run begins with a look at translations: after so many runs or so many instructions. */
 const RUNS_PER_WORK = 100;

@@ -4,6 +4,8 @@ import type { MachineHost } from '../machine/index.ts';
 /** Node's timers are good to a millisecond or two; what is shorter is waited out exactly, with the thread asleep. */
 const SHORT_NS = 2e6;
 const MAX_TIMER_MS = 2 ** 31 - 1;
+/** Kernels come out in a few pieces, not in thousands. */
+const GUNZIP_CHUNK = 8 * 2 ** 20;
 const nothing = new Int32Array(new SharedArrayBuffer(4));
 
 /** What a machine needs from the world, by Node. */
@@ -41,7 +43,7 @@ export class NodeHost implements MachineHost {
   }
 
   gunzip(bytes: Uint8Array, limit: number): Uint8Array {
-    return gunzipSync(bytes, { maxOutputLength: limit });
+    return gunzipSync(bytes, { maxOutputLength: limit, chunkSize: GUNZIP_CHUNK });
   }
 
   wake(): void {

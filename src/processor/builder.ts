@@ -479,10 +479,10 @@ export abstract class Builder implements Semantics {
   }
 
   /**
-   * Translates a pinned effective address. One 64-bit load brings tag and addend; the compare fails for another page,
+   * Translates a pinned effective address; `masked` is its page, with the bits that must be zero for its size. One 64-bit load brings tag and addend; the compare fails for another page,
    * for no permission and for an unaligned address, and then the runtime looks closer.
    */
-  protected translate(address: Node, write: boolean): Translation {
+  protected translate(address: Node, write: boolean, _masked: Node): Translation {
     const pair = this.let(load('i64', OP.i64Load, this.tlbEntry(address), write ? WRITE_PAIR : READ_PAIR));
     return { tag: this.wrap(pair), addend: this.wrap(this.shrUnsigned(pair, this.i64(32))) };
   }
@@ -499,8 +499,9 @@ export abstract class Builder implements Semantics {
       e.end();
       return local('i32', real);
     }
-    const { tag, addend } = this.translate(address, false);
-    e.if(this.eq(this.and(address, -4096 | (bytes - 1)), tag), true);
+    const masked = this.let(this.and(address, -4096 | (bytes - 1)));
+    const { tag, addend } = this.translate(address, false, masked);
+    e.if(this.eq(masked, tag), true);
     e.set(real, this.add(address, addend));
     e.else();
     e.call(this.runtime.slowLoad, address, constant('i32', bytes));
@@ -565,8 +566,9 @@ export abstract class Builder implements Semantics {
       this.#storeSlowly(bytes, ea, pinned);
       return;
     }
-    const { tag, addend } = this.translate(ea, true);
-    e.if(this.eq(this.and(ea, -4096 | (bytes - 1)), tag), true);
+    const masked = this.let(this.and(ea, -4096 | (bytes - 1)));
+    const { tag, addend } = this.translate(ea, true, masked);
+    e.if(this.eq(masked, tag), true);
     const real = this.add(ea, addend);
     const at = this.#lane(real, bytes);
     if (bytes === 4) e.store(OP.i32Store, at, 0, pinned);
@@ -619,8 +621,9 @@ export abstract class Builder implements Semantics {
       this.#leaveUnless();
       return;
     }
-    const { tag, addend } = this.translate(ea, true);
-    e.if(this.eq(this.and(ea, -4096), tag), true);
+    const masked = this.let(this.and(ea, -4096));
+    const { tag, addend } = this.translate(ea, true, masked);
+    e.if(this.eq(masked, tag), true);
     const real = this.let(this.add(ea, addend));
     for (let offset = 0; offset < this.blockBytes; offset += 8) e.store(OP.i64Store, real, offset, constant('i64', 0));
     e.else();

@@ -251,6 +251,11 @@ export class CodeCache {
     return this.#u16[(page.records + offset * 2) >> 1] !== HANDLER.undecoded;
   }
 
+  /** How often the interpreter came to a record lately. */
+  profileCount(record: number): number {
+    return this.#u16[this.#profile + ((record >>> 3) & (PROFILE_ENTRIES - 1))] as number;
+  }
+
   /** Counts an entry's interpretations from zero again. */
   resetProfile(real: number, mode: number): void {
     const page = this.find(real, mode);

@@ -9,7 +9,7 @@
 import type { Expr, InstructionInterrupt, Operand, ProgramCause } from '../../isa/semantics.ts';
 import { Builder, type RuntimeFunctions, type Translation } from '../builder.ts';
 import { type CrOrigin, copyOf, hasState, type StateSet, stateOffsets, unite } from '../effects.ts';
-import { BUDGET, CR, PC, TLB_BASE, XER_SO } from '../layout.ts';
+import { BUDGET, CR, gprOffset, PC, TLB_BASE, XER_SO, ZERO_REGISTER } from '../layout.ts';
 import { SIGNATURES } from '../runtime.ts';
 import { setInstructionInterrupt } from '../traps.ts';
 import { Emitter, type Label } from '../wasm/emitter.ts';
@@ -17,9 +17,9 @@ import type { WasmFunction } from '../wasm/module.ts';
 import { constant, isConstant, load, local, NODE, type Node } from '../wasm/node.ts';
 import { OP } from '../wasm/opcodes.ts';
 import type { Block, Decoded } from './blocks.ts';
-import { type CrFields, type CrKnowledge, crAtBlocks } from './condition.ts';
+import { type CrFields, type CrKnowledge, crAtBlocks, endsWithCall } from './condition.ts';
 import { analyseState, type DataFlow } from './dataflow.ts';
-import { analyse, type Dispatcher, type FlowGraph } from './graph.ts';
+import { analyse, blocksInLoops, type Dispatcher, type FlowGraph } from './graph.ts';
 
 export interface RegionRuntime extends RuntimeFunctions {
   /** (effective address) → slot of the region that begins there, or 0. */
@@ -47,6 +47,9 @@ interface ComparedField {
 }
 const ORIGIN_NUMBER: Record<CrOrigin, number> = { bits: 0, signed: 1, unsigned: 2 };
 
+/** No page has this tag. */
+const NO_PAGE = -1;
+
 const PAGE = local('i32', 0);
 const DEPTH = local('i32', 1);
 
@@ -63,6 +66,9 @@ class RegionBuilder extends Builder {
   readonly #baseOf = new Map<number, number>();
   /** Pages known where code is being emitted, and all that have locals, by 2 × state + (1: may be written). */
   #pages = new Map<number, Translation>();
+  /** Blocks in loops without calls, and the pages (keys as above) that accesses in them go through. */
+  readonly #inLoop: ReadonlySet<number>;
+  readonly #loopPages = new Set<number>();
   readonly #pageLocals = new Map<number, Translation>();
   readonly #budget: number;
   readonly #pc: number;
@@ -99,6 +105,8 @@ class RegionBuilder extends Builder {
     this.#budget = e.newLocal('i32');
     this.#pc = e.newLocal('i32');
     this.#result = e.newLocal('i32');
+    this.#inLoop = blocksInLoops(blocks, endsWithCall);
+    for (const index of this.#inLoop) for (const decoded of (blocks[index] as Block).code) this.#noteLoopPage(decoded);
     this.#state = analyseState(blocks, (index) => this.#leavesAfter(index));
     this.#crAtBlocks = crAtBlocks(blocks);
     // A comparison takes SO along. Where SO changes, it has to be computed then and there.
@@ -109,6 +117,13 @@ class RegionBuilder extends Builder {
         for (const [field, origin] of effects.crOrigins)
           if (origin !== 'bits' && !this.#compared.has(field))
             this.#compared.set(field, { a: e.newLocal('i32'), b: e.newLocal('i32'), origin: e.newLocal('i32') });
+  }
+
+  #noteLoopPage({ instruction: { access }, operands }: Decoded): void {
+    if (!access) return;
+    const base = (access.update ? operands.RA : operands.RA0) as number;
+    if (base !== ZERO_REGISTER && !access.indexed)
+      this.#loopPages.add(gprOffset(base) * 2 + Number(access.kind === 'store'));
   }
 
   /** Whether control can leave the region behind a block: to an address outside, or when the budget is spent. */
@@ -167,6 +182,7 @@ class RegionBuilder extends Builder {
     e.set(this.#budget, load('i32', OP.i32Load, this.block, BUDGET));
     for (const offset of stateOffsets(live)) e.set(this.#local(offset), load('i32', OP.i32Load, this.block, offset));
     for (const { origin } of this.#compared.values()) e.set(origin, constant('i32', 0));
+    for (const key of this.#loopPages) e.set(this.#pageOf(key).tag.value as number, constant('i32', NO_PAGE));
   }
 
   /** Writes back what is only in locals. */
@@ -405,26 +421,46 @@ class RegionBuilder extends Builder {
   // --- storage
 
   /**
-   * Accesses through one base register mostly stay in one page: a frame, a structure. The first of them looks the page
-   * up, and those that follow compare with it first. What was found stays true until a call; here it is kept for a
-   * block and the blocks that only it leads to. A page for which the compare fails costs a call of the runtime.
+   * Accesses through one base register mostly stay in one page: a frame, a structure, an array for a while. What was
+   * found for one stays true until a call, so it is kept in locals, a tag and an addend for each register.
+   * In loops without calls every access compares with what its register's last one found, and looks again when it is
+   * another page. Elsewhere the first access looks the page up, and those that follow in the block and in the blocks
+   * that only it leads to compare with it; there another page costs a call of the runtime.
    */
-  protected override translate(address: Node, write: boolean): Translation {
+  protected override translate(address: Node, write: boolean, masked: Node): Translation {
+    const { e } = this;
     const base = this.#baseOf.get(address.value as number);
-    if (base === undefined) return super.translate(address, write);
+    if (base === undefined) return super.translate(address, write, masked);
+    const key = base * 2 + Number(write);
+    if (this.#loopPages.has(key) && this.#inLoop.has(this.#blockIndex)) {
+      const page = this.#pageOf(key);
+      e.if(this.ne(masked, page.tag), false);
+      this.#lookUp(page, address, write, masked);
+      e.end();
+      return page;
+    }
     // A page that may be written may be read.
     const known = this.#pages.get(base * 2 + 1) ?? (write ? undefined : this.#pages.get(base * 2));
     if (known) return known;
-    const key = base * 2 + Number(write);
+    const page = this.#pageOf(key);
+    this.#lookUp(page, address, write, masked);
+    this.#pages.set(key, page);
+    return page;
+  }
+
+  /** Emits the look-up of a page into its locals. */
+  #lookUp(page: Translation, address: Node, write: boolean, masked: Node): void {
+    const found = super.translate(address, write, masked);
+    this.e.set(page.tag.value as number, found.tag);
+    this.e.set(page.addend.value as number, found.addend);
+  }
+
+  #pageOf(key: number): Translation {
     let page = this.#pageLocals.get(key);
     if (!page) {
       page = { tag: local('i32', this.e.newLocal('i32')), addend: local('i32', this.e.newLocal('i32')) };
       this.#pageLocals.set(key, page);
     }
-    const found = super.translate(address, write);
-    this.e.set(page.tag.value as number, found.tag);
-    this.e.set(page.addend.value as number, found.addend);
-    this.#pages.set(key, page);
     return page;
   }
 

@@ -205,3 +205,22 @@ function dominators(
   }
   return parent;
 }
+
+/** Nodes that lie on a cycle of nodes none of which is left out. */
+export function blocksInLoops<T extends GraphNode>(nodes: readonly T[], leftOut: (node: T) => boolean): Set<number> {
+  const inLoops = new Set<number>();
+  const skipped = nodes.map(leftOut);
+  for (const start of nodes.keys()) {
+    if (skipped[start]) continue;
+    const reached = new Set<number>();
+    const work = [start];
+    for (let node = work.pop(); node !== undefined && !reached.has(start); node = work.pop())
+      for (const next of (nodes[node] as T).successors) {
+        if (skipped[next] || reached.has(next)) continue;
+        reached.add(next);
+        work.push(next);
+      }
+    if (reached.has(start)) inLoops.add(start);
+  }
+  return inLoops;
+}

@@ -9,7 +9,7 @@ import type { RegionRequest, TranslatedRegion, Translator } from './translate.ts
 const BATCH = 48;
 
 /** Of another thread: so few that they come back soon. */
-const PORT_BATCH = 12;
+const PORT_BATCH = 4;
 
 /** Where regions are translated: on another thread, or here and now. */
 export type TranslationPlace = TranslationPort | Translator;
@@ -23,7 +23,8 @@ export class RegionManager {
   readonly #place: TranslationPlace;
   readonly #table: WebAssembly.Table;
   readonly #imports: WebAssembly.Imports;
-  readonly #waiting: RegionRequest[] = [];
+  /** By the record of the entry. */
+  readonly #waiting = new Map<number, RegionRequest>();
   #outstanding = false;
   #slots = 1;
   readonly #free: number[] = [];
@@ -60,14 +61,14 @@ export class RegionManager {
     // The count goes on where a region begins, and comes round again.
     if (page.regions.has(offset)) return;
     const real = page.real + offset;
-    this.#waiting.push({ real, mode: page.mode, version: page.version });
+    this.#waiting.set(record, { real, mode: page.mode, version: page.version });
   }
 
   /** Has translated what waits, and installs what came; to be called when no generated code runs. */
   work(): void {
     const place = this.#place;
     if (!isPort(place)) {
-      while (this.#waiting.length > 0) this.#translateHere(place, this.#waiting.splice(0, BATCH));
+      while (this.#waiting.size > 0) this.#translateHere(place, this.#take(BATCH));
       return;
     }
     if (this.#outstanding) {
@@ -78,11 +79,22 @@ export class RegionManager {
       this.#askAgain(result.covered);
       if (result.module) this.#install(result.module, result.regions);
     }
-    if (this.#waiting.length > 0) {
-      // What became hot last is what runs now.
-      place.post({ requests: this.#waiting.splice(-PORT_BATCH) });
+    if (this.#waiting.size > 0) {
+      place.post({ requests: this.#take(PORT_BATCH) });
       this.#outstanding = true;
     }
+  }
+
+  /** The hottest of what waits: an entry is counted on until it is translated. */
+  #take(count: number): RegionRequest[] {
+    const hottest = [...this.#waiting.keys()]
+      .sort((a, b) => this.#cache.profileCount(b) - this.#cache.profileCount(a))
+      .slice(0, count);
+    return hottest.map((record) => {
+      const request = this.#waiting.get(record) as RegionRequest;
+      this.#waiting.delete(record);
+      return request;
+    });
   }
 
   #translateHere(translator: Translator, requests: readonly RegionRequest[]): void {

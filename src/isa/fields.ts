@@ -69,6 +69,7 @@ export const FIELDS = {
   LEV: field(20, 26, 'unsigned'),
   /** BF and BT of the instructions on FPSCR fields and bits, which are written as numbers. */
   FPSCR_FIELD: field(6, 8, 'unsigned'),
+  FPSCR_SOURCE: field(11, 13, 'unsigned'),
   FPSCR_BIT: field(6, 10, 'unsigned'),
   SH: field(16, 20, 'unsigned'),
   MB: field(21, 25, 'unsigned'),

@@ -7,12 +7,14 @@ export { disassemble, EMBEDDED_LEVELS, SERVER_LEVELS } from './disassembler.ts';
 export type { Field, FieldKind, FieldName } from './fields.ts';
 export { encodeField, FIELDS, fieldBits, fieldValue, rotateMask } from './fields.ts';
 export type {
+  Cell,
   Expr,
   InstructionInterrupt,
   Meaning,
   Operand,
   Operands,
   ProgramCause,
+  Routine,
   Semantics,
   SharedName,
   StateName,

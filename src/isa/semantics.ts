@@ -52,10 +52,19 @@ export type InstructionInterrupt =
   | 'alignment'
   /** Not the hardware's: an assist meaning hands over to KVM's vector code. */
   | 'assist';
-export type ProgramCause = 'illegal' | 'privileged' | 'trap' | 'unimplemented';
+export type ProgramCause = 'illegal' | 'privileged' | 'trap' | 'unimplemented' | 'floatEnabled';
 
 /** Named 32-bit state of a processor beside the registers that have methods here (see processor/layout.ts). */
-export type StateName = 'reserveAddress' | 'reserveValue' | 'usprg0' | 'xerByteCount';
+export type StateName =
+  | 'reserveAddress'
+  | 'reserveValue'
+  | 'usprg0'
+  | 'xerByteCount'
+  | 'fpscr'
+  /** MSR[FP], as 0 or not. */
+  | 'floatAvailable'
+  /** MSR[FE0] | MSR[FE1], as 0 or not. */
+  | 'floatInterrupts';
 
 /** Named 64-bit state of a 64-bit processor. */
 export type WideStateName = 'reserveAddress' | 'reserveValue' | 'reserveValueHigh' | 'tar';
@@ -79,6 +88,23 @@ export type SharedName =
   | 'pir'
   | 'intPending';
 
+/** A value that changes while a meaning is carried out. */
+export interface Cell {
+  get(): Expr;
+  set(value: Expr): void;
+}
+
+/**
+ * A piece of meaning that is too large to stand in each instruction that has it: back ends make a function of it. It
+ * reads and writes state, but neither general registers nor storage, and raises no interrupt. Arguments are pinned.
+ */
+export interface Routine {
+  readonly name: string;
+  readonly params: readonly ('i32' | 'i64')[];
+  readonly result: 'i32' | 'i64';
+  readonly body: (s: Semantics, ...args: Expr[]) => Expr;
+}
+
 export interface Semantics {
   /** The word type of this processor. */
   readonly word: 'i32' | 'i64';
@@ -95,6 +121,11 @@ export interface Semantics {
   wordOf(value: Operand): Expr;
   /** Evaluates now, into a temporary; the answer can be used any number of times. */
   let(value: Expr): Expr;
+
+  /** A variable of the value's type, which it has at first. */
+  cell(initial: Expr): Cell;
+  /** Calls a routine now; the answer is pinned. */
+  invoke(routine: Routine, ...args: Expr[]): Expr;
 
   // --- arithmetic: both operands have the same type, which is the result's
   add(a: Operand, b: Operand): Expr;
@@ -151,6 +182,13 @@ export interface Semantics {
   setGpr(register: Operand, value: Expr): void;
   /** The register `offset` places after `first`, modulo 32, to be used as a register operand. */
   registerAfter(first: Operand, offset: Operand): Operand;
+  /** Whether there is a floating-point unit. */
+  readonly hasFloat: boolean;
+  /** FPR[field] as bits, an i64. */
+  fpr(register: Operand): Expr;
+  setFpr(register: Operand, bits: Expr): void;
+  /** The square root of a positive double, rounded to nearest: bits in, bits out. */
+  nearestRoot(bits: Expr): Expr;
   lr(): Expr;
   setLr(value: Expr): void;
   ctr(): Expr;

@@ -6,6 +6,7 @@ import { BRANCH_INSTRUCTIONS } from './instructions/branch.ts';
 import { CACHE_INSTRUCTIONS } from './instructions/cache.ts';
 import { CONDITION_INSTRUCTIONS } from './instructions/condition.ts';
 import { FLOAT_INSTRUCTIONS } from './instructions/float.ts';
+import { FLOAT_STORAGE_INSTRUCTIONS } from './instructions/float-storage.ts';
 import { LOGIC_INSTRUCTIONS } from './instructions/logic.ts';
 import { LOGIC64_INSTRUCTIONS } from './instructions/logic64.ts';
 import { MULTIPLY_ACCUMULATE_INSTRUCTIONS } from './instructions/multiply-accumulate.ts';
@@ -28,6 +29,7 @@ const ROWS: readonly InstructionRow[] = [
   ...SYSTEM_INSTRUCTIONS,
   ...MULTIPLY_ACCUMULATE_INSTRUCTIONS,
   ...FLOAT_INSTRUCTIONS,
+  ...FLOAT_STORAGE_INSTRUCTIONS,
   ...ARITHMETIC64_INSTRUCTIONS,
   ...LOGIC64_INSTRUCTIONS,
   ...BCD_INSTRUCTIONS,

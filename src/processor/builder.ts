@@ -1,8 +1,10 @@
 import type {
+  Cell,
   Expr,
   InstructionInterrupt,
   Operand,
   ProgramCause,
+  Routine,
   Semantics,
   SharedName,
   StateName,
@@ -33,7 +35,17 @@ import {
   XER_SO,
   ZERO_REGISTER,
 } from './layout.ts';
-import { TAR, WIDE_RESERVE_ADDRESS, WIDE_RESERVE_VALUE, WIDE_RESERVE_VALUE_HIGH } from './layout64.ts';
+import {
+  FLOAT_AVAILABLE,
+  FLOAT_INTERRUPTS,
+  FPR,
+  FPSCR,
+  fprOffset,
+  TAR,
+  WIDE_RESERVE_ADDRESS,
+  WIDE_RESERVE_VALUE,
+  WIDE_RESERVE_VALUE_HIGH,
+} from './layout64.ts';
 import { MODEL_440, type ProcessorModel } from './model.ts';
 import type { Emitter } from './wasm/emitter.ts';
 import { binary, constant, isConstant, load, local, type Node, select, unary } from './wasm/node.ts';
@@ -49,6 +61,8 @@ export interface RuntimeFunctions {
   readonly slowZeroBlock: number;
   /** () → f64, the time base. */
   readonly timebase: number;
+  /** The function of a routine, by its name: where there is floating point. */
+  readonly routine?: (name: string) => number;
 }
 
 /** Offsets in a data entry of the soft TLB. */
@@ -71,6 +85,9 @@ const STATE_OFFSETS: Record<StateName, number> = {
   reserveValue: RESERVE_VALUE,
   usprg0: USPRG0,
   xerByteCount: XER_BYTE_COUNT,
+  fpscr: FPSCR,
+  floatAvailable: FLOAT_AVAILABLE,
+  floatInterrupts: FLOAT_INTERRUPTS,
 };
 
 const WIDE_STATE_OFFSETS: Record<WideStateName, number> = {
@@ -135,6 +152,7 @@ export abstract class Builder implements Semantics {
   readonly computation: 'i32' | 'i64';
   readonly littleEndian: boolean;
   readonly blockBytes: number;
+  readonly hasFloat: boolean;
   readonly #order: number;
   protected readonly e: Emitter;
   protected readonly runtime: RuntimeFunctions;
@@ -153,6 +171,7 @@ export abstract class Builder implements Semantics {
     this.word = model.word;
     this.computation = model.computation;
     this.blockBytes = model.blockBytes;
+    this.hasFloat = model.hasFloat;
     this.littleEndian = model.order === 0;
     this.#order = model.order;
     this.e = emitter;
@@ -207,6 +226,21 @@ export abstract class Builder implements Semantics {
   let(value: Expr): Node {
     const node = value as Node;
     return isConstant(node) ? node : this.e.pin(node);
+  }
+
+  cell(initial: Expr): Cell {
+    const node = initial as Node;
+    const index = this.e.newLocal(node.type);
+    this.e.set(index, node);
+    return { get: () => this.let(local(node.type, index)), set: (value) => this.e.set(index, value as Node) };
+  }
+  invoke(routine: Routine, ...args: Expr[]): Node {
+    const index = this.runtime.routine?.(routine.name);
+    if (index === undefined) throw new Error(`there is no function of ${routine.name}`);
+    this.e.call(index, ...(args as Node[]));
+    const result = this.e.temporary(routine.result);
+    this.e.setFromStack(result);
+    return local(routine.result, result);
   }
 
   #binary(op: number, a: Operand, b: Operand, comparison = false): Node {
@@ -363,6 +397,18 @@ export abstract class Builder implements Semantics {
   registerAfter(first: Operand, offset: Operand): Operand {
     if (typeof first === 'number' && typeof offset === 'number') return (first + offset) & 31;
     return this.and(this.add(first, offset), 31);
+  }
+  fpr(register: Operand): Node {
+    if (typeof register === 'number') return load('i64', OP.i64Load, this.block, fprOffset(register));
+    return load('i64', OP.i64Load, this.add(this.block, this.shl(register, 4)), FPR);
+  }
+  setFpr(register: Operand, bits: Expr): void {
+    if (typeof register === 'number') this.e.store(OP.i64Store, this.block, fprOffset(register), bits as Node);
+    else this.e.store(OP.i64Store, this.add(this.block, this.shl(register, 4)), FPR, bits as Node);
+  }
+  nearestRoot(bits: Expr): Node {
+    const number = unary('f64', OP.f64ReinterpretI64, bits as Node);
+    return unary('i64', OP.i64ReinterpretF64, unary('f64', OP.f64Sqrt, number));
   }
   lr(): Node {
     return this.readWord(LR);

@@ -1,5 +1,5 @@
 /** What an instruction reads and writes, found by running its meaning against a builder that only takes notes. */
-import type { Expr, InstructionInterrupt, Meaning, Operand, Operands, Semantics } from '../isa/semantics.ts';
+import type { Cell, Expr, InstructionInterrupt, Meaning, Operand, Operands, Semantics } from '../isa/semantics.ts';
 import { CTR, crOffset, gprOffset, LR, XER_CA, XER_OV, XER_SO, ZERO_REGISTER } from './layout.ts';
 import { MODEL_440, type ProcessorModel } from './model.ts';
 
@@ -64,6 +64,7 @@ class Listener implements Semantics {
   readonly computation: 'i32' | 'i64';
   readonly littleEndian: boolean;
   readonly blockBytes: number;
+  readonly hasFloat: boolean;
   readonly reads: StateSet = { low: 0, high: 0 };
   readonly writes: StateSet = { low: 0, high: 0 };
   readonly crOrigins = new Map<number, CrOrigin>();
@@ -74,6 +75,7 @@ class Listener implements Semantics {
     this.computation = model.computation;
     this.littleEndian = model.order === 0;
     this.blockBytes = model.blockBytes;
+    this.hasFloat = model.hasFloat;
   }
 
   #value = (): Expr => VALUE;
@@ -121,6 +123,10 @@ class Listener implements Semantics {
   extendUnsigned = this.#value;
   state = this.#value;
   wideState = this.#value;
+  fpr = this.#value;
+  nearestRoot = this.#value;
+  invoke = this.#value;
+  cell = (): Cell => ({ get: this.#value, set: () => {} });
   shared = this.#value;
   blockWord = this.#value;
   blockWordAt = this.#value;
@@ -200,6 +206,7 @@ class Listener implements Semantics {
   }
   setState(): void {}
   setWideState(): void {}
+  setFpr(): void {}
   setShared(): void {}
   setBlockWord(): void {}
   setBlockWordAt(): void {}

@@ -23,6 +23,7 @@ import {
   TLB_BASE,
 } from './layout.ts';
 import { MODEL_440, type ProcessorModel } from './model.ts';
+import { routineIndex } from './routines.ts';
 import { CORE, EXECUTE, REGION_HANDLER, SIGNATURES } from './runtime.ts';
 import { setInstructionInterrupt } from './traps.ts';
 import type { StaticValues } from './variants.ts';
@@ -85,6 +86,10 @@ function packedBytes(name: FieldName): 1 | 2 | 4 {
   return kind === 'crBit' || kind === 'split' || kind === 'mask' ? 2 : 1;
 }
 
+/** The routines' functions follow the interpreter's. */
+export const FIRST_ROUTINE = CORE.run + 1;
+const FLOAT_RUNTIME = { ...CORE, routine: (name: string) => routineIndex(name, FIRST_ROUTINE) };
+
 /** The back end that emits handlers. */
 class HandlerBuilder extends Builder {
   readonly #locals: Locals;
@@ -97,7 +102,7 @@ class HandlerBuilder extends Builder {
   falls = true;
 
   constructor(emitter: Emitter, locals: Locals, targets: Targets, near: boolean, model: ProcessorModel) {
-    super(emitter, CORE, locals.block, locals.tlb, model);
+    super(emitter, model.hasFloat ? FLOAT_RUNTIME : CORE, locals.block, locals.tlb, model);
     this.#locals = locals;
     this.#targets = targets;
     this.#near = near;

@@ -9,6 +9,11 @@ export const WIDE_RESERVE_VALUE = 0x288;
 export const WIDE_RESERVE_VALUE_HIGH = 0x290;
 export const TAR = 0x298;
 
+/** FPSCR, and MSR[FP] and MSR[FE0] | MSR[FE1] of the mode in use, not zero for 1. */
+export const FPSCR = 0x2a0;
+export const FLOAT_AVAILABLE = 0x2a4;
+export const FLOAT_INTERRUPTS = 0x2a8;
+
 /**
  * VSRs 0–63, 16 bytes each, the manual's doubleword 0 behind doubleword 1: a VSR is a v128 whose lanes are numbered from
  * the right. FPR n is doubleword 0 of VSR n, VR n is VSR 32+n.

@@ -9,9 +9,16 @@ export interface ProcessorModel {
   /** How storage is kept, and so in which byte order the mode's accesses are made. */
   readonly order: MemoryOrder;
   readonly blockBytes: number;
+  readonly hasFloat: boolean;
 }
 
-export const MODEL_440: ProcessorModel = { word: 'i32', computation: 'i32', order: 3, blockBytes: 32 };
+export const MODEL_440: ProcessorModel = { word: 'i32', computation: 'i32', order: 3, blockBytes: 32, hasFloat: false };
 /** Book III-S, 64-bit mode. */
-export const MODEL_SERVER: ProcessorModel = { word: 'i64', computation: 'i64', order: 7, blockBytes: 128 };
+export const MODEL_SERVER: ProcessorModel = {
+  word: 'i64',
+  computation: 'i64',
+  order: 7,
+  blockBytes: 128,
+  hasFloat: true,
+};
 export const MODEL_SERVER_LITTLE_ENDIAN: ProcessorModel = { ...MODEL_SERVER, order: 0 };

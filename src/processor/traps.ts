@@ -10,6 +10,7 @@ const PROGRAM_SYNDROME: Record<ProgramCause, number> = {
   privileged: ESR.PPR,
   trap: ESR.PTR,
   unimplemented: ESR.PUO,
+  floatEnabled: ESR.FP,
 };
 
 /**

@@ -52,7 +52,16 @@ const FLAGS = { so: 31, ov: 30, ca: 29 } as const;
 
 export class Evaluator {
   readonly registers: Registers;
-  readonly state: Record<StateName, number> = { reserveAddress: 1, reserveValue: 0, usprg0: 0, xerByteCount: 0 };
+  readonly state: Record<StateName, number> = {
+    reserveAddress: 1,
+    reserveValue: 0,
+    usprg0: 0,
+    xerByteCount: 0,
+    fpscr: 0,
+    floatAvailable: 1,
+    floatInterrupts: 0,
+  };
+  readonly fpr: bigint[] = new Array<bigint>(32).fill(0n);
   readonly wideState: Record<WideStateName, bigint> = {
     reserveAddress: 1n,
     reserveValue: 0n,
@@ -179,6 +188,7 @@ export class Evaluator {
       word,
       computation,
       littleEndian: false,
+      hasFloat: word === 'i64',
       blockBytes: 32,
       i32: (value) => i32(() => number(value)),
       i64: (value) => thunk('i64', () => wrap64(BigInt(value))),
@@ -186,6 +196,25 @@ export class Evaluator {
       let: (value) => {
         const now = evaluate(value);
         return thunk(value.type, () => now);
+      },
+      cell: (initial) => {
+        let now = evaluate(initial);
+        return {
+          get: () => {
+            const value = now;
+            return thunk(initial.type, () => value);
+          },
+          set: (value) => void (now = evaluate(value)),
+        };
+      },
+      invoke: (routine, ...args) => {
+        const pinned = args.map((arg, i) => {
+          if (arg.type !== routine.params[i]) throw new TypeError(`${routine.name}: argument ${i} is an ${arg.type}`);
+          const value = evaluate(arg);
+          return thunk(arg.type, () => value);
+        });
+        const value = evaluate(routine.body(this.#semantics(), ...pinned));
+        return thunk(routine.result, () => value);
       },
       add: binary(
         (a, b) => a + b,
@@ -287,6 +316,15 @@ export class Evaluator {
       gpr: (n) => wordThunk(() => (index(n) === ZERO ? 0 : (r.gpr[index(n)] as Value))),
       setGpr: (n, value) => void (r.gpr[index(n)] = register(value)),
       registerAfter: (first, offset) => i32(() => (number(first) + number(offset)) & 31),
+      fpr: (n) => thunk('i64', () => this.fpr[number(n)] as bigint),
+      setFpr: (n, bits) => void (this.fpr[number(n)] = big(bits)),
+      nearestRoot: (bits) =>
+        thunk('i64', () => {
+          const view = new DataView(new ArrayBuffer(8));
+          view.setBigInt64(0, big(bits));
+          view.setFloat64(0, Math.sqrt(view.getFloat64(0)));
+          return view.getBigInt64(0);
+        }),
       lr: () => wordThunk(() => r.lr),
       setLr: (value) => void (r.lr = register(value)),
       ctr: () => wordThunk(() => r.ctr),

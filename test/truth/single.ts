@@ -43,7 +43,7 @@ const fieldMask = (name: FieldName): number => {
 export function formsOf(levels = EMBEDDED_LEVELS): Form[] {
   const forms: Form[] = [];
   for (const instruction of INSTRUCTIONS) {
-    if (instruction.level === 'float' || instruction.mnemonic === 'sc') continue;
+    if (instruction.mnemonic === 'sc' || (instruction.level === 'float' && levels === EMBEDDED_LEVELS)) continue;
     if (!levels.has(instruction.level)) continue;
     const fields = FORM_FIELDS.filter((name) => instruction.fields.includes(name));
     for (let bits = 0; bits < 1 << fields.length; bits++) {

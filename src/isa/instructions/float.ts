@@ -1,75 +1,237 @@
 /**
- * Encodings of 32-bit floating point: Power ISA 2.07 Book I, chapter 4. A processor without the unit takes them for
- * what MSR[FP]=0 makes of them.
+ * Floating-point arithmetic, conversion and comparison: Power ISA 2.07 Book I, 4.6.6–4.6.9. The numbers are in the
+ * routines of ../float; a processor without the unit takes all of it for what MSR[FP]=0 makes of it.
  */
-import { type Access, define, type InstructionRow } from '../define.ts';
-import { fieldBits } from '../fields.ts';
-import type { Meaning } from '../semantics.ts';
+import { define, type InstructionRow, type Level } from '../define.ts';
+import { ADD, DIVIDE, MULTIPLY, MULTIPLY_ADD, SQUARE_ROOT } from '../float/arithmetic.ts';
+import {
+  COMPARE,
+  FROM_INTEGER,
+  INTEGER,
+  RECIPROCAL,
+  RECIPROCAL_ROOT,
+  ROUND_TO_INTEGRAL,
+  ROUND_TO_SINGLE,
+  TIES_AWAY,
+  TO_INTEGER,
+} from '../float/convert.ts';
+import { FPSCR } from '../float/fpscr.ts';
+import { isNegative, isNotNumber, isZero, NEGATED, SIGN } from '../float/number.ts';
+import type { Expr, Meaning, Operands, Semantics } from '../semantics.ts';
+import { floatMeaning, interruptIfEnabled, recordCr1, writeResult } from './float-common.ts';
 
-const unavailable: Meaning = (s) => s.interrupt('floatingPointUnavailable');
+type Unit = (s: Semantics, f: Operands, format: Expr, old: Expr) => Expr;
 
-const row = (mnemonic: string, encoding: string, syntax: string, invalid?: (word: number) => boolean) =>
-  define(mnemonic, encoding, syntax, unavailable, { level: 'float', ...(invalid && { invalid }) });
-
-/** Update forms with RA=0 are invalid. */
-const noBase = (word: number): boolean => fieldBits(word, 'RA') === 0;
-
-/** A load or store in its four forms. */
-function storage(mnemonic: string, kind: Access['kind'], d: number, x: number): InstructionRow[] {
-  const register = kind === 'load' ? 'FRT' : 'FRS';
-  return [
-    row(mnemonic, `${d} ${register} RA0 D`, `${register},D(RA0)`),
-    row(`${mnemonic}u`, `${d + 1} ${register} RA D`, `${register},D(RA)`, noBase),
-    row(`${mnemonic}x`, `31 ${register} RA0 RB ${x}:10 x:1`, `${register},RA0,RB`),
-    row(`${mnemonic}ux`, `31 ${register} RA RB ${x + 32}:10 x:1`, `${register},RA,RB`, noBase),
-  ];
+function row(
+  mnemonic: string,
+  encoding: string,
+  syntax: string,
+  meaning: Meaning,
+  level: Level = 'float',
+): InstructionRow {
+  return define(mnemonic, encoding, syntax, floatMeaning(meaning), { level });
 }
 
-/** Arithmetic in double (opcode 63) and single precision (opcode 59), by the operands that take part. */
-const both = (encode: (opcode: number, suffix: string) => InstructionRow): InstructionRow[] => [
-  encode(63, ''),
-  encode(59, 's'),
+/** An operation that rounds: its result, then the interrupt that it may have enabled, then CR1. */
+const operation =
+  (format: number, unit: Unit): Meaning =>
+  (s, f) =>
+    writeResult(s, f, unit(s, f, s.i32(format), s.let(s.fpr(f.FRT))));
+
+/** Arithmetic in double (opcode 63) and single precision (opcode 59). */
+const both = (mnemonic: string, operands: string, syntax: string, unit: Unit, format = 0): InstructionRow[] => [
+  row(mnemonic, `63 ${operands} Rc`, syntax, operation(format, unit)),
+  row(`${mnemonic}s`, `59 ${operands} Rc`, syntax, operation(format | 1, unit)),
 ];
-const two = (mnemonic: string, extended: number) =>
-  both((opcode, suffix) => row(mnemonic + suffix, `${opcode} FRT FRA FRB 0:5 ${extended}:5 Rc`, 'FRT,FRA,FRB'));
-const three = (mnemonic: string, extended: number) =>
-  both((opcode, suffix) => row(mnemonic + suffix, `${opcode} FRT FRA FRB FRC ${extended}:5 Rc`, 'FRT,FRA,FRC,FRB'));
-const one = (mnemonic: string, extended: number) => row(mnemonic, `63 FRT 0:5 FRB ${extended}:10 Rc`, 'FRT,FRB');
+const two = (mnemonic: string, extended: number, unit: Unit) =>
+  both(mnemonic, `FRT FRA FRB 0:5 ${extended}:5`, 'FRT,FRA,FRB', unit);
+const fused = (mnemonic: string, extended: number, subtracts: number, format: number) =>
+  both(
+    mnemonic,
+    `FRT FRA FRB FRC ${extended}:5`,
+    'FRT,FRA,FRC,FRB',
+    (s, f, precision, old) =>
+      s.invoke(MULTIPLY_ADD, s.fpr(f.FRA), s.fpr(f.FRC), s.fpr(f.FRB), s.i32(subtracts), precision, old),
+    format,
+  );
+
+const subtrahend = (s: Semantics, f: Operands): Expr => {
+  const b = s.let(s.fpr(f.FRB));
+  return s.select(isNotNumber(s, b), b, s.xor(b, s.i64(SIGN)));
+};
+
+/** One operand in FRB, with the eleven bits that stand for the operation. */
+function one(mnemonic: string, opcode: number, extended: number, meaning: Meaning, level?: Level): InstructionRow {
+  return row(mnemonic, `${opcode} FRT 0:5 FRB ${extended}:10 Rc`, 'FRT,FRB', meaning, level);
+}
+
+/** A move, which has no exceptions. */
+const move =
+  (value: (s: Semantics, f: Operands) => Expr): Meaning =>
+  (s, f) => {
+    s.setFpr(f.FRT, value(s, f));
+    recordCr1(s, f);
+  };
+
+const currentMode = (s: Semantics): Expr => s.and(s.state('fpscr'), FPSCR.RN);
+const toInteger = (kind: number, toZero: boolean): Meaning =>
+  operation(0, (s, f, _format, old) =>
+    s.invoke(TO_INTEGER, s.fpr(f.FRB), toZero ? s.i32(1) : currentMode(s), s.i32(kind), old),
+  );
+const toIntegral = (mode: number): Meaning =>
+  operation(0, (s, f, _format, old) => s.invoke(ROUND_TO_INTEGRAL, s.fpr(f.FRB), s.i32(mode), old));
+const fromInteger = (format: number, unsigned: number): Meaning =>
+  operation(format, (s, f, precision) => s.invoke(FROM_INTEGER, s.fpr(f.FRB), s.i32(unsigned), precision));
+
+const compare =
+  (ordered: number): Meaning =>
+  (s, f) => {
+    const bits = s.invoke(COMPARE, s.fpr(f.FRA), s.fpr(f.FRB), s.i32(ordered));
+    s.setCrField(f.BF, bits);
+    interruptIfEnabled(s);
+  };
+
+const select: Meaning = (s, f) => {
+  const a = s.let(s.fpr(f.FRA));
+  const atLeastZero = s.and(s.eqz(isNotNumber(s, a)), s.or(s.eqz(isNegative(s, a)), isZero(s, a)));
+  s.setFpr(f.FRT, s.select(atLeastZero, s.fpr(f.FRC), s.fpr(f.FRB)));
+  recordCr1(s, f);
+};
+
+/** The unbiased exponent as the tests below take it. */
+const exponentOf = (s: Semantics, bits: Expr): Expr =>
+  s.let(s.sub(s.and(s.wrap(s.shrUnsigned(bits, 52)), 0x7ff), 1023));
+const isDenormal = (s: Semantics, bits: Expr, exponent: Expr): Expr =>
+  s.and(s.eq(exponent, -1023), s.eqz(isZero(s, bits)));
+const testResult = (s: Semantics, special: Expr, unsafe: Expr): Expr =>
+  s.or(8, s.or(s.select(special, 4, 0), s.select(unsafe, 2, 0)));
+
+/** Whether a division may be done by the usual sequence of estimates (4.6.6.1). */
+const testDivide: Meaning = (s, f) => {
+  const a = s.let(s.fpr(f.FRA));
+  const b = s.let(s.fpr(f.FRB));
+  const [ea, eb] = [exponentOf(s, a), exponentOf(s, b)];
+  const special = s.or(s.or(isLargest(s, a), s.or(isLargest(s, b), isZero(s, b))), isDenormal(s, b, eb));
+  const distance = s.let(s.sub(ea, eb));
+  const far = s.or(s.geSigned(distance, 1023), s.leSigned(distance, -1021));
+  const unsafe = s.or(
+    s.or(s.or(s.eq(ea, 1024), s.eq(eb, 1024)), s.or(isZero(s, b), s.or(s.leSigned(eb, -1022), s.geSigned(eb, 1021)))),
+    s.and(s.eqz(isZero(s, a)), s.or(far, s.leSigned(ea, -970))),
+  );
+  s.setCrField(f.BF, testResult(s, special, unsafe));
+};
+
+const isLargest = (s: Semantics, bits: Expr): Expr => s.eq(s.and(bits, s.i64(~SIGN)), s.i64(0x7ff0_0000_0000_0000n));
+
+const testRoot: Meaning = (s, f) => {
+  const b = s.let(s.fpr(f.FRB));
+  const exponent = exponentOf(s, b);
+  const special = s.or(s.or(isLargest(s, b), isZero(s, b)), isDenormal(s, b, exponent));
+  const unsafe = s.or(s.or(s.eq(exponent, 1024), isZero(s, b)), s.or(isNegative(s, b), s.leSigned(exponent, -970)));
+  s.setCrField(f.BF, testResult(s, special, unsafe));
+};
 
 export const FLOAT_INSTRUCTIONS: readonly InstructionRow[] = [
-  ...storage('lfs', 'load', 48, 535),
-  ...storage('lfd', 'load', 50, 599),
-  ...storage('stfs', 'store', 52, 663),
-  ...storage('stfd', 'store', 54, 727),
-  row('stfiwx', '31 FRS RA0 RB 983:10 0:1', 'FRS,RA0,RB'),
+  ...two('fadd', 21, (s, f, format, old) => s.invoke(ADD, s.fpr(f.FRA), s.fpr(f.FRB), format, old)),
+  ...two('fsub', 20, (s, f, format, old) => s.invoke(ADD, s.fpr(f.FRA), subtrahend(s, f), format, old)),
+  ...two('fdiv', 18, (s, f, format, old) => s.invoke(DIVIDE, s.fpr(f.FRA), s.fpr(f.FRB), format, old)),
+  ...both('fmul', 'FRT FRA 0:5 FRC 25:5', 'FRT,FRA,FRC', (s, f, format, old) =>
+    s.invoke(MULTIPLY, s.fpr(f.FRA), s.fpr(f.FRC), format, old),
+  ),
+  ...both('fsqrt', 'FRT x:5 FRB x:5 22:5', 'FRT,FRB', (s, f, format, old) =>
+    s.invoke(SQUARE_ROOT, s.fpr(f.FRB), format, old),
+  ),
+  ...fused('fmadd', 29, 0, 0),
+  ...fused('fmsub', 28, 1, 0),
+  ...fused('fnmadd', 31, 0, NEGATED),
+  ...fused('fnmsub', 30, 1, NEGATED),
+  row(
+    'fres',
+    '59 FRT 0:5 FRB 0:5 24:5 Rc',
+    'FRT,FRB',
+    operation(1, (s, f, format, old) => s.invoke(RECIPROCAL, s.fpr(f.FRB), format, old)),
+  ),
+  row(
+    'frsqrte',
+    '63 FRT 0:5 FRB 0:5 26:5 Rc',
+    'FRT,FRB',
+    operation(0, (s, f, format, old) => s.invoke(RECIPROCAL_ROOT, s.fpr(f.FRB), format, old)),
+  ),
+  row('fsel', '63 FRT FRA FRB FRC 23:5 Rc', 'FRT,FRA,FRC,FRB', select),
 
-  ...two('fadd', 21),
-  ...two('fsub', 20),
-  ...two('fdiv', 18),
-  ...both((opcode, suffix) => row(`fmul${suffix}`, `${opcode} FRT FRA 0:5 FRC 25:5 Rc`, 'FRT,FRA,FRC')),
-  ...both((opcode, suffix) => row(`fsqrt${suffix}`, `${opcode} FRT x:5 FRB x:5 22:5 Rc`, 'FRT,FRB')),
-  ...three('fmadd', 29),
-  ...three('fmsub', 28),
-  ...three('fnmadd', 31),
-  ...three('fnmsub', 30),
-  row('fres', '59 FRT 0:5 FRB 0:5 24:5 Rc', 'FRT,FRB'),
-  row('frsqrte', '63 FRT 0:5 FRB 0:5 26:5 Rc', 'FRT,FRB'),
-  row('fsel', '63 FRT FRA FRB FRC 23:5 Rc', 'FRT,FRA,FRC,FRB'),
+  one(
+    'fmr',
+    63,
+    72,
+    move((s, f) => s.fpr(f.FRB)),
+  ),
+  one(
+    'fneg',
+    63,
+    40,
+    move((s, f) => s.xor(s.fpr(f.FRB), s.i64(SIGN))),
+  ),
+  one(
+    'fabs',
+    63,
+    264,
+    move((s, f) => s.and(s.fpr(f.FRB), s.i64(~SIGN))),
+  ),
+  one(
+    'fnabs',
+    63,
+    136,
+    move((s, f) => s.or(s.fpr(f.FRB), s.i64(SIGN))),
+  ),
+  one(
+    'frsp',
+    63,
+    12,
+    operation(1, (s, f, _format, old) => s.invoke(ROUND_TO_SINGLE, s.fpr(f.FRB), old)),
+  ),
+  one('fctiw', 63, 14, toInteger(INTEGER.word, false)),
+  one('fctiwz', 63, 15, toInteger(INTEGER.word, true)),
+  row('fcmpu', '63 BF 0:2 FRA FRB 0:10 0:1', 'BF,FRA,FRB', compare(0)),
+  row('fcmpo', '63 BF 0:2 FRA FRB 32:10 0:1', 'BF,FRA,FRB', compare(1)),
 
-  one('fmr', 72),
-  one('fneg', 40),
-  one('fabs', 264),
-  one('fnabs', 136),
-  one('frsp', 12),
-  one('fctiw', 14),
-  one('fctiwz', 15),
-  row('fcmpu', '63 BF 0:2 FRA FRB 0:10 0:1', 'BF,FRA,FRB'),
-  row('fcmpo', '63 BF 0:2 FRA FRB 32:10 0:1', 'BF,FRA,FRB'),
+  one('fctid', 63, 814, toInteger(INTEGER.doubleword, false), 'float-64'),
+  one('fctidz', 63, 815, toInteger(INTEGER.doubleword, true), 'float-64'),
+  one('fcfid', 63, 846, fromInteger(0, 0), 'float-64'),
 
-  row('mffs', '63 FRT 0:5 x:5 583:10 Rc', 'FRT'),
-  row('mcrfs', '63 BF 0:2 BFA 0:2 0:5 64:10 0:1', 'BF,BFA'),
-  row('mtfsf', '63 x:1 FLM 0:1 FRB 711:10 Rc', 'FLM,FRB'),
-  row('mtfsfi', '63 FPSCR_FIELD 0:2 x:1 0:4 U 0:1 134:10 Rc', 'FPSCR_FIELD,U'),
-  row('mtfsb0', '63 FPSCR_BIT 0:5 0:5 70:10 Rc', 'FPSCR_BIT'),
-  row('mtfsb1', '63 FPSCR_BIT 0:5 0:5 38:10 Rc', 'FPSCR_BIT'),
+  row(
+    'fre',
+    '63 FRT 0:5 FRB 0:5 24:5 Rc',
+    'FRT,FRB',
+    operation(0, (s, f, format, old) => s.invoke(RECIPROCAL, s.fpr(f.FRB), format, old)),
+    '2.02',
+  ),
+  row(
+    'frsqrtes',
+    '59 FRT 0:5 FRB 0:5 26:5 Rc',
+    'FRT,FRB',
+    operation(1, (s, f, format, old) => s.invoke(RECIPROCAL_ROOT, s.fpr(f.FRB), format, old)),
+    '2.02',
+  ),
+  one('frin', 63, 392, toIntegral(TIES_AWAY), '2.02'),
+  one('friz', 63, 424, toIntegral(1), '2.02'),
+  one('frip', 63, 456, toIntegral(2), '2.02'),
+  one('frim', 63, 488, toIntegral(3), '2.02'),
+
+  row(
+    'fcpsgn',
+    '63 FRT FRA FRB 8:10 Rc',
+    'FRT,FRA,FRB',
+    move((s, f) => s.or(s.and(s.fpr(f.FRA), s.i64(SIGN)), s.and(s.fpr(f.FRB), s.i64(~SIGN)))),
+    '2.05',
+  ),
+
+  one('fcfids', 59, 846, fromInteger(1, 0), '2.06'),
+  one('fcfidu', 63, 974, fromInteger(0, 1), '2.06'),
+  one('fcfidus', 59, 974, fromInteger(1, 1), '2.06'),
+  one('fctidu', 63, 942, toInteger(INTEGER.unsignedDoubleword, false), '2.06'),
+  one('fctiduz', 63, 943, toInteger(INTEGER.unsignedDoubleword, true), '2.06'),
+  one('fctiwu', 63, 142, toInteger(INTEGER.unsignedWord, false), '2.06'),
+  one('fctiwuz', 63, 143, toInteger(INTEGER.unsignedWord, true), '2.06'),
+  row('ftdiv', '63 BF 0:2 FRA FRB 128:10 0:1', 'BF,FRA,FRB', testDivide, '2.06'),
+  row('ftsqrt', '63 BF 0:2 0:5 FRB 160:10 0:1', 'BF,FRB', testRoot, '2.06'),
 ];

@@ -127,6 +127,8 @@ export function addWideCase(random: Random, batch: WideBatch, form: Form, execut
     (isSplit && fieldValue(w, 'SPR') >= 256 && fieldValue(w, 'SPR') <= 269) ||
     (instruction.mnemonic === 'bcctr' && instruction.invalid?.(w) === true);
   while (unusable(word)) word = randomWord(random, form);
+  // L and W, with which mtfsf and mtfsfi reach the decimal rounding mode.
+  if (/^mtfsfi?$/.test(instruction.mnemonic)) word &= ~0x0201_0000;
   if (/^bc?$/.test(instruction.mnemonic)) word = nearDisplacement(random, word, address);
   const subject = batch.add(form, word, address);
   for (let i = 0; i < executions; i++) {

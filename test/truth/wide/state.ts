@@ -130,7 +130,11 @@ export function randomState(random: Random, address: number): State {
   for (let n = 0; n < 32; n++) state[STATE.fpr + n] = interestingFloat(random);
   // Mostly without enabled exceptions: an enabled one ends the execution.
   const enables = random.chance(0.2) ? 0xf8 : 0;
-  const status = random.chance(0.5) ? random.word() & FPSCR_STATUS & ~0xff : 0;
+  // VX sums up its causes.
+  const causes = enables === 0 && random.chance(0.5) ? random.word() & FPSCR_STATUS & ~0xff : 0;
+  const summary = causes & 0x01f8_0700 ? 0x2000_0000 : 0;
+  // The oracle sets FX for exceptions that there are already, too.
+  const status = (causes & ~0x2000_0000) | summary | (causes & 0x1ff8_0700 ? 0x8000_0000 : 0);
   state[STATE.fpscr] = BigInt((status | (random.word() & enables) | random.below(4)) >>> 0);
   return state;
 }

@@ -4,7 +4,7 @@ import type { Level } from '../../../src/isa/index.ts';
 import { CodeCache } from '../../../src/processor/code-cache.ts';
 import { HandlerTable } from '../../../src/processor/handlers.ts';
 import { BOOKE_VECTOR, ESR, HostMemory, VECTOR_HOST_TICK } from '../../../src/processor/index.ts';
-import { generateInterpreter } from '../../../src/processor/interpreter.ts';
+import { FIRST_ROUTINE, generateInterpreter } from '../../../src/processor/interpreter.ts';
 import {
   BOUNCE,
   BUDGET,
@@ -26,8 +26,15 @@ import {
   XER_OV,
   XER_SO,
 } from '../../../src/processor/layout.ts';
-import { WIDE_RESERVE_ADDRESS } from '../../../src/processor/layout64.ts';
+import {
+  FLOAT_AVAILABLE,
+  FLOAT_INTERRUPTS,
+  FPSCR,
+  fprOffset,
+  WIDE_RESERVE_ADDRESS,
+} from '../../../src/processor/layout64.ts';
 import { MODEL_SERVER, MODEL_SERVER_LITTLE_ENDIAN } from '../../../src/processor/model.ts';
+import { routineFunctions } from '../../../src/processor/routines.ts';
 import { CORE, SIGNATURES } from '../../../src/processor/runtime.ts';
 import { encodeModule, type Import, type Signature } from '../../../src/processor/wasm/module.ts';
 import { CODE, CODE_BYTES, DATA_PAGES, READ_ONLY_PAGE, WINDOW, WINDOW_BYTES } from '../machine-state.ts';
@@ -99,7 +106,11 @@ export class WideSubject {
     ];
     const unused = (): number => 0;
     const module = new WebAssembly.Module(
-      encodeModule(imports, [interpreter.run], [SIGNATURES.region]) as BufferSource,
+      encodeModule(
+        imports,
+        [interpreter.run, ...routineFunctions(CORE, model, FIRST_ROUTINE)],
+        [SIGNATURES.region],
+      ) as BufferSource,
     );
     const instance = new WebAssembly.Instance(module, {
       e: {
@@ -204,6 +215,10 @@ export class WideSubject {
     for (let field = 0; field < 8; field++) i32[word(CR) + field] = (cr >>> (28 - 4 * field)) & 15;
     u64[doubleword(WIDE_RESERVE_ADDRESS)] = 1n;
     i32[word(USPRG0)] = 0;
+    for (let n = 0; n < 32; n++) u64[doubleword(fprOffset(n))] = state[STATE.fpr + n] as bigint;
+    i32[word(FPSCR)] = Number(state[STATE.fpscr]);
+    i32[word(FLOAT_AVAILABLE)] = 1;
+    i32[word(FLOAT_INTERRUPTS)] = 1;
     i32[word(CODE_PAGES)] = CODE_PAGES_TABLE;
     const data = WINDOW - DATA_PAGES + REAL_DATA;
     (batch.windows[window] as BigUint64Array).forEach((value, n) => {
@@ -228,7 +243,8 @@ export class WideSubject {
     let crWord = 0;
     for (let field = 0; field < 8; field++) crWord = crWord * 16 + (i32[word(CR) + field] as number);
     outcomes[to + STATE.cr] = BigInt(crWord);
-    for (let n = 0; n < 33; n++) outcomes[to + STATE.fpr + n] = state[STATE.fpr + n] as bigint;
+    for (let n = 0; n < 32; n++) outcomes[to + STATE.fpr + n] = u64[doubleword(fprOffset(n))] as bigint;
+    outcomes[to + STATE.fpscr] = BigInt((i32[word(FPSCR)] as number) >>> 0);
     for (let n = 0; n < WINDOW_BYTES / 8; n++) outcomes[at + OUTCOME.window + n] = memory.read64(data + 8 * n);
   }
 }

@@ -13,8 +13,13 @@ import { RESUME_GUEST, type VcpuFamily } from './family.ts';
 import { COUNTER, type VcpuCounters } from './stats.ts';
 import type { GuestTime } from './time.ts';
 
-/** Instructions between two looks at the clock. */
-const SLICE = 20_000;
+/**
+ * Instructions between two looks at the clock: at most so many, and when a timer is near as many as even slow code runs
+ * until then, but not fewer than pay for the look.
+ */
+const MIN_SLICE = 20_000;
+const MAX_SLICE = 200_000;
+const SLOW_INSTRUCTIONS_PER_NS = 0.25;
 /** What an exit is worth in instructions, so that a guest that only traps is looked at as often. */
 const EXIT_COST = 64;
 
@@ -164,10 +169,13 @@ export class VirtualCpu implements Vcpu {
   /** Instructions until the clock must be looked at. With icount timers fire on the very instruction. */
   #budget(now: number, end: number): number {
     const { icount } = this.#time;
-    if (icount === 0) return SLICE;
     const until = Math.min(end, this.#family.nextTimer());
+    if (icount === 0) {
+      const safe = Math.floor((until - now) * SLOW_INSTRUCTIONS_PER_NS);
+      return Math.max(MIN_SLICE, Math.min(MAX_SLICE, safe));
+    }
     const instructions = Math.ceil((until - now) / icount);
-    return Math.max(1, Math.min(SLICE, instructions));
+    return Math.max(1, Math.min(MIN_SLICE, instructions));
   }
 
   #leave(reason: number): KvmExitReason {

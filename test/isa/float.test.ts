@@ -12,6 +12,25 @@ const below = (n: number): number => next() % n;
 const CHANGED = 0x1a07_f000;
 const SIGN = 1n << 63n;
 
+test('MSR[FP] and the enables of exceptions interrupt', () => {
+  const [word] = assembleWords('fdiv f1,f2,f3');
+  const execute = (available: number, interrupts: number, fpscr: number) => {
+    const none = { gpr: new Array<bigint>(32).fill(0n), cr: 0, xer: 0, lr: 0n, ctr: 0n };
+    const evaluator = new Evaluator(none, new DataView(new ArrayBuffer(8)), 0, MODE_64);
+    evaluator.fpr[1] = 5n;
+    evaluator.fpr[2] = 0x3ff0_0000_0000_0000n;
+    Object.assign(evaluator.state, { floatAvailable: available, floatInterrupts: interrupts, fpscr });
+    const { interrupt } = evaluator.execute(decoder.decode(word as number) as Instruction, word as number, 0, false);
+    return { interrupt, target: evaluator.fpr[1], fpscr: evaluator.state.fpscr >>> 0 };
+  };
+  const [FX_ZX, FEX, ZE] = [0x8400_0000, 0x4000_0000, 0x10];
+  assert.deepEqual(execute(0, 1, 0), { interrupt: 'floatingPointUnavailable', target: 5n, fpscr: 0 });
+  const infinite = { interrupt: undefined, target: 0x7ff0_0000_0000_0000n, fpscr: FX_ZX + 0x5000 };
+  assert.deepEqual(execute(1, 1, 0), infinite);
+  assert.deepEqual(execute(1, 0, ZE), { interrupt: undefined, target: 5n, fpscr: FX_ZX + FEX + ZE });
+  assert.deepEqual(execute(1, 1, ZE), { interrupt: 'program floatEnabled', target: 5n, fpscr: FX_ZX + FEX + ZE });
+});
+
 /** Runs `mnemonic f1,f2,f3[,f4]`; the answer is f1 and FPSCR. */
 function run(mnemonic: string, operands: readonly bigint[], fpscr: number): { bits: bigint; fpscr: number } {
   const registers = operands.map((_, i) => `f${i + 2}`).join();

@@ -21,11 +21,18 @@ export function endsWithCall(block: Block): boolean {
   return last !== undefined && last.instruction.ends === true && last.operands.LK === 1;
 }
 
+/** Whether the branch that ends a block can fall through: bc and its kin with a condition. */
+export function isConditional(block: Block): boolean {
+  const last = block.code[block.code.length - 1];
+  return last?.operands.BO !== undefined && (last.operands.BO & 20) !== 20;
+}
+
+/** What the fields hold behind a block. A call leaves bits; one that is conditional can be passed by. */
 function after(block: Block, fields: CrFields): CrFields {
-  if (endsWithCall(block)) return ALL_BITS;
   const result = [...fields];
   for (const { effects } of block.code) for (const [field, origin] of effects.crOrigins) result[field] = origin;
-  return result;
+  if (!endsWithCall(block)) return result;
+  return isConditional(block) ? meet(ALL_BITS, result) : ALL_BITS;
 }
 
 /** What the fields hold where each block begins. Block 0 is entered with bits. */
@@ -36,23 +43,15 @@ export function crAtBlocks(blocks: readonly Block[]): CrFields[] {
     const index = work.pop() as number;
     const block = blocks[index] as Block;
     const out = after(block, known[index] as CrFields);
-    // A call that is conditional is passed by with the fields as they are.
-    const passed = endsWithCall(block) ? meet(out, passThrough(block, known[index] as CrFields)) : out;
     for (const next of block.successors) {
       const before = known[next];
-      const merged = before ? meet(before, passed) : passed;
+      const merged = before ? meet(before, out) : out;
       if (before && merged.every((origin, field) => origin === before[field])) continue;
       known[next] = merged;
       work.push(next);
     }
   }
   return known.map((fields) => fields ?? ALL_BITS);
-}
-
-function passThrough(block: Block, fields: CrFields): CrFields {
-  const result = [...fields];
-  for (const { effects } of block.code) for (const [field, origin] of effects.crOrigins) result[field] = origin;
-  return result;
 }
 
 function meet(a: CrFields, b: CrFields): CrFields {

@@ -6,7 +6,7 @@
  */
 import { copyOf, type StateSet, unite } from '../effects.ts';
 import type { Block } from './blocks.ts';
-import { endsWithCall } from './condition.ts';
+import { endsWithCall, isConditional } from './condition.ts';
 
 export interface DataFlow {
   /** What may be dirty where each block begins. */
@@ -51,12 +51,6 @@ export function analyseState(blocks: readonly Block[], leaves: (index: number) =
     }
   }
   return { dirtyIn, liveIn };
-}
-
-/** Whether the branch that ends a block can fall through: bc and its kin with a condition. */
-function isConditional(block: Block): boolean {
-  const last = block.code[block.code.length - 1];
-  return last?.operands.BO !== undefined && (last.operands.BO & 20) !== 20;
 }
 
 function dirtyAfter(block: Block, dirtyIn: StateSet): StateSet {

@@ -1,5 +1,4 @@
 import type {
-  Cell,
   Expr,
   InstructionInterrupt,
   Operand,
@@ -10,6 +9,7 @@ import type {
   StateName,
   WideStateName,
 } from '../isa/semantics.ts';
+import { ArithmeticBuilder } from './arithmetic.ts';
 import { ESR } from './interface.ts';
 import {
   CODE_TLB,
@@ -48,7 +48,7 @@ import {
 } from './layout64.ts';
 import { MODEL_440, type ProcessorModel } from './model.ts';
 import type { Emitter } from './wasm/emitter.ts';
-import { binary, constant, isConstant, load, local, type Node, select, unary } from './wasm/node.ts';
+import { constant, load, local, type Node, unary } from './wasm/node.ts';
 import { OP } from './wasm/opcodes.ts';
 
 /** Indexes of the functions that generated code calls, in the module that is being written. */
@@ -97,64 +97,16 @@ const WIDE_STATE_OFFSETS: Record<WideStateName, number> = {
   tar: TAR,
 };
 
-/** Opcode of an i64 operation by that of the i32 one. */
-const WIDE: Record<number, number> = {
-  [OP.i32Eqz]: OP.i64Eqz,
-  [OP.i32Eq]: OP.i64Eq,
-  [OP.i32Ne]: OP.i64Ne,
-  [OP.i32LtS]: OP.i64LtS,
-  [OP.i32LtU]: OP.i64LtU,
-  [OP.i32GtS]: OP.i64GtS,
-  [OP.i32GtU]: OP.i64GtU,
-  [OP.i32LeS]: OP.i64LeS,
-  [OP.i32LeU]: OP.i64LeU,
-  [OP.i32GeS]: OP.i64GeS,
-  [OP.i32GeU]: OP.i64GeU,
-  [OP.i32Clz]: OP.i64Clz,
-  [OP.i32Ctz]: OP.i64Ctz,
-  [OP.i32Popcnt]: OP.i64Popcnt,
-  [OP.i32Add]: OP.i64Add,
-  [OP.i32Sub]: OP.i64Sub,
-  [OP.i32Mul]: OP.i64Mul,
-  [OP.i32DivS]: OP.i64DivS,
-  [OP.i32DivU]: OP.i64DivU,
-  [OP.i32And]: OP.i64And,
-  [OP.i32Or]: OP.i64Or,
-  [OP.i32Xor]: OP.i64Xor,
-  [OP.i32Shl]: OP.i64Shl,
-  [OP.i32ShrS]: OP.i64ShrS,
-  [OP.i32ShrU]: OP.i64ShrU,
-  [OP.i32Rotl]: OP.i64Rotl,
-  [OP.i32Extend8S]: OP.i64Extend8S,
-  [OP.i32Extend16S]: OP.i64Extend16S,
-};
-
-/** i32 operations on two constants, for folding. */
-const FOLD: Record<number, (a: number, b: number) => number> = {
-  [OP.i32Add]: (a, b) => a + b,
-  [OP.i32Sub]: (a, b) => a - b,
-  [OP.i32And]: (a, b) => a & b,
-  [OP.i32Or]: (a, b) => a | b,
-  [OP.i32Xor]: (a, b) => a ^ b,
-  [OP.i32Shl]: (a, b) => a << (b & 31),
-  [OP.i32ShrU]: (a, b) => a >>> (b & 31),
-  [OP.i32ShrS]: (a, b) => a >> (b & 31),
-  [OP.i32Eq]: (a, b) => Number(a === b),
-  [OP.i32Ne]: (a, b) => Number(a !== b),
-};
-
 /**
- * What the back ends share: arithmetic, storage access through the soft TLB, flags. Registers and control flow are
+ * What the back ends share: storage access through the soft TLB, flags. Registers and control flow are
  * theirs. On a 64-bit processor every access to storage is the runtime's so far: nothing stands in front of the slow way.
  */
-export abstract class Builder implements Semantics {
-  readonly word: 'i32' | 'i64';
+export abstract class Builder extends ArithmeticBuilder implements Semantics {
   readonly computation: 'i32' | 'i64';
   readonly littleEndian: boolean;
   readonly blockBytes: number;
   readonly hasFloat: boolean;
   readonly #order: number;
-  protected readonly e: Emitter;
   protected readonly runtime: RuntimeFunctions;
   /** Local that holds the vCPU block's address. */
   protected readonly block: Node;
@@ -168,13 +120,12 @@ export abstract class Builder implements Semantics {
     tlb: number,
     model: ProcessorModel = MODEL_440,
   ) {
-    this.word = model.word;
+    super(emitter, model.word);
     this.computation = model.computation;
     this.blockBytes = model.blockBytes;
     this.hasFloat = model.hasFloat;
     this.littleEndian = model.order === 0;
     this.#order = model.order;
-    this.e = emitter;
     this.runtime = runtime;
     this.block = local('i32', block);
     this.tlb = local('i32', tlb);
@@ -202,38 +153,6 @@ export abstract class Builder implements Semantics {
   abstract contextSynchronize(): void;
   abstract repeat(count: Operand, limit: number, body: (i: Operand) => void): void;
 
-  protected node(value: Operand, type: 'i32' | 'i64' = 'i32'): Node {
-    return typeof value === 'number' ? constant(type, value) : (value as Node);
-  }
-
-  i32(value: Operand): Node {
-    return this.node(value);
-  }
-  i64(value: number | bigint): Node {
-    return constant('i64', value);
-  }
-  wordOf(value: Operand): Node {
-    return this.#widen(this.node(value, this.word), this.word);
-  }
-  /** An i32 beside an i64 is sign-extended. */
-  #widen(node: Node, type: 'i32' | 'i64'): Node {
-    return type === 'i64' && node.type === 'i32' ? unary('i64', OP.i64ExtendI32S, node) : node;
-  }
-  #typeOf(a: Operand, b: Operand): 'i32' | 'i64' {
-    const wide = (typeof a !== 'number' && a.type === 'i64') || (typeof b !== 'number' && b.type === 'i64');
-    return wide ? 'i64' : 'i32';
-  }
-  let(value: Expr): Node {
-    const node = value as Node;
-    return isConstant(node) ? node : this.e.pin(node);
-  }
-
-  cell(initial: Expr): Cell {
-    const node = initial as Node;
-    const index = this.e.newLocal(node.type);
-    this.e.set(index, node);
-    return { get: () => this.let(local(node.type, index)), set: (value) => this.e.set(index, value as Node) };
-  }
   invoke(routine: Routine, ...args: Expr[]): Node {
     const index = this.runtime.routine?.(routine.name);
     if (index === undefined) throw new Error(`there is no function of ${routine.name}`);
@@ -241,144 +160,6 @@ export abstract class Builder implements Semantics {
     const result = this.e.temporary(routine.result);
     this.e.setFromStack(result);
     return local(routine.result, result);
-  }
-
-  #binary(op: number, a: Operand, b: Operand, comparison = false): Node {
-    const type = this.#typeOf(a, b);
-    const left = this.#widen(this.node(a, type), type);
-    const right = this.#widen(this.node(b, type), type);
-    if (type === 'i32' && isConstant(left) && isConstant(right)) {
-      const fold = FOLD[op];
-      if (fold) return constant('i32', fold(left.value as number, right.value as number));
-    }
-    return binary(comparison ? 'i32' : type, type === 'i64' ? (WIDE[op] as number) : op, left, right);
-  }
-
-  add(a: Operand, b: Operand): Node {
-    if (typeof b === 'number' ? b === 0 : isConstant(b as Node, 0)) return this.node(a);
-    if (typeof a !== 'number' && isConstant(a as Node, 0) && typeof b !== 'number') return b as Node;
-    return this.#binary(OP.i32Add, a, b);
-  }
-  sub(a: Operand, b: Operand): Node {
-    return b === 0 ? this.node(a) : this.#binary(OP.i32Sub, a, b);
-  }
-  mul(a: Operand, b: Operand): Node {
-    return this.#binary(OP.i32Mul, a, b);
-  }
-  divSigned(a: Operand, b: Operand): Node {
-    return this.#binary(OP.i32DivS, a, b);
-  }
-  divUnsigned(a: Operand, b: Operand): Node {
-    return this.#binary(OP.i32DivU, a, b);
-  }
-  and(a: Operand, b: Operand): Node {
-    return b === -1 ? this.node(a) : this.#binary(OP.i32And, a, b);
-  }
-  or(a: Operand, b: Operand): Node {
-    return b === 0 ? this.node(a) : this.#binary(OP.i32Or, a, b);
-  }
-  xor(a: Operand, b: Operand): Node {
-    return b === 0 ? this.node(a) : this.#binary(OP.i32Xor, a, b);
-  }
-  not(a: Expr): Node {
-    return this.#binary(OP.i32Xor, a, -1);
-  }
-  neg(a: Expr): Node {
-    return this.#binary(OP.i32Sub, constant(a.type, 0), a);
-  }
-  shl(a: Operand, n: Operand): Node {
-    return n === 0 ? this.node(a) : this.#binary(OP.i32Shl, a, n);
-  }
-  shrUnsigned(a: Operand, n: Operand): Node {
-    return n === 0 ? this.node(a) : this.#binary(OP.i32ShrU, a, n);
-  }
-  shrSigned(a: Operand, n: Operand): Node {
-    return n === 0 ? this.node(a) : this.#binary(OP.i32ShrS, a, n);
-  }
-  rotl(a: Operand, n: Operand): Node {
-    return n === 0 ? this.node(a) : this.#binary(OP.i32Rotl, a, n);
-  }
-  #unary(op: number, a: Expr): Node {
-    return a.type === 'i64' ? unary('i64', WIDE[op] as number, a as Node) : unary('i32', op, a as Node);
-  }
-  clz(a: Expr): Node {
-    return this.#unary(OP.i32Clz, a);
-  }
-  ctz(a: Expr): Node {
-    return this.#unary(OP.i32Ctz, a);
-  }
-  popcnt(a: Expr): Node {
-    return this.#unary(OP.i32Popcnt, a);
-  }
-  signExtend8(a: Expr): Node {
-    return this.#unary(OP.i32Extend8S, a);
-  }
-  signExtend16(a: Expr): Node {
-    return this.#unary(OP.i32Extend16S, a);
-  }
-
-  signExtend32(a: Expr): Node {
-    return unary('i64', OP.i64Extend32S, a as Node);
-  }
-
-  eq(a: Operand, b: Operand): Node {
-    return this.#binary(OP.i32Eq, a, b, true);
-  }
-  ne(a: Operand, b: Operand): Node {
-    return this.#binary(OP.i32Ne, a, b, true);
-  }
-  eqz(a: Expr): Node {
-    const node = a as Node;
-    if (node.type === 'i32' && isConstant(node)) return constant('i32', Number(node.value === 0));
-    return unary('i32', node.type === 'i64' ? OP.i64Eqz : OP.i32Eqz, node);
-  }
-  ltSigned(a: Operand, b: Operand): Node {
-    return this.#binary(OP.i32LtS, a, b, true);
-  }
-  ltUnsigned(a: Operand, b: Operand): Node {
-    return this.#binary(OP.i32LtU, a, b, true);
-  }
-  gtSigned(a: Operand, b: Operand): Node {
-    return this.#binary(OP.i32GtS, a, b, true);
-  }
-  gtUnsigned(a: Operand, b: Operand): Node {
-    return this.#binary(OP.i32GtU, a, b, true);
-  }
-  leSigned(a: Operand, b: Operand): Node {
-    return this.#binary(OP.i32LeS, a, b, true);
-  }
-  leUnsigned(a: Operand, b: Operand): Node {
-    return this.#binary(OP.i32LeU, a, b, true);
-  }
-  geSigned(a: Operand, b: Operand): Node {
-    return this.#binary(OP.i32GeS, a, b, true);
-  }
-  geUnsigned(a: Operand, b: Operand): Node {
-    return this.#binary(OP.i32GeU, a, b, true);
-  }
-  select(condition: Expr, whenTrue: Operand, whenFalse: Operand): Node {
-    const type = this.#typeOf(whenTrue, whenFalse);
-    const [yes, no] = [this.node(whenTrue, type), this.node(whenFalse, type)];
-    return select(this.#widen(yes, type), this.#widen(no, type), condition as Node);
-  }
-
-  low32(a: Expr): Node {
-    return a.type === 'i64' ? this.wrap(a) : (a as Node);
-  }
-  wordFromUnsigned32(a: Expr): Node {
-    return this.word === 'i32' ? (a as Node) : this.extendUnsigned(a);
-  }
-  wordFromSigned32(a: Expr): Node {
-    return this.word === 'i32' ? (a as Node) : this.extendSigned(a);
-  }
-  wrap(a: Expr): Node {
-    return unary('i32', OP.i32WrapI64, a as Node);
-  }
-  extendSigned(a: Expr): Node {
-    return unary('i64', OP.i64ExtendI32S, a as Node);
-  }
-  extendUnsigned(a: Expr): Node {
-    return unary('i64', OP.i64ExtendI32U, a as Node);
   }
 
   gpr(register: Operand): Node {

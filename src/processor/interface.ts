@@ -72,8 +72,6 @@ export type AssistTable = ReadonlyMap<string, Meaning>;
 
 /** What vector code is written with: the builder without the guest's registers and control flow. */
 export interface VectorSemantics extends Semantics {
-  /** A value that can change. */
-  variable(initial: Expr | number): { get(): Expr; set(value: Expr): void };
   /** Runs `body` as long as the condition is not zero. */
   while(condition: () => Expr, body: () => void): void;
   /** Selects the context that `HostCpu.setContexts` has prepared: 0 or 1. */

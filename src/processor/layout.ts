@@ -65,7 +65,6 @@ export const COUNTERS = ['soft_tlb_refills', 'region_entries', 'region_instructi
 
 /** Words in the guest's byte order: the struct that KVM shares with the guest; the magic page is this page. */
 export const SHARED = 0x1000;
-export const SHARED_BYTES = 0x1000;
 /** Offsets in the shared struct (facts: KVM's ABI, `struct kvm_vcpu_arch_shared`). 64-bit fields unless noted. */
 export const SHARED_FIELDS = {
   scratch1: 0x00,

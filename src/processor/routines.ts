@@ -1,8 +1,9 @@
 /** The functions that back ends make of routines: generated once, called from the code of many instructions. */
 import { FLOAT_ROUTINES } from '../isa/float/index.ts';
 import type { Routine } from '../isa/semantics.ts';
-import { Builder, type RuntimeFunctions } from './builder.ts';
+import type { RuntimeFunctions } from './builder.ts';
 import type { ProcessorModel } from './model.ts';
+import { RegisterlessBuilder } from './registerless.ts';
 import { Emitter } from './wasm/emitter.ts';
 import type { WasmFunction } from './wasm/module.ts';
 import { local, type Node } from './wasm/node.ts';
@@ -18,39 +19,8 @@ export function routineIndex(name: string, first: number): number {
   return first + place;
 }
 
-/** A builder of what has neither registers nor control flow of a processor. */
-class RoutineBuilder extends Builder {
-  protected override read(): never {
-    throw new Error('routines have no general registers');
-  }
-  protected override write(): void {
-    this.read();
-  }
-  protected override fault(): void {
-    this.read();
-  }
-  override pc(): never {
-    return this.read();
-  }
-  override nextPc(): never {
-    return this.read();
-  }
-  override branchRelative(): void {
-    this.read();
-  }
-  override branchIndirect(): void {
-    this.read();
-  }
-  override interrupt(): void {
-    this.read();
-  }
-  override contextSynchronize(): void {
-    this.read();
-  }
-  override repeat(): void {
-    this.read();
-  }
-
+/** The builder of a routine's body. */
+class RoutineBuilder extends RegisterlessBuilder {
   static emit(routine: Routine, runtime: RuntimeFunctions, model: ProcessorModel): WasmFunction {
     const e = new Emitter({ params: routine.params, results: [routine.result] });
     const block = e.newLocal('i32');

@@ -4,7 +4,7 @@
  * crossing into JavaScript.
  */
 import type { Expr } from '../isa/semantics.ts';
-import { Builder, READ_PAIR, type RuntimeFunctions, WRITE_PAIR } from './builder.ts';
+import { READ_PAIR, type RuntimeFunctions, WRITE_PAIR } from './builder.ts';
 import { BOOKE_VECTOR, ESR, type VectorCode, type VectorSemantics } from './interface.ts';
 import {
   ADDRESS_SPACE,
@@ -30,6 +30,7 @@ import {
   TLB_SEARCH_MASK,
   TLB_SEARCH_PAGE,
 } from './layout.ts';
+import { RegisterlessBuilder } from './registerless.ts';
 import { Emitter } from './wasm/emitter.ts';
 import type { Import, Signature, WasmFunction } from './wasm/module.ts';
 import { constant, load, local, type Node } from './wasm/node.ts';
@@ -98,51 +99,18 @@ export const CORE = {
   run: FIRST + 7,
 } as const;
 
-/** A builder without registers and control flow, for the runtime's own arithmetic and KVM's vector code. */
-class Arithmetic extends Builder implements VectorSemantics {
+/** The builder of the runtime's own arithmetic and KVM's vector code. */
+class Arithmetic extends RegisterlessBuilder implements VectorSemantics {
   constructor(emitter: Emitter, block: number, tlb: number) {
     super(emitter, CORE satisfies RuntimeFunctions, block, tlb);
   }
   dataTlbEntry(address: Node): Node {
     return this.tlbEntry(address);
   }
-  protected override read(): never {
-    throw new Error('the runtime has no registers');
-  }
-  protected override write(): void {
-    this.read();
-  }
   protected override fault(): void {
     this.e.return(constant('i32', 0));
   }
-  override pc(): never {
-    return this.read();
-  }
-  override nextPc(): never {
-    return this.read();
-  }
-  override branchRelative(): void {
-    this.read();
-  }
-  override branchIndirect(): void {
-    this.read();
-  }
-  override interrupt(): void {
-    this.read();
-  }
-  override contextSynchronize(): void {
-    this.read();
-  }
-  override repeat(): void {
-    this.read();
-  }
 
-  variable(initial: Expr | number): { get(): Expr; set(value: Expr): void } {
-    const { e } = this;
-    const index = e.newLocal('i32');
-    e.set(index, this.node(initial));
-    return { get: () => local('i32', index), set: (value) => e.set(index, value as Node) };
-  }
   while(condition: () => Expr, body: () => void): void {
     const { e } = this;
     const done = e.block();

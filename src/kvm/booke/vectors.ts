@@ -59,8 +59,8 @@ function take(s: VectorSemantics, vector: number, name: (typeof ASSISTED_NAMES)[
 /** GuestTlb440.search in address space 0: leaves if an entry matches. */
 function leaveOnMatch(s: VectorSemantics, address: Expr): void {
   const pid = s.let(s.blockWord(W_PID * 4));
-  const sizes = s.variable(s.blockWord(TLB_SIZES_IN_USE));
-  const at = s.variable(0);
+  const sizes = s.cell(s.blockWord(TLB_SIZES_IN_USE));
+  const at = s.cell(s.i32(0));
   s.while(
     () => sizes.get(),
     () => {

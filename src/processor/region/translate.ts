@@ -31,9 +31,6 @@ export interface TranslatedRegion {
   /** Number of the exported function: `r0`, `r1` … */
   readonly index: number;
   readonly instructions: number;
-  /** Offsets in the page of the first and behind the last instruction. */
-  readonly from: number;
-  readonly to: number;
 }
 
 export interface TranslatedBatch {
@@ -147,8 +144,6 @@ export class Translator {
         request,
         index,
         instructions,
-        from: Math.min(...blocks.map((block) => block.start)),
-        to: Math.max(...blocks.map((block) => block.end)),
       });
     }
     const pages = this.#memory.byteLength / 65536;

@@ -19,6 +19,7 @@ import {
   WINDOW_BYTES,
 } from './machine-state.ts';
 import { ENDED, OUTCOME, type Outcomes } from './outcome.ts';
+import { endOf, SIGNAL } from './signals.ts';
 
 const DRIVER = 0x02000000;
 /** The driver's words in storage, then the alternate signal stack, the tables, and the output. */
@@ -42,10 +43,8 @@ const CONTEXT = { nip: 32, ctr: 35, lr: 36, xer: 37, cr: 38 } as const;
 /** Offset of the pointer to the registers in struct ucontext. */
 const UC_REGS = 48;
 const SIGINFO = { code: 8, address: 12 } as const;
-const SIGNAL = { ILL: 4, TRAP: 5, BUS: 7, FPE: 8, SEGV: 11 } as const;
 const SA_SIGINFO_ONSTACK = 4 | 0x08000000;
 const SYSTEM_CALL = { exit: 1, write: 4, rt_sigaction: 173, sigaltstack: 185 } as const;
-const ILL_PRIVILEGED = [5, 6];
 
 /** Words of the driver. Branches are to labels, by name. */
 class Assembly {
@@ -273,21 +272,6 @@ function program(batch: Batch): Uint8Array {
     { address: SIGNAL_STACK, words: none, extra: SIGNAL_STACK_BYTES, access: 6 },
     { address: TABLES, words: tables, extra: output - TABLES - tables.length * 4 + outputBytes, access: 6 },
   ]);
-}
-
-function endOf(signal: number, code: number): number {
-  switch (signal) {
-    case SIGNAL.TRAP:
-      return ENDED.trap;
-    case SIGNAL.ILL:
-      return ILL_PRIVILEGED.includes(code) ? ENDED.privileged : ENDED.illegal;
-    case SIGNAL.BUS:
-      return ENDED.alignment;
-    case SIGNAL.SEGV:
-      return ENDED.protection;
-    default:
-      return ENDED.other;
-  }
 }
 
 function outcomesOf(bytes: Uint8Array, count: number): Outcomes {

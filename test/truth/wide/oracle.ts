@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { assembleWords } from '../../../src/isa/index.ts';
 import { CODE, CODE_BYTES, DATA_PAGES, isMapped, READ_ONLY_PAGE, WINDOW, WINDOW_BYTES } from '../machine-state.ts';
 import { ENDED } from '../outcome.ts';
+import { endOf, SIGNAL } from '../signals.ts';
 import type { WideBatch } from './batch.ts';
 import { OUTCOME, type Outcomes, STATE } from './state.ts';
 
@@ -23,8 +24,6 @@ const TABLES = 0x03000000;
 const RECORD = { gregs: 3, fregs: 42, window: 75, words: 75 + WINDOW_BYTES / 8 } as const;
 /** Of a table entry: address of the window's image, then the state. */
 const ENTRY = 1 + STATE.words;
-const SIGNAL = { ILL: 4, TRAP: 5, BUS: 7, FPE: 8, SEGV: 11 } as const;
-const ILL_PRIVILEGED = [5, 6];
 
 let copies = 0;
 /** Copies doublewords from where one register points to another; both end behind the last one. */
@@ -192,21 +191,6 @@ function program(batch: WideBatch, little: boolean): Uint8Array {
     ],
     little,
   );
-}
-
-function endOf(signal: number, code: number): number {
-  switch (signal) {
-    case SIGNAL.TRAP:
-      return ENDED.trap;
-    case SIGNAL.ILL:
-      return ILL_PRIVILEGED.includes(code) ? ENDED.privileged : ENDED.illegal;
-    case SIGNAL.BUS:
-      return ENDED.alignment;
-    case SIGNAL.SEGV:
-      return ENDED.protection;
-    default:
-      return ENDED.other;
-  }
 }
 
 const CONTEXT_OF: readonly (readonly [state: number, register: number])[] = [

@@ -1,4 +1,4 @@
-import { FIELDS, type FieldName } from './fields.ts';
+import { FIELDS, type FieldName, isParted } from './fields.ts';
 import type { Meaning } from './semantics.ts';
 
 /**
@@ -8,7 +8,8 @@ import type { Meaning } from './semantics.ts';
  * (rfci, wrtee, msync …) · `44x`: TLB and cache instructions of the 440 · `4xx`: device control registers,
  * multiply-accumulate and dlmzb · `float`: 32-bit floating point · `64-bit`: 64-bit fixed point · `float-64`: the
  * conversions between floating-point numbers and doublewords · `server`: synchronisation as Book III-S processors have
- * it · `2.02`, `2.05`, `2.06`, `2.07`: what the architecture of that version has added.
+ * it · `2.02`, `2.05`, `2.06`, `2.07`: what the architecture of that version has added · `vector`: AltiVec of the 970,
+ * `vector-2.07`: what POWER8 has added · `vsx`, `vsx-2.07`: the same of vector-scalar · `decimal`: decimal floating point.
  */
 export type Level = (typeof LEVELS)[number];
 export const LEVELS = [
@@ -27,10 +28,28 @@ export const LEVELS = [
   '2.05',
   '2.06',
   '2.07',
+  'vector',
+  'vector-2.07',
+  'vsx',
+  'vsx-2.07',
+  'decimal',
 ] as const;
 
 const EMBEDDED: ReadonlySet<Level> = new Set(['booke', '44x', '4xx']);
-const SERVER: ReadonlySet<Level> = new Set(['64-bit', 'float-64', 'server', '2.02', '2.05', '2.06', '2.07']);
+const SERVER: ReadonlySet<Level> = new Set([
+  '64-bit',
+  'float-64',
+  'server',
+  '2.02',
+  '2.05',
+  '2.06',
+  '2.07',
+  'vector',
+  'vector-2.07',
+  'vsx',
+  'vsx-2.07',
+  'decimal',
+]);
 
 /** Whether a processor can have both levels. */
 export function areCompatible(a: Level, b: Level): boolean {
@@ -92,7 +111,8 @@ export type InstructionRow = Omit<Instruction, 'id'>;
  *
  * `encoding` gives the 32 bits from the left as the manual draws them: the primary opcode, then field names and
  * constants as `value:bits`. Bits that the manual reserves are constants of zero where the processor takes other values
- * for an illegal instruction, and `x:bits` where it ignores them. SH6 stands twice: for its low bits and its high one.
+ * for an illegal instruction, and `x:bits` where it ignores them. SH6 and the
+ * vector-scalar registers stand twice: for their low bits and their high one.
  * @example define('add', '31 RT RA RB OE 266:9 Rc', 'RT,RA,RB', (s, f) => …)
  * @throws RangeError when the encoding does not come to 32 bits or a field is out of its place.
  */
@@ -125,13 +145,13 @@ export function define(
     } else {
       const name = token as FieldName;
       const field = FIELDS[name];
-      if (name === 'SH6' && at === 30) {
-        at = 31;
+      if (fields.includes(name) && isParted(name) && at === field?.last) {
+        at++;
         continue;
       }
       if (!field || field.first !== at) throw new RangeError(`${mnemonic}: field ${token} does not stand at bit ${at}`);
       fields.push(name);
-      at = name === 'SH6' ? 21 : field.last + 1;
+      at = isParted(name) ? field.first + 5 : field.last + 1;
     }
   }
   if (at !== 32) throw new RangeError(`${mnemonic}: the encoding has ${at} bits`);

@@ -83,6 +83,10 @@ function operand(form: Form, slot: Slot, word: number, address: number): string 
       return value ? `r${value}` : '0';
     case 'fpr':
       return `f${value}`;
+    case 'vr':
+      return `v${value}`;
+    case 'vsr':
+      return `vs${value}`;
     case 'crField':
       return `cr${value}`;
     case 'crBit':

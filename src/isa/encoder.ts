@@ -15,13 +15,22 @@ export interface NamedForm {
 const NUMBERS = new Map<string, bigint>([
   ...Array.from({ length: 32 }, (_, n) => [`r${n}`, BigInt(n)] as const),
   ...Array.from({ length: 32 }, (_, n) => [`f${n}`, BigInt(n)] as const),
+  ...Array.from({ length: 32 }, (_, n) => [`v${n}`, BigInt(n)] as const),
+  ...Array.from({ length: 64 }, (_, n) => [`vs${n}`, BigInt(n)] as const),
   ...Array.from({ length: 8 }, (_, n) => [`cr${n}`, BigInt(n)] as const),
   ...['lt', 'gt', 'eq', 'so'].map((name, n) => [name, BigInt(n)] as const),
   ['un', 3n],
 ]);
 
 /** The register names that a kind of field takes. */
-const REGISTER_PREFIX: Partial<Record<Field['kind'], string>> = { gpr: 'r', gpr0: 'r', fpr: 'f', crField: 'cr' };
+const REGISTER_PREFIX: Partial<Record<Field['kind'], string>> = {
+  gpr: 'r',
+  gpr0: 'r',
+  fpr: 'f',
+  crField: 'cr',
+  vr: 'v',
+  vsr: 'vs',
+};
 
 let byName: Map<string, NamedForm[]> | null = null;
 
@@ -55,7 +64,7 @@ export function formsNamed(mnemonic: string): readonly NamedForm[] | undefined {
 
 /** A register's number or an expression's value. */
 function read(text: string, kind: Field['kind'], lookup: Lookup): number {
-  const register = /^(r|f|cr)\d+$/.exec(text);
+  const register = /^(r|f|cr|vs?)\d+$/.exec(text);
   const wanted = REGISTER_PREFIX[kind];
   if (register && register[1] !== wanted && kind !== 'crBit')
     throw new SyntaxError(
@@ -71,7 +80,7 @@ function rangeOf(name: FieldName, text: string, mnemonic: string): [number, numb
   if (name === 'NB') return [0, 32];
   if (kind === 'signed4') return [-values * 2, values * 2 - 1];
   if (kind === 'signed16') return [-values * 8, values * 8 - 1];
-  if (kind === 'shift6') return [0, 63];
+  if (kind === 'shift6' || kind === 'vsr') return [0, 63];
   if (kind !== 'signed') return [0, values - 1];
   const halfword = text.includes('@') || mnemonic === 'lis' || mnemonic === 'addis';
   return [-values / 2, halfword ? values - 1 : values / 2 - 1];

@@ -18,7 +18,9 @@ export type FieldKind =
   | 'split' // two 5-bit halves in swapped order (SPR, DCRN, TBR)
   | 'mask' // MB..ME as a 32-bit mask
   | 'shift6' // a 6-bit shift amount whose high bit stands apart, at bit 30
-  | 'mask6'; // a 6-bit mask end with its high bit last
+  | 'mask6' // a 6-bit mask end with its high bit last
+  | 'vr' // a vector register: VSR 32 + n
+  | 'vsr'; // a 6-bit register number whose high bit stands apart, behind the others
 
 export interface Field {
   readonly first: number;
@@ -98,9 +100,26 @@ export const FIELDS = {
   SYNC_L: field(9, 10, 'unsigned'),
   SR: field(12, 15, 'unsigned'),
   EH: field(31, 31, 'unsigned'),
+  VRT: field(6, 10, 'vr'),
+  VRS: field(6, 10, 'vr'),
+  VRA: field(11, 15, 'vr'),
+  VRB: field(16, 20, 'vr'),
+  VRC: field(21, 25, 'vr'),
+  /** Vector-scalar registers; the high bit of each number is the field's last. */
+  XT: field(6, 31, 'vsr'),
+  XS: field(6, 31, 'vsr'),
+  XA: field(11, 29, 'vsr'),
+  XB: field(16, 30, 'vsr'),
+  XC: field(21, 28, 'vsr'),
 } as const satisfies Record<string, Field>;
 
 export type FieldName = keyof typeof FIELDS;
+
+/** Whether a field has its high bit apart, as its last one: an encoding names it twice. */
+export function isParted(name: FieldName): boolean {
+  const { kind } = FIELDS[name];
+  return kind === 'shift6' || kind === 'vsr';
+}
 
 /** A field's bits, right-aligned and unsigned. */
 export function fieldBits(word: number, name: FieldName): number {
@@ -129,7 +148,8 @@ export function fieldValue(word: number, name: FieldName): number {
     case 'signed16':
       return (bits << (32 - width)) >> (28 - width);
     case 'shift6':
-      return (bits >>> 10) | ((bits & 1) << 5);
+    case 'vsr':
+      return (bits >>> (width - 5)) | ((bits & 1) << 5);
     case 'mask6':
       return (bits >>> 1) | ((bits & 1) << 5);
     case 'split':
@@ -148,7 +168,7 @@ export function encodeField(name: FieldName, value: number): number {
   let bits = value;
   if (kind === 'branch' || kind === 'signed4') bits = value >> 2;
   else if (kind === 'signed16') bits = value >> 4;
-  else if (kind === 'shift6') bits = ((value & 31) << 10) | ((value >> 5) & 1);
+  else if (isParted(name)) bits = ((value & 31) << (width - 5)) | ((value >> 5) & 1);
   else if (kind === 'mask6') bits = ((value & 31) << 1) | ((value >> 5) & 1);
   else if (kind === 'split') bits = ((value & 31) << 5) | (value >>> 5);
   else if (kind === 'mask') throw new RangeError('a mask is encoded through MB and ME');

@@ -48,6 +48,8 @@ export type InstructionInterrupt =
   | 'systemCall'
   | 'program'
   | 'floatingPointUnavailable'
+  | 'vectorUnavailable'
+  | 'vsxUnavailable'
   | 'auxiliaryProcessorUnavailable'
   | 'alignment'
   /** Not the hardware's: an assist meaning hands over to KVM's vector code. */
@@ -64,7 +66,11 @@ export type StateName =
   /** MSR[FP], as 0 or not. */
   | 'floatAvailable'
   /** MSR[FE0] | MSR[FE1], as 0 or not. */
-  | 'floatInterrupts';
+  | 'floatInterrupts'
+  /** MSR[VEC] and MSR[VSX], as 0 or not. */
+  | 'vectorAvailable'
+  | 'vsxAvailable'
+  | 'vscr';
 
 /** Named 64-bit state of a 64-bit processor. */
 export type WideStateName = 'reserveAddress' | 'reserveValue' | 'reserveValueHigh' | 'tar';
@@ -86,7 +92,8 @@ export type SharedName =
   | 'dsisr'
   | 'esr'
   | 'pir'
-  | 'intPending';
+  | 'intPending'
+  | 'critical';
 
 /** A value that changes while a meaning is carried out. */
 export interface Cell {
@@ -187,6 +194,12 @@ export interface Semantics {
   /** FPR[field] as bits, an i64. */
   fpr(register: Operand): Expr;
   setFpr(register: Operand, bits: Expr): void;
+  /**
+   * Doubleword 0 (the left one) or 1 of a vector-scalar register, as i64. FPR n is doubleword 0 of VSR n, VR n is
+   * VSR 32 + n.
+   */
+  vsrHalf(register: Operand, half: 0 | 1): Expr;
+  setVsrHalf(register: Operand, half: 0 | 1, bits: Expr): void;
   /** The square root of a positive double, rounded to nearest: bits in, bits out. */
   nearestRoot(bits: Expr): Expr;
   lr(): Expr;
@@ -222,6 +235,12 @@ export interface Semantics {
   /** The struct that KVM shares with the guest, as i32: only for KVM's assist semantics. */
   shared(name: SharedName): Expr;
   setShared(name: SharedName, value: Expr): void;
+  /** The same as i64: a field of 64 bits, whole. Only on 64-bit processors. */
+  sharedWide(name: SharedName): Expr;
+  setSharedWide(name: SharedName, value: Expr): void;
+  /** A doubleword of the vCPU's block by its byte offset, as i64. Only for assist semantics. */
+  blockDoubleword(offset: number): Expr;
+  setBlockDoubleword(offset: number, value: Expr): void;
   /** A word of the vCPU's block by its byte offset, as i32: where KVM keeps the guest's privileged state. Only for assist semantics. */
   blockWord(offset: number): Expr;
   setBlockWord(offset: number, value: Expr): void;

@@ -54,6 +54,8 @@ export interface KvmRun {
   /** KVM_EXIT_HLT: the guest waits for an interrupt. KVM's own timers would end the wait at `wakeAt` (clock
    * nanoseconds; Infinity when no timer is armed). User space waits for that or for a device, then calls `run()`. */
   readonly hlt: { wakeAt: number };
+  /** KVM_EXIT_PAPR_HCALL: `args` are r4 … r12; user space leaves the results in `ret` (r3) and `args` (back to r4 … r12). */
+  readonly paprHcall: { nr: number; ret: bigint; readonly args: BigUint64Array };
   readonly systemEvent: { type: number };
   /** KVM_EXIT_INTERNAL_ERROR: what happened and where, one line for the user. */
   readonly internal: { message: string; pc: number };
@@ -111,6 +113,9 @@ export interface GuestMemory {
 /** Counters by cause: one number a name, the reference's names where it has them (`sum_exits`, `emulated_inst_exits` …). */
 export type KvmStats = Record<string, number>;
 
+/** KVM_ENABLE_CAP's capabilities of a vCPU: PAPR has `sc 1` with guest PR=0 make hypercalls (Book3S 64). */
+export type VcpuCapability = 'papr';
+
 export interface Vcpu {
   readonly id: number;
   /** The shared area; the same object at each exit. */
@@ -136,6 +141,8 @@ export interface Vcpu {
   translate(effectiveAddress: number): KvmTranslation;
   /** Writes one guest TLB entry in the hardware's form, as firmware would have (BookE boards set the initial mappings). */
   setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void;
+  /** KVM_ENABLE_CAP. False: this processor has no such capability. */
+  enableCap(capability: VcpuCapability): boolean;
   /** Back to the state after power-on reset; memory is left alone. */
   reset(): void;
   readonly stats: KvmStats;
@@ -149,7 +156,23 @@ export interface Vm {
    * KVM_SET_USER_MEMORY_REGION: a slot of zeroed RAM (or ROM) at a guest physical address. `guestPhysAddr` and
    * `memorySize` in bytes, multiples of 4096. Throws KvmError when it overlaps a slot or does not fit.
    */
-  setUserMemoryRegion(region: { slot: number; guestPhysAddr: number; memorySize: number; readonly?: boolean }): void;
+  setUserMemoryRegion(region: {
+    slot: number;
+    guestPhysAddr: number;
+    memorySize: number;
+    readonly?: boolean;
+    logDirtyPages?: boolean;
+  }): void;
+  /**
+   * KVM_PPC_ALLOCATE_HTAB: a zeroed hash table of 2^log2Bytes bytes outside of the guest's memory, for vCPUs with PAPR.
+   * Where the reference's PR has user space allocate it and pass a pointer in SDR1, memory here is KVM's.
+   * @throws KvmError when the size is not one that hardware has (2^18 … 2^46) or does not fit.
+   */
+  allocateHtab(log2Bytes: number): void;
+  /** KVM_GET_DIRTY_LOG: a bit for each 4-KB page of a slot that was written since the last call; undefined: no log is kept. */
+  getDirtyLog(slot: number): Uint8Array | undefined;
+  /** KVM_PPC_GET_PVINFO: the words of the hypercall sequence for `/hypervisor`'s hcall-instructions; undefined: there is none. */
+  getPvinfo(): readonly number[] | undefined;
   createVcpu(id: number): Vcpu;
   /** Counters of the whole VM (translator, soft TLB …), beside those of each vCPU. */
   readonly stats: KvmStats;
@@ -164,6 +187,8 @@ export interface VmOptions {
   timebaseFrequency: number;
   /** Upper bound for all slots together, bytes; host address space for it is set aside. */
   maxMemory: number;
+  /** How guest memory is kept: in the byte order that its kernel will mostly run in. Default: big-endian. */
+  littleEndian?: boolean;
   /** Retired-instruction time: nanoseconds per instruction, in place of `clock` (a run then repeats bit for bit). */
   icount?: number;
   /** A thread that translates hot code (`createTranslationServer` there). Without it, and with icount, this thread does. */

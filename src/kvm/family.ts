@@ -9,9 +9,9 @@ import type { GuestTime } from './time.ts';
 export const RESUME_GUEST = -1;
 
 /** What a family's object is made from. */
-export interface FamilyParts {
+export interface FamilyParts<Cpu extends HostCpu = HostCpu> {
   readonly id: number;
-  readonly cpu: HostCpu;
+  readonly cpu: Cpu;
   readonly memory: HostMemory;
   readonly slots: MemorySlots;
   readonly time: GuestTime;

@@ -31,6 +31,7 @@ export function createKvmRun(): KvmRun {
     mmio: { physAddr: 0, data: 0, len: 0, isWrite: false },
     dcr: { dcrn: 0, data: 0, isWrite: false },
     hlt: { wakeAt: 0 },
+    paprHcall: { nr: 0, ret: 0n, args: new BigUint64Array(9) },
     systemEvent: { type: 0 },
     internal: { message: '', pc: 0 },
     debug: { address: 0 },
@@ -113,6 +114,10 @@ export class VirtualCpu implements Vcpu {
       if (now >= end || run.immediateExit) return this.#interrupted();
       budget = this.#budget(now, end);
     }
+  }
+
+  enableCap(): boolean {
+    return false;
   }
 
   interrupt(kind: number): void {

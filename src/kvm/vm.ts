@@ -1,6 +1,7 @@
 import {
   type AssistTable,
   BUDGET,
+  type Host440Cpu,
   type HostCpu,
   type HostCpuOptions,
   HostMemory,
@@ -34,7 +35,7 @@ interface Model {
   readonly vectorCode: VectorCode;
   readonly mnemonics: readonly string[];
   readonly sprName: (spr: number) => string;
-  createFamily(parts: FamilyParts): VcpuFamily;
+  createFamily(parts: FamilyParts<Host440Cpu>): VcpuFamily;
 }
 
 const MODELS: ReadonlyMap<string, Model> = new Map([
@@ -52,7 +53,7 @@ const MODELS: ReadonlyMap<string, Model> = new Map([
 ]);
 
 /** Makes a host processor: `createHostCpu`, or a stand-in in tests. */
-export type CreateCpu = (options: HostCpuOptions) => HostCpu;
+export type CreateCpu = (options: HostCpuOptions) => Host440Cpu;
 
 export class VirtualMachine implements Vm {
   readonly memory: GuestMemory;
@@ -101,6 +102,18 @@ export class VirtualMachine implements Vm {
 
   setUserMemoryRegion(region: { slot: number; guestPhysAddr: number; memorySize: number; readonly?: boolean }): void {
     this.#slots.add(region.slot, region.guestPhysAddr, region.memorySize, region.readonly ?? false);
+  }
+
+  allocateHtab(): void {
+    throw new KvmError(`a ${this.#options.cpu} has no hash table`);
+  }
+
+  getDirtyLog(): undefined {
+    return undefined;
+  }
+
+  getPvinfo(): undefined {
+    return undefined;
   }
 
   createVcpu(id: number): Vcpu {

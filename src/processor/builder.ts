@@ -10,7 +10,6 @@ import type {
   WideStateName,
 } from '../isa/semantics.ts';
 import { ArithmeticBuilder } from './arithmetic.ts';
-import { ESR } from './interface.ts';
 import {
   CODE_TLB,
   CODE_TLB_MASK,
@@ -42,11 +41,18 @@ import {
   FPSCR,
   fprOffset,
   TAR,
+  VECTOR_AVAILABLE,
+  VSCR,
+  VSR,
+  VSX_AVAILABLE,
+  vsrHalfOffset,
   WIDE_RESERVE_ADDRESS,
   WIDE_RESERVE_VALUE,
   WIDE_RESERVE_VALUE_HIGH,
 } from './layout64.ts';
+import type { MemoryOrder } from './memory.ts';
 import { MODEL_440, type ProcessorModel } from './model.ts';
+import type { InterruptNumbers } from './traps.ts';
 import type { Emitter } from './wasm/emitter.ts';
 import { constant, load, local, type Node, unary } from './wasm/node.ts';
 import { OP } from './wasm/opcodes.ts';
@@ -88,6 +94,9 @@ const STATE_OFFSETS: Record<StateName, number> = {
   fpscr: FPSCR,
   floatAvailable: FLOAT_AVAILABLE,
   floatInterrupts: FLOAT_INTERRUPTS,
+  vectorAvailable: VECTOR_AVAILABLE,
+  vsxAvailable: VSX_AVAILABLE,
+  vscr: VSCR,
 };
 
 const WIDE_STATE_OFFSETS: Record<WideStateName, number> = {
@@ -106,7 +115,8 @@ export abstract class Builder extends ArithmeticBuilder implements Semantics {
   readonly littleEndian: boolean;
   readonly blockBytes: number;
   readonly hasFloat: boolean;
-  readonly #order: number;
+  readonly #order: MemoryOrder;
+  protected readonly interrupts: InterruptNumbers;
   protected readonly runtime: RuntimeFunctions;
   /** Local that holds the vCPU block's address. */
   protected readonly block: Node;
@@ -126,6 +136,7 @@ export abstract class Builder extends ArithmeticBuilder implements Semantics {
     this.hasFloat = model.hasFloat;
     this.littleEndian = model.order === 0;
     this.#order = model.order;
+    this.interrupts = model.interrupts;
     this.runtime = runtime;
     this.block = local('i32', block);
     this.tlb = local('i32', tlb);
@@ -186,6 +197,15 @@ export abstract class Builder extends ArithmeticBuilder implements Semantics {
   setFpr(register: Operand, bits: Expr): void {
     if (typeof register === 'number') this.e.store(OP.i64Store, this.block, fprOffset(register), bits as Node);
     else this.e.store(OP.i64Store, this.add(this.block, this.shl(register, 4)), FPR, bits as Node);
+  }
+  vsrHalf(register: Operand, half: 0 | 1): Node {
+    if (typeof register === 'number') return load('i64', OP.i64Load, this.block, vsrHalfOffset(register, half));
+    return load('i64', OP.i64Load, this.add(this.block, this.shl(register, 4)), VSR + 8 * (1 - half));
+  }
+  setVsrHalf(register: Operand, half: 0 | 1, bits: Expr): void {
+    if (typeof register === 'number')
+      this.e.store(OP.i64Store, this.block, vsrHalfOffset(register, half), bits as Node);
+    else this.e.store(OP.i64Store, this.add(this.block, this.shl(register, 4)), VSR + 8 * (1 - half), bits as Node);
   }
   nearestRoot(bits: Expr): Node {
     const number = unary('f64', OP.f64ReinterpretI64, bits as Node);
@@ -276,10 +296,22 @@ export abstract class Builder extends ArithmeticBuilder implements Semantics {
     this.e.store(OP.i64Store, this.block, WIDE_STATE_OFFSETS[name], value as Node);
   }
   shared(name: SharedName): Node {
-    return load('i32', OP.i32Load, this.block, sharedWordOffset(name));
+    return load('i32', OP.i32Load, this.block, sharedWordOffset(name, this.#order));
   }
   setShared(name: SharedName, value: Expr): void {
-    this.e.store(OP.i32Store, this.block, sharedWordOffset(name), value as Node);
+    this.e.store(OP.i32Store, this.block, sharedWordOffset(name, this.#order), value as Node);
+  }
+  sharedWide(name: SharedName): Node {
+    return this.blockDoubleword(sharedWordOffset(name, this.#order));
+  }
+  setSharedWide(name: SharedName, value: Expr): void {
+    this.setBlockDoubleword(sharedWordOffset(name, this.#order), value);
+  }
+  blockDoubleword(offset: number): Node {
+    return load('i64', OP.i64Load, this.block, offset);
+  }
+  setBlockDoubleword(offset: number, value: Expr): void {
+    this.e.store(OP.i64Store, this.block, offset, value as Node);
   }
   blockWord(offset: number): Node {
     return load('i32', OP.i32Load, this.block, offset);
@@ -462,7 +494,12 @@ export abstract class Builder extends ArithmeticBuilder implements Semantics {
   misaligned(address: Expr, access: 'load' | 'store'): void {
     const op = this.word === 'i32' ? OP.i32Store : OP.i64Store;
     this.e.store(op, this.block, EXIT_ADDRESS, address as Node);
-    this.e.store(OP.i32Store, this.block, EXIT_SYNDROME, constant('i32', access === 'store' ? ESR.ST : 0));
+    this.e.store(
+      OP.i32Store,
+      this.block,
+      EXIT_SYNDROME,
+      constant('i32', access === 'store' ? this.interrupts.store : 0),
+    );
     this.interrupt('alignment');
   }
 

@@ -47,7 +47,7 @@ export interface RegionEntry {
 /** How packed operands are made from the word, five numbers each, flattened for speed: kind, shift, mask, place, bytes. */
 type FastPackings = Int32Array;
 const PACKING_NUMBERS = 5;
-const KIND = { plain: 0, zero: 1, crField: 2, crBit: 3, signed: 4, split: 5, branch: 6, shift6: 7, mask6: 8 } as const;
+const KIND = { plain: 0, zero: 1, crField: 2, crBit: 3, signed: 4, split: 5, branch: 6, parted: 7, mask6: 8 } as const;
 const KINDS: Partial<Record<FieldKind, number>> = {
   gpr0: KIND.zero,
   crField: KIND.crField,
@@ -57,7 +57,8 @@ const KINDS: Partial<Record<FieldKind, number>> = {
   signed16: KIND.signed,
   split: KIND.split,
   branch: KIND.branch,
-  shift6: KIND.shift6,
+  shift6: KIND.parted,
+  vsr: KIND.parted,
   mask6: KIND.mask6,
 };
 
@@ -228,8 +229,9 @@ export class CodeCache {
       case KIND.split:
         this.#u16[at >> 1] = ((bits & 31) << 5) | (bits >> 5);
         return;
-      case KIND.shift6:
-        u8[at] = (bits >> 10) | ((bits & 1) << 5);
+      case KIND.parted:
+        // Five bits, others that are not the field's, and its high bit.
+        u8[at] = (bits >>> (27 - Math.clz32(mask))) | ((bits & 1) << 5);
         return;
       case KIND.mask6:
         u8[at] = (bits >> 1) | ((bits & 1) << 5);

@@ -124,6 +124,9 @@ class Listener implements Semantics {
   state = this.#value;
   wideState = this.#value;
   fpr = this.#value;
+  vsrHalf = this.#value;
+  sharedWide = this.#value;
+  blockDoubleword = this.#value;
   nearestRoot = this.#value;
   invoke = this.#value;
   cell = (): Cell => ({ get: this.#value, set: () => {} });
@@ -207,6 +210,9 @@ class Listener implements Semantics {
   setState(): void {}
   setWideState(): void {}
   setFpr(): void {}
+  setVsrHalf(): void {}
+  setSharedWide(): void {}
+  setBlockDoubleword(): void {}
   setShared(): void {}
   setBlockWord(): void {}
   setBlockWordAt(): void {}

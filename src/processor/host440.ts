@@ -1,7 +1,7 @@
 import { rotateMask } from '../isa/fields.ts';
 import { CodeCache } from './code-cache.ts';
 import { HandlerTable } from './handlers.ts';
-import type { HostCpu, HostCpuOptions } from './interface.ts';
+import type { Host440Cpu, HostCpuOptions } from './interface.ts';
 import { generateInterpreter } from './interpreter.ts';
 import {
   BUDGET,
@@ -29,7 +29,7 @@ const RUNS_PER_WORK = 100;
 const INSTRUCTIONS_PER_WORK = 15_000;
 
 /** A 440 in software: interpreter, translator, TLB. */
-export class Host440 implements HostCpu {
+export class Host440 implements Host440Cpu {
   readonly memory: HostMemory;
   readonly base: number;
   readonly tlbEntries = TLB_SEARCH_ENTRIES;

@@ -102,7 +102,7 @@ export interface HostCpuOptions {
   readonly hotThreshold?: number;
 }
 
-/** One host processor (a 440), running everything with MSR[PR]=1. */
+/** One host processor, running everything with MSR[PR]=1: what all families have. */
 export interface HostCpu {
   readonly memory: HostMemory;
   readonly base: number;
@@ -119,6 +119,14 @@ export interface HostCpu {
   onTick: () => number;
   /** Instructions retired since creation. */
   readonly retired: number;
+  /** Host memory [address, address+length) was changed from outside (DMA, loader): translations of it are dropped. */
+  codeWritten(address: number, length: number): void;
+  /** Counters: translations, regions, refills … */
+  readonly stats: Record<string, number>;
+}
+
+/** A 440. */
+export interface Host440Cpu extends HostCpu {
   /**
    * Selects the address space (MSR[IS]=MSR[DS]), PID and translation mode (0: privileged instructions trap; 1: assist
    * meanings are inlined) for what runs next. Cheap: soft-TLB sets are kept by (space, pid), so nothing is flushed.
@@ -131,8 +139,4 @@ export interface HostCpu {
   /** Invalidates a hardware TLB entry. */
   tlbInvalidate(index: number): void;
   readonly tlbEntries: number;
-  /** Host memory [address, address+length) was changed from outside (DMA, loader): translations of it are dropped. */
-  codeWritten(address: number, length: number): void;
-  /** Counters: translations, regions, refills … */
-  readonly stats: Record<string, number>;
 }

@@ -252,7 +252,7 @@ class HandlerBuilder extends Builder {
   }
 
   override interrupt(kind: InstructionInterrupt, cause?: ProgramCause): void {
-    setInstructionInterrupt(this.e, this.block, kind, cause);
+    setInstructionInterrupt(this.e, this.block, this.interrupts, kind, cause);
     if (kind === 'systemCall') this.e.set(this.#locals.record, this.add(this.#record, RECORD_BYTES));
     this.e.br(this.#targets.fault);
   }

@@ -97,11 +97,13 @@ export type SharedField = keyof typeof SHARED_FIELDS;
 export const SHARED_WORDS: ReadonlySet<string> = new Set(['dsisr', 'intPending', 'esr', 'pir']);
 
 /**
- * Real offset from the block of the (low) word of a shared field, for a 32-bit big-endian guest: native i32 accesses
- * there read and write the field, since RAM is kept word-reversed.
+ * Offset from the block at which a native i32 access reads or writes a shared field, of a 64-bit one its low word. The
+ * struct has the guest's byte order, and the guest's memory is kept in `order` (memory.ts).
  */
-export function sharedWordOffset(field: SharedField): number {
-  return SHARED + SHARED_FIELDS[field] + (SHARED_WORDS.has(field) ? 0 : 4);
+export function sharedWordOffset(field: SharedField, order: 0 | 3 | 7 = 3): number {
+  const offset = SHARED + SHARED_FIELDS[field];
+  if (SHARED_WORDS.has(field)) return order === 7 ? offset ^ 4 : offset;
+  return order === 3 ? offset + 4 : offset;
 }
 
 /** The hardware's TLB: entries of 16 bytes {word0, word1, word2, TID}. */

@@ -1,4 +1,5 @@
 import type { MemoryOrder } from './memory.ts';
+import { BOOKE_INTERRUPTS, type InterruptNumbers, SERVER_INTERRUPTS } from './traps.ts';
 
 /** What generated code depends on beside the instructions that there are: the width and order of a processor's mode. */
 export interface ProcessorModel {
@@ -10,9 +11,17 @@ export interface ProcessorModel {
   readonly order: MemoryOrder;
   readonly blockBytes: number;
   readonly hasFloat: boolean;
+  readonly interrupts: InterruptNumbers;
 }
 
-export const MODEL_440: ProcessorModel = { word: 'i32', computation: 'i32', order: 3, blockBytes: 32, hasFloat: false };
+export const MODEL_440: ProcessorModel = {
+  word: 'i32',
+  computation: 'i32',
+  order: 3,
+  blockBytes: 32,
+  hasFloat: false,
+  interrupts: BOOKE_INTERRUPTS,
+};
 /** Book III-S, 64-bit mode. */
 export const MODEL_SERVER: ProcessorModel = {
   word: 'i64',
@@ -20,5 +29,6 @@ export const MODEL_SERVER: ProcessorModel = {
   order: 7,
   blockBytes: 128,
   hasFloat: true,
+  interrupts: SERVER_INTERRUPTS,
 };
 export const MODEL_SERVER_LITTLE_ENDIAN: ProcessorModel = { ...MODEL_SERVER, order: 0 };

@@ -60,7 +60,12 @@ export class Evaluator {
     fpscr: 0,
     floatAvailable: 1,
     floatInterrupts: 0,
+    vectorAvailable: 1,
+    vsxAvailable: 1,
+    vscr: 0,
   };
+  /** Doublewords of the vector-scalar registers, but for doubleword 0 of the first 32, which is in `fpr`. */
+  readonly vsrs: bigint[][] = [];
   readonly fpr: bigint[] = new Array<bigint>(32).fill(0n);
   readonly wideState: Record<WideStateName, bigint> = {
     reserveAddress: 1n,
@@ -104,6 +109,12 @@ export class Evaluator {
     }
     this.registers.xer = (this.registers.xer & 0xe0000000) | this.state.xerByteCount;
     return this.outcome;
+  }
+
+  /** Both doublewords of a vector-scalar register. */
+  vsr(register: number): readonly bigint[] {
+    const [left, right] = this.vsrs[register] ?? [0n, 0n];
+    return [register < 32 ? (this.fpr[register] as bigint) : (left as bigint), right as bigint];
   }
 
   #end(outcome: Outcome): never {
@@ -318,6 +329,12 @@ export class Evaluator {
       registerAfter: (first, offset) => i32(() => (number(first) + number(offset)) & 31),
       fpr: (n) => thunk('i64', () => this.fpr[number(n)] as bigint),
       setFpr: (n, bits) => void (this.fpr[number(n)] = big(bits)),
+      vsrHalf: (n, half) => thunk('i64', () => this.vsr(number(n))[half] as bigint),
+      setVsrHalf: (n, half, bits) => {
+        const register = number(n);
+        if (register < 32 && half === 0) this.fpr[register] = big(bits);
+        else (this.vsrs[register] ??= [0n, 0n])[half] = big(bits);
+      },
       nearestRoot: (bits) =>
         thunk('i64', () => {
           const view = new DataView(new ArrayBuffer(8));
@@ -367,6 +384,10 @@ export class Evaluator {
       setWideState: (name, value) => void (this.wideState[name] = big(value)),
       shared: (name) => i32(() => this.shared.get(name) ?? 0),
       setShared: (name, value) => void this.shared.set(name, number(value)),
+      sharedWide: (name) => thunk('i64', () => BigInt(this.shared.get(name) ?? 0)),
+      setSharedWide: (name, value) => void this.shared.set(name, Number(big(value))),
+      blockDoubleword: (offset) => thunk('i64', () => BigInt(this.blockWords.get(offset) ?? 0)),
+      setBlockDoubleword: (offset, value) => void this.blockWords.set(offset, Number(big(value))),
       blockWord: (offset) => i32(() => this.blockWords.get(offset) ?? 0),
       setBlockWord: (offset, value) => void this.blockWords.set(offset, number(value)),
       blockWordAt: (at, offset) => i32(() => this.blockWords.get(number(at) + offset) ?? 0),

@@ -6,7 +6,7 @@ import {
   ESR,
   EXIT_ADDRESS,
   EXIT_SYNDROME,
-  type HostCpu,
+  type Host440Cpu,
   type HostCpuOptions,
   type HostMemory,
   PC,
@@ -25,7 +25,7 @@ export interface HostEntry {
 export type Step = (cpu: FakeCpu) => number;
 
 /** A host processor that runs nothing: each `run` takes one step of the script, and records what KVM told it. */
-export class FakeCpu implements HostCpu {
+export class FakeCpu implements Host440Cpu {
   readonly memory: HostMemory;
   readonly base: number;
   readonly tlbEntries = 16;

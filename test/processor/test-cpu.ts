@@ -7,7 +7,7 @@ import {
   EXIT_ADDRESS,
   EXIT_SYNDROME,
   gprOffset,
-  type HostCpu,
+  type Host440Cpu,
   HostMemory,
   PC,
   RAM_BASE,
@@ -60,7 +60,7 @@ export interface TestCpuOptions {
 /** RAM of 4 MB at real address 0 of its own; the real address space of the host begins lower. */
 export class TestCpu {
   readonly memory = HostMemory.create(RAM_BASE + RAM_BYTES, 3);
-  readonly cpu: HostCpu;
+  readonly cpu: Host440Cpu;
   readonly tier: Tier;
 
   constructor(tier: Tier, options: TestCpuOptions = {}) {

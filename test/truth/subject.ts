@@ -1,7 +1,7 @@
 /** Our side of the comparison: batches on the host processor itself, through the interpreter and through the translator. */
 
 import type {
-  HostCpu,
+  Host440Cpu,
   HostCpuOptions,
   TranslationJob,
   TranslationPort,
@@ -118,7 +118,7 @@ export interface Runs {
 /** A host processor with the address space of a batch. */
 class Machine {
   readonly memory = HostMemory.create(MEMORY_BYTES, 3);
-  readonly cpu: HostCpu;
+  readonly cpu: Host440Cpu;
 
   constructor(options: Pick<HostCpuOptions, 'hotThreshold'>, translation?: (memory: HostMemory) => TranslationPort) {
     this.cpu = createHostCpu({

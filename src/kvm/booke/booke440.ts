@@ -1,5 +1,5 @@
 /** The 440 family: wires the guest's MMU, shadow TLB, timers, interrupts and emulation together for one vCPU. */
-import { TLB44X } from '../../processor/index.ts';
+import { type Host440Cpu, TLB44X } from '../../processor/index.ts';
 import { KVM_EXIT, KVM_INTERRUPT, type KvmRegs, type KvmSregs, type KvmStats, type KvmTranslation } from '../api.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
 import { COUNTER } from '../stats.ts';
@@ -41,7 +41,7 @@ export const PVR_440EP = 0x422218d3;
 const NO_RESERVATION = 1;
 
 export class Booke440 implements VcpuFamily {
-  readonly #parts: FamilyParts;
+  readonly #parts: FamilyParts<Host440Cpu>;
   readonly #words: Int32Array;
   readonly #time: GuestTime;
   readonly #counts: Float64Array;
@@ -55,7 +55,7 @@ export class Booke440 implements VcpuFamily {
   readonly #exits: BookeExits;
   readonly #registers: BookeRegisters;
 
-  constructor(parts: FamilyParts) {
+  constructor(parts: FamilyParts<Host440Cpu>) {
     const { cpu, memory, slots, time, counters, run } = parts;
     const { buffer } = memory.wasm;
     this.#parts = parts;

@@ -1,5 +1,5 @@
 /** The guest's context: MSR with its side effects, PID, and what KVM itself reads of the guest's code. */
-import type { HostCpu, HostMemory } from '../../processor/index.ts';
+import type { Host440Cpu, HostMemory } from '../../processor/index.ts';
 import type { MemorySlots } from '../slots.ts';
 import { MSR, MSR_CONTEXT, MSR_MASK } from './bits.ts';
 import { BOOKE_STATE_END, W_MSR, W_PC, W_PID } from './layout.ts';
@@ -12,7 +12,7 @@ const CONTEXT_MODES = [0, 1] as const;
 export class BookeContext {
   /** The vCPU's block as 32-bit words, indexed by the W_ constants. */
   readonly words: Int32Array;
-  readonly #cpu: HostCpu;
+  readonly #cpu: Host440Cpu;
   readonly #memory: HostMemory;
   readonly #slots: MemorySlots;
   readonly #tlb: GuestTlb440;
@@ -29,7 +29,7 @@ export class BookeContext {
   #fetchAddend = 0;
 
   constructor(
-    cpu: HostCpu,
+    cpu: Host440Cpu,
     memory: HostMemory,
     slots: MemorySlots,
     tlb: GuestTlb440,

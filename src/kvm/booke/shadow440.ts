@@ -6,7 +6,7 @@
  * two *views*, kernel and user, in each of them as many pieces as its memory slot's placement asks for (nearly always
  * one). A shadow lives until its guest entry is overwritten, its place is needed, or the guest changes MSR[IS] or [DS].
  */
-import { type HostCpu, TLB44X } from '../../processor/index.ts';
+import { type Host440Cpu, TLB44X } from '../../processor/index.ts';
 import type { MemorySlot } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { GUEST_TLB_ENTRIES } from './layout.ts';
@@ -23,7 +23,7 @@ const LARGE_SHARE = 4;
 export const USE = { ALL: 0, FETCH: 1, DATA: 2 } as const;
 
 export class Shadow440 {
-  readonly #cpu: HostCpu;
+  readonly #cpu: Host440Cpu;
   readonly #tlb: GuestTlb440;
   readonly #counters: VcpuCounters;
   readonly #count: number;
@@ -44,7 +44,7 @@ export class Shadow440 {
   #largeCursor: number;
   #lastFreed = -1;
 
-  constructor(cpu: HostCpu, tlb: GuestTlb440, counters: VcpuCounters) {
+  constructor(cpu: Host440Cpu, tlb: GuestTlb440, counters: VcpuCounters) {
     this.#cpu = cpu;
     this.#tlb = tlb;
     this.#counters = counters;

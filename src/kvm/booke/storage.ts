@@ -5,7 +5,7 @@
 import { Decoder } from '../../isa/decoder.ts';
 import type { Access, Level } from '../../isa/define.ts';
 import { INSTRUCTIONS } from '../../isa/table.ts';
-import { BOOKE_VECTOR, type HostCpu, type HostMemory } from '../../processor/index.ts';
+import { BOOKE_VECTOR, type Host440Cpu, type HostMemory } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlot } from '../slots.ts';
@@ -65,7 +65,7 @@ export class StorageEmulation {
   readonly #context: BookeContext;
   readonly #interrupts: BookeInterrupts;
   readonly #tlb: GuestTlb440;
-  readonly #cpu: HostCpu;
+  readonly #cpu: Host440Cpu;
   readonly #memory: HostMemory;
   readonly #counters: VcpuCounters;
   readonly #run: KvmRun;
@@ -76,7 +76,7 @@ export class StorageEmulation {
     context: BookeContext,
     interrupts: BookeInterrupts,
     tlb: GuestTlb440,
-    cpu: HostCpu,
+    cpu: Host440Cpu,
     memory: HostMemory,
     counters: VcpuCounters,
     run: KvmRun,

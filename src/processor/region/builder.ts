@@ -583,7 +583,7 @@ class RegionBuilder extends Builder {
   }
 
   override interrupt(kind: InstructionInterrupt, cause?: ProgramCause): void {
-    setInstructionInterrupt(this.e, this.block, kind, cause);
+    setInstructionInterrupt(this.e, this.block, this.interrupts, kind, cause);
     this.#leaveWithInterrupt(kind === 'systemCall');
     if (this.#current.instruction.ends || !this.#current.meaning) {
       this.e.releaseTemporaries();

@@ -3,7 +3,7 @@
 import type { Level } from '../../../src/isa/index.ts';
 import { CodeCache } from '../../../src/processor/code-cache.ts';
 import { HandlerTable } from '../../../src/processor/handlers.ts';
-import { BOOKE_VECTOR, ESR, HostMemory, VECTOR_HOST_TICK } from '../../../src/processor/index.ts';
+import { DSISR, HostMemory, SERVER_VECTOR, SRR1_PROGRAM, VECTOR_HOST_TICK } from '../../../src/processor/index.ts';
 import { FIRST_ROUTINE, generateInterpreter } from '../../../src/processor/interpreter.ts';
 import {
   BOUNCE,
@@ -48,8 +48,8 @@ const REAL_CODE = RAM_BASE + 0x02000000;
 const MEMORY_BYTES = REAL_CODE + CODE_BYTES;
 const BUDGET_PER_RUN = 1000;
 /** EXIT_* of a page that is not there, and of one that may not be written. */
-const NO_PAGE = BOOKE_VECTOR.dataTlbError;
-const DENIED = BOOKE_VECTOR.dataStorage;
+const NO_PAGE = SERVER_VECTOR.dataSegment;
+const DENIED = SERVER_VECTOR.dataStorage;
 
 /** What the runtime's functions take on a 64-bit processor. */
 const WIDE_SIGNATURES: Partial<Record<keyof typeof CORE, Signature>> = {
@@ -61,11 +61,11 @@ const WIDE_SIGNATURES: Partial<Record<keyof typeof CORE, Signature>> = {
 
 function endOf(vector: number, syndrome: number): number {
   switch (vector) {
-    case BOOKE_VECTOR.program:
-      if (syndrome === ESR.PTR) return ENDED.trap;
-      if (syndrome === ESR.PIL) return ENDED.illegal;
-      return syndrome === ESR.PPR ? ENDED.privileged : ENDED.other;
-    case BOOKE_VECTOR.alignment:
+    case SERVER_VECTOR.program:
+      if (syndrome === SRR1_PROGRAM.TRAP) return ENDED.trap;
+      if (syndrome === SRR1_PROGRAM.ILL) return ENDED.illegal;
+      return syndrome === SRR1_PROGRAM.PRIV ? ENDED.privileged : ENDED.other;
+    case SERVER_VECTOR.alignment:
       return ENDED.alignment;
     case NO_PAGE:
       return ENDED.noTranslation;
@@ -228,7 +228,7 @@ export class WideSubject {
 
     const vector = this.#run();
 
-    const ended = endOf(vector, (i32[word(EXIT_SYNDROME)] as number) & ~ESR.ST);
+    const ended = endOf(vector, (i32[word(EXIT_SYNDROME)] as number) & ~DSISR.ISSTORE);
     outcomes[at + OUTCOME.ended] = BigInt(ended);
     if (ended === ENDED.noTranslation || ended === ENDED.protection)
       outcomes[at + OUTCOME.address] = u64[doubleword(EXIT_ADDRESS)] as bigint;

@@ -23,7 +23,10 @@ export type ServerModelName = keyof typeof SERVER_LEVELS;
 
 export interface ServerCpuOptions extends HostCpuOptions {
   readonly model: ServerModelName;
-  /** Binary logarithm of the groups of the host's hashed page table; at most and by default HOST_HTAB_LOG2_GROUPS. */
+  /**
+   * Binary logarithm of the groups of the host's hashed page table: from 11, hardware's smallest (what an entry says of its
+   * page lacks the bits that such a hash tells), to HOST_HTAB_LOG2_GROUPS, the default.
+   */
   readonly log2Groups?: number;
 }
 

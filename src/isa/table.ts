@@ -16,6 +16,8 @@ import { STORAGE_INSTRUCTIONS } from './instructions/storage.ts';
 import { STORAGE64_INSTRUCTIONS } from './instructions/storage64.ts';
 import { STRING_INSTRUCTIONS } from './instructions/string.ts';
 import { SYSTEM_INSTRUCTIONS } from './instructions/system.ts';
+import { VSX_SCALAR_INSTRUCTIONS } from './instructions/vsx-scalar.ts';
+import { VSX_VECTOR_INSTRUCTIONS } from './instructions/vsx-vector.ts';
 
 const ROWS: readonly InstructionRow[] = [
   ...ARITHMETIC_INSTRUCTIONS,
@@ -35,6 +37,8 @@ const ROWS: readonly InstructionRow[] = [
   ...BCD_INSTRUCTIONS,
   ...STORAGE64_INSTRUCTIONS,
   ...SERVER_INSTRUCTIONS,
+  ...VSX_SCALAR_INSTRUCTIONS,
+  ...VSX_VECTOR_INSTRUCTIONS,
 ];
 
 /** @throws RangeError when a word could be two instructions of one processor. */

@@ -9,7 +9,6 @@ import type {
   StateName,
   WideStateName,
 } from '../isa/semantics.ts';
-import { ArithmeticBuilder } from './arithmetic.ts';
 import {
   CODE_TLB,
   CODE_TLB_MASK,
@@ -46,12 +45,14 @@ import {
   VSR,
   VSX_AVAILABLE,
   vsrHalfOffset,
+  vsrOffset,
   WIDE_RESERVE_ADDRESS,
   WIDE_RESERVE_VALUE,
   WIDE_RESERVE_VALUE_HIGH,
 } from './layout64.ts';
 import type { MemoryOrder } from './memory.ts';
 import { MODEL_440, type ProcessorModel } from './model.ts';
+import { SimdBuilder } from './simd.ts';
 import type { InterruptNumbers } from './traps.ts';
 import type { Emitter } from './wasm/emitter.ts';
 import { constant, load, local, type Node, unary } from './wasm/node.ts';
@@ -110,7 +111,7 @@ const WIDE_STATE_OFFSETS: Record<WideStateName, number> = {
  * What the back ends share: storage access through the soft TLB, flags. Registers and control flow are
  * theirs. On a 64-bit processor every access to storage is the runtime's so far: nothing stands in front of the slow way.
  */
-export abstract class Builder extends ArithmeticBuilder implements Semantics {
+export abstract class Builder extends SimdBuilder implements Semantics {
   readonly computation: 'i32' | 'i64';
   readonly littleEndian: boolean;
   readonly blockBytes: number;
@@ -206,6 +207,14 @@ export abstract class Builder extends ArithmeticBuilder implements Semantics {
     if (typeof register === 'number')
       this.e.store(OP.i64Store, this.block, vsrHalfOffset(register, half), bits as Node);
     else this.e.store(OP.i64Store, this.add(this.block, this.shl(register, 4)), VSR + 8 * (1 - half), bits as Node);
+  }
+  vsr(register: Operand): Node {
+    if (typeof register === 'number') return load('v128', OP.v128Load, this.block, vsrOffset(register));
+    return load('v128', OP.v128Load, this.add(this.block, this.shl(register, 4)), VSR);
+  }
+  setVsr(register: Operand, value: Expr): void {
+    if (typeof register === 'number') this.e.store(OP.v128Store, this.block, vsrOffset(register), value as Node);
+    else this.e.store(OP.v128Store, this.add(this.block, this.shl(register, 4)), VSR, value as Node);
   }
   nearestRoot(bits: Expr): Node {
     const number = unary('f64', OP.f64ReinterpretI64, bits as Node);
@@ -465,6 +474,28 @@ export abstract class Builder extends ArithmeticBuilder implements Semantics {
 
   store64(address: Expr, value: Expr, options: { reversed?: boolean } = {}): void {
     this.#store(8, address, options.reversed ? this.#swap64(this.let(value)) : (value as Node));
+  }
+
+  /** The address of a quadword's second doubleword. */
+  #secondHalf(address: Node): Node {
+    const next = this.add(address, 8);
+    return this.computation === this.word ? next : this.extendUnsigned(this.wrap(next));
+  }
+
+  load128(address: Expr): Node {
+    const at = this.let(address);
+    const first = this.load64(at);
+    const second = this.load64(this.#secondHalf(at));
+    return this.let(this.littleEndian ? this.quadword(second, first) : this.quadword(first, second));
+  }
+
+  store128(address: Expr, value: Expr): void {
+    const at = this.let(address);
+    const pinned = this.let(value);
+    const halves = [this.simdLane('i64x2.extract_lane', 1, pinned), this.simdLane('i64x2.extract_lane', 0, pinned)];
+    const [first, second] = this.littleEndian ? halves.reverse() : halves;
+    this.store64(at, first as Node);
+    this.store64(this.#secondHalf(at), second as Node);
   }
 
   /** Byte-reverses a pinned i32. */

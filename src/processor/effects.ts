@@ -125,6 +125,11 @@ class Listener implements Semantics {
   wideState = this.#value;
   fpr = this.#value;
   vsrHalf = this.#value;
+  vsr = this.#value;
+  v128 = this.#value;
+  simd = this.#value;
+  simdLane = this.#value;
+  shuffle = this.#value;
   sharedWide = this.#value;
   blockDoubleword = this.#value;
   nearestRoot = this.#value;
@@ -211,6 +216,7 @@ class Listener implements Semantics {
   setWideState(): void {}
   setFpr(): void {}
   setVsrHalf(): void {}
+  setVsr(): void {}
   setSharedWide(): void {}
   setBlockDoubleword(): void {}
   setShared(): void {}
@@ -221,10 +227,12 @@ class Listener implements Semantics {
     return VALUE;
   }
   load64 = this.load;
+  load128 = this.load;
   store(): void {
     this.mayInterrupt = true;
   }
   store64 = this.store;
+  store128 = this.store;
   zeroBlock = this.store;
   if(_condition: Expr, then: () => void, otherwise?: () => void): void {
     const before = copyOf(this.writes);

@@ -22,6 +22,8 @@ import { VECTOR_LOGIC_INSTRUCTIONS } from './instructions/vector-logic.ts';
 import { VECTOR_PERMUTE_INSTRUCTIONS } from './instructions/vector-permute.ts';
 import { VECTOR_STORAGE_INSTRUCTIONS } from './instructions/vector-storage.ts';
 import { VSX_INSTRUCTIONS } from './instructions/vsx.ts';
+import { VSX_SCALAR_INSTRUCTIONS } from './instructions/vsx-scalar.ts';
+import { VSX_VECTOR_INSTRUCTIONS } from './instructions/vsx-vector.ts';
 
 const ROWS: readonly InstructionRow[] = [
   ...ARITHMETIC_INSTRUCTIONS,
@@ -47,6 +49,8 @@ const ROWS: readonly InstructionRow[] = [
   ...VECTOR_LOGIC_INSTRUCTIONS,
   ...VSX_INSTRUCTIONS,
   ...SERVER_SYSTEM_INSTRUCTIONS,
+  ...VSX_SCALAR_INSTRUCTIONS,
+  ...VSX_VECTOR_INSTRUCTIONS,
 ];
 
 /** @throws RangeError when a word could be two instructions of one processor. */

@@ -114,7 +114,7 @@ const single = (mnemonic: string, extended: number, meaning: Meaning): Instructi
 const merge = (mnemonic: string, extended: number, value: (s: Semantics, x: Expr, y: Expr) => Expr): InstructionRow =>
   define(
     mnemonic,
-    `63 FRT FRA FRB ${extended}:10 x:1`,
+    `63 FRT FRA FRB ${extended}:10 0:1`,
     'FRT,FRA,FRB',
     vsxMeaning((s, f) => s.setFpr(f.FRT, value(s, s.let(s.fpr(f.FRA)), s.let(s.fpr(f.FRB))))),
     { level: 'vsx-2.07' satisfies Level },

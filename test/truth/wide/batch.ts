@@ -62,12 +62,13 @@ function accessBytes(instruction: Instruction, word: number, state: State): numb
   if (/^(l|st)d(arx|cx\.)$/.test(mnemonic) || /^(l|st)fd/.test(mnemonic)) return 8;
   if (/^(l|st)h(arx|cx\.)$/.test(mnemonic)) return 2;
   if (/^(l|st)b(arx|cx\.)$/.test(mnemonic)) return 1;
-  if (/^(lw|stw)|^(l|st)f/.test(mnemonic)) return 4;
+  if (/^(lw|stw)|^(l|st)f|^(l|st)xsspx/.test(mnemonic)) return 4;
   return 1;
 }
 
 const isStorage = ({ access, mnemonic }: Instruction): boolean =>
-  access !== undefined || /^(lmw|stmw|lsw|stsw|l.arx|st.cx\.|lq|stq|dcb[fsz]|dcbst|icbi|lf|stf)/.test(mnemonic);
+  access !== undefined ||
+  /^(lmw|stmw|lsw|stsw|l.arx|st.cx\.|lq|stq|dcb[fsz]|dcbst|icbi|lf|stf|lxs|stxs)/.test(mnemonic);
 const isMultiple = ({ mnemonic }: Instruction): boolean => /^(lmw|stmw|lsw|stsw|lq|stq|dcbz)/.test(mnemonic);
 const needsAlignment = ({ mnemonic }: Instruction): boolean => /^(l.arx|st.cx\.|lq|stq)/.test(mnemonic);
 

@@ -73,7 +73,7 @@ class Listener implements Semantics {
   constructor(model: ProcessorModel) {
     this.word = model.word;
     this.computation = model.computation;
-    this.littleEndian = model.order === 0;
+    this.littleEndian = model.littleEndian;
     this.blockBytes = model.blockBytes;
     this.hasFloat = model.hasFloat;
   }

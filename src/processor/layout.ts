@@ -158,7 +158,10 @@ export const CODE_FLAGS_TABLE = 0x00600000;
 /** One i32 a 4-KB page of host memory and translation mode: real address of the page's records, 0 when it has none. */
 export const CODE_PAGES_TABLE = 0x00800000;
 export const CODE_PAGES_TABLE_BYTES = 0x00400000;
+/** Modes that are translated: problem state, and with assist meanings inlined. */
 export const TRANSLATION_MODES = 2;
+/** All modes that there are tables for: processors have modes of their own that are only interpreted. */
+export const MAX_MODES = 6;
 /** A vCPU block that no vCPU has: new translations are called on it once, to have them compiled. */
 export const TOUCH_BLOCK = 0x00200000;
 /** Interpreter records of code pages. */
@@ -170,5 +173,7 @@ export const RECORD_ARENA_END = 0x0e000000;
  */
 export const LINK_CELLS = 0x0e000000;
 export const LINK_CELL_BYTES = 16;
+/** Offset of the slot, behind the tag and the addend, by the word type. */
+export const LINK_CELL_SLOT = { i32: 8, i64: 12 } as const;
 export const MAX_LINK_CELLS = 0x10000;
 export const RAM_BASE = 0x10000000;

@@ -22,7 +22,8 @@ import { EXTREME, NARROW, twice, WIDEN } from '../float/vector.ts';
 import type { Expr, Meaning, Operands, Semantics } from '../semantics.ts';
 import { indexedAddress } from './common.ts';
 import { interruptIfEnabled } from './float-common.ts';
-import { vsxMeaning, writeScalar, xx2, xx2Field, xx3, xx3Field } from './vsx-common.ts';
+import { vsxMeaning } from './vector-common.ts';
+import { writeScalar, xx2, xx2Field, xx3, xx3Field } from './vsx-common.ts';
 
 const a = (s: Semantics, f: Operands): Expr => s.vsrHalf(f.XA, 0);
 const b = (s: Semantics, f: Operands): Expr => s.vsrHalf(f.XB, 0);

@@ -132,7 +132,7 @@ class Listener implements Semantics {
   shuffle = this.#value;
   sharedWide = this.#value;
   blockDoubleword = this.#value;
-  nearestRoot = this.#value;
+  float = this.#value;
   invoke = this.#value;
   cell = (): Cell => ({ get: this.#value, set: () => {} });
   shared = this.#value;

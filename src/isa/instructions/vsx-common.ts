@@ -3,14 +3,7 @@ import { define, type InstructionRow, type Level } from '../define.ts';
 import { EXCEPTIONS, FPSCR, raised } from '../float/fpscr.ts';
 import type { Expr, Meaning, Operands, Semantics } from '../semantics.ts';
 import { interruptIfEnabled } from './float-common.ts';
-
-/** A meaning that wants MSR[VSX]=1. */
-export function vsxMeaning(meaning: Meaning): Meaning {
-  return (s, f) => {
-    s.if(s.eqz(s.state('vsxAvailable')), () => s.interrupt('vsxUnavailable'));
-    meaning(s, f);
-  };
-}
+import { vsxMeaning } from './vector-common.ts';
 
 /** XT ← XA op XB. */
 export const xx3 = (mnemonic: string, extended: number, meaning: Meaning, level: Level = 'vsx'): InstructionRow =>

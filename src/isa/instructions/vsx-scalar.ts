@@ -22,7 +22,8 @@ import { EXTREME, NARROW, twice, WIDEN } from '../float/vector.ts';
 import type { Expr, Meaning, Operands, Semantics } from '../semantics.ts';
 import { indexedAddress } from './common.ts';
 import { interruptIfEnabled } from './float-common.ts';
-import { vsxMeaning, writeScalar, xx2, xx2Field, xx3, xx3Field } from './vsx-common.ts';
+import { vsxMeaning } from './vector-common.ts';
+import { writeScalar, xx2, xx2Field, xx3, xx3Field } from './vsx-common.ts';
 
 const a = (s: Semantics, f: Operands): Expr => s.vsrHalf(f.XA, 0);
 const b = (s: Semantics, f: Operands): Expr => s.vsrHalf(f.XB, 0);
@@ -114,7 +115,7 @@ const single = (mnemonic: string, extended: number, meaning: Meaning): Instructi
 const merge = (mnemonic: string, extended: number, value: (s: Semantics, x: Expr, y: Expr) => Expr): InstructionRow =>
   define(
     mnemonic,
-    `63 FRT FRA FRB ${extended}:10 x:1`,
+    `63 FRT FRA FRB ${extended}:10 0:1`,
     'FRT,FRA,FRB',
     vsxMeaning((s, f) => s.setFpr(f.FRT, value(s, s.let(s.fpr(f.FRA)), s.let(s.fpr(f.FRB))))),
     { level: 'vsx-2.07' satisfies Level },

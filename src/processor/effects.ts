@@ -11,6 +11,7 @@ import type {
   StateName,
   ValueType,
 } from '../isa/semantics.ts';
+import { SIMD, SIMD_LANE, type SimdLaneOp, type SimdOp } from '../isa/simd.ts';
 import { CTR, crOffset, gprOffset, LR, XER_CA, XER_OV, XER_SO, ZERO_REGISTER } from './layout.ts';
 import type { ProcessorModel } from './model.ts';
 
@@ -102,7 +103,9 @@ export function stateOffsets(set: StateSet): number[] {
 
 const WORD32: Expr = { type: 'i32' };
 const WORD64: Expr = { type: 'i64' };
-const valueOfType = (type: 'i32' | 'i64'): Expr => (type === 'i64' ? WORD64 : WORD32);
+const VECTOR: Expr = { type: 'v128' };
+const valueOfType = (type: 'i32' | 'i64' | 'v128'): Expr =>
+  type === 'v128' ? VECTOR : type === 'i64' ? WORD64 : WORD32;
 const typeOf = (a: Operand): ValueType => (typeof a === 'number' ? 'i32' : a.type);
 
 class Listener implements Semantics {
@@ -120,13 +123,14 @@ class Listener implements Semantics {
   constructor(model: ProcessorModel) {
     this.word = model.word;
     this.computation = model.computation;
-    this.littleEndian = model.order === 0;
+    this.littleEndian = model.littleEndian;
     this.blockBytes = model.blockBytes;
     this.hasFloat = model.hasFloat;
   }
 
   #narrow = (): Expr => WORD32;
   #wide = (): Expr => WORD64;
+  #vector = (): Expr => VECTOR;
   #word = (): Expr => valueOfType(this.word);
   #same = (a: Expr): Expr => a;
   /** An i32 beside an i64 is extended. */
@@ -160,6 +164,9 @@ class Listener implements Semantics {
   blockDoubleword = this.#wide;
   nearestRoot = this.#wide;
   timebase = this.#wide;
+  vsr = this.#vector;
+  v128 = this.#vector;
+  shuffle = this.#vector;
   wordOf = this.#word;
   wordFromUnsigned32 = this.#word;
   wordFromSigned32 = this.#word;
@@ -186,6 +193,8 @@ class Listener implements Semantics {
   shrSigned = this.#common;
   rotl = this.#common;
   select = (_condition: Expr, a: Operand, b: Operand): Expr => this.#common(a, b);
+  simd = (op: SimdOp): Expr => ({ type: SIMD[op].result });
+  simdLane = (op: SimdLaneOp): Expr => ({ type: SIMD_LANE[op].result });
   invoke = ({ result }: Routine): Expr => valueOfType(result);
   cell = (initial: Expr): Cell => ({ get: () => initial, set: () => {} });
 
@@ -263,6 +272,7 @@ class Listener implements Semantics {
   setWideState(): void {}
   setFpr(): void {}
   setVsrHalf(): void {}
+  setVsr(): void {}
   setSharedWide(): void {}
   setBlockDoubleword(): void {}
   setShared(): void {}
@@ -276,10 +286,15 @@ class Listener implements Semantics {
     this.mayInterrupt = true;
     return WORD64;
   }
+  load128(): Expr {
+    this.mayInterrupt = true;
+    return VECTOR;
+  }
   store(): void {
     this.mayInterrupt = true;
   }
   store64 = this.store;
+  store128 = this.store;
   zeroBlock = this.store;
   if(_condition: Expr, then: () => void, otherwise?: () => void): void {
     const before = copyOf(this.writes);

@@ -15,9 +15,11 @@ import {
 } from './layout.ts';
 import { LEVELS_440 } from './levels.ts';
 import type { HostMemory } from './memory.ts';
+import { RUNTIME_440 } from './refill440.ts';
 import { RegionManager } from './region/manager.ts';
 import { Translator } from './region/translate.ts';
-import { coreImports, runtimeFunctions, SIGNATURES } from './runtime.ts';
+import { coreImports, SIGNATURES } from './runtime.ts';
+import { runtimeFunctions } from './runtime-functions.ts';
 import { Tlb } from './soft-tlb.ts';
 import { encodeModule } from './wasm/module.ts';
 
@@ -61,9 +63,9 @@ export class Host440 implements Host440Cpu {
     this.#cache = new CodeCache(memory, handlers, interpreter.packings, (page) => this.#tlb.protectPage(page), base);
     const pages = memory.byteLength / 65536;
     const bytes = encodeModule(
-      coreImports(pages),
-      [...runtimeFunctions(options.vectorCode), interpreter.run],
-      [SIGNATURES.region],
+      coreImports(pages, 'i32'),
+      [...runtimeFunctions(RUNTIME_440, options.vectorCode), interpreter.run],
+      [SIGNATURES.i32.region],
     );
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
     const mode = (base + MODE) >> 2;

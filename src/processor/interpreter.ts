@@ -9,7 +9,7 @@
 import type { Instruction } from '../isa/define.ts';
 import { FIELDS, type FieldName } from '../isa/fields.ts';
 import type { Expr, InstructionInterrupt, Meaning, Operand, Operands, ProgramCause } from '../isa/semantics.ts';
-import { Builder, type DynamicCrBit } from './builder.ts';
+import { Builder, type DynamicCrBit, SOFT_TLB_SHAPES } from './builder.ts';
 import {
   BUDGET,
   CODE_PAGES,
@@ -278,14 +278,13 @@ export interface GeneratedInterpreter {
  * Generates `run() → vector`: from PC until an interrupt or the end of the budget.
  * @param specs handlers from number HANDLER.first on.
  * @param hotThreshold how often a block is interpreted before `hot` is called for it.
- * @param model on a 64-bit processor, `refill` answers the code's real address.
  */
 export function generateInterpreter(
   specs: readonly HandlerSpec[],
   hotThreshold: number,
   model: ProcessorModel = MODEL_440,
 ): GeneratedInterpreter {
-  const e = new Emitter(SIGNATURES.run);
+  const e = new Emitter(SIGNATURES[model.word].run);
   const locals: Locals = {
     block: e.newLocal('i32'),
     tlb: e.newLocal('i32'),
@@ -310,7 +309,7 @@ export function generateInterpreter(
   // Find the record of PC: soft TLB, then the page's records.
   e.set(locals.tlb, load('i32', OP.i32Load, v, TLB_BASE));
   const pc = s.let(s.pcRegister());
-  const real = model.word === 'i32' ? findCode(e, s, pc, v, lookup) : findWideCode(e, pc, v, lookup);
+  const real = findCode(e, s, pc, v, lookup);
   const pageIndex = s.shl(s.shrUnsigned(real, 12), 2);
   const records = e.temporary('i32');
   e.set(records, load('i32', OP.i32Load, s.add(load('i32', OP.i32Load, v, CODE_PAGES), pageIndex), 0));
@@ -379,26 +378,15 @@ export function generateInterpreter(
 function findCode(e: Emitter, s: HandlerBuilder, pc: Node, v: Node, lookup: Label): Node {
   const entry = e.temporary('i32');
   e.set(entry, s.codeTlbEntry(pc));
-  e.if(s.ne(load('i32', OP.i32Load, local('i32', entry), 0), s.and(pc, -4096)), false);
+  e.if(s.ne(s.codeTag(local('i32', entry)), s.and(pc, -4096)), false);
   e.call(CORE.refill, pc, constant('i32', EXECUTE));
   e.setFromStack(entry);
   e.if(s.eqz(local('i32', entry)), false);
   leave(e, v, lookup);
   e.end();
   e.end();
-  return s.let(s.add(pc, load('i32', OP.i32Load, local('i32', entry), 4)));
-}
-
-function findWideCode(e: Emitter, pc: Node, v: Node, lookup: Label): Node {
-  const real = e.temporary('i32');
-  e.call(CORE.refill, pc, constant('i32', EXECUTE));
-  e.setFromStack(real);
-  e.push(local('i32', real));
-  e.code.u8(OP.i32Eqz);
-  e.ifStack(false);
-  leave(e, v, lookup);
-  e.end();
-  return local('i32', real);
+  const { addend } = SOFT_TLB_SHAPES[s.word];
+  return s.let(s.add(s.low32(pc), load('i32', OP.i32Load, local('i32', entry), addend)));
 }
 
 /** An interrupt ends the run, unless the vector code says that the guest goes on. */
@@ -433,7 +421,7 @@ function emitSpecial(e: Emitter, h: HandlerBuilder, handler: number, locals: Loc
       count(e, h, v, 'region_entries', constant('i32', 1));
       count(e, h, v, 'region_instructions', load('i32', OP.i32Load, v, BUDGET));
       const page = h.let(h.and(h.pc(), -4096));
-      e.callIndirect(0, load('i32', OP.i32Load, record, 4), h.low32(page), constant('i32', 0));
+      e.callIndirect(0, load('i32', OP.i32Load, record, 4), page, constant('i32', 0));
       const interrupted = e.temporary('i32');
       e.setFromStack(interrupted);
       count(e, h, v, 'region_instructions', h.neg(load('i32', OP.i32Load, v, BUDGET)));

@@ -609,5 +609,5 @@ export function emitRegion(
   newCell: () => number,
 ): WasmFunction | null {
   const graph = analyse(blocks);
-  return graph && new RegionBuilder(new Emitter(SIGNATURES.region), runtime, blocks, graph, newCell).emit();
+  return graph && new RegionBuilder(new Emitter(SIGNATURES.i32.region), runtime, blocks, graph, newCell).emit();
 }

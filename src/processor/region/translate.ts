@@ -147,7 +147,8 @@ export class Translator {
       });
     }
     const pages = this.#memory.byteLength / 65536;
-    const bytes = functions.length === 0 ? null : encodeModule(regionImports(pages), functions, [SIGNATURES.region]);
+    const bytes =
+      functions.length === 0 ? null : encodeModule(regionImports(pages, 'i32'), functions, [SIGNATURES.i32.region]);
     return { bytes, regions, covered };
   }
 }

@@ -1,0 +1,240 @@
+import { rotateMask } from '../isa/fields.ts';
+import { CodeCache, type DecodingMode } from './code-cache.ts';
+import { HandlerTable } from './handlers.ts';
+import type { HostCpuOptions } from './interface.ts';
+import type { ContextMode, ServerCpu } from './interface-server.ts';
+import { FIRST_ROUTINE, generateInterpreter } from './interpreter.ts';
+import { BUDGET, COUNTER_BASE, COUNTERS, MASK_TABLE, MODE } from './layout.ts';
+import { HOST_HTAB, HOST_HTAB_LOG2_GROUPS, WIDE_RESERVE_ADDRESS } from './layout64.ts';
+import { LEVELS_970, LEVELS_POWER7, LEVELS_POWER8 } from './levels.ts';
+import type { HostMemory } from './memory.ts';
+import { MODEL_SERVER, MODEL_SERVER_LITTLE_ENDIAN, type ProcessorModel } from './model.ts';
+import { serverRuntime } from './refill-server.ts';
+import { RegionManager } from './region/manager.ts';
+import { Translator } from './region/translate.ts';
+import { routineFunctions } from './routines.ts';
+import { CORE, coreImports, SIGNATURES } from './runtime.ts';
+import { runtimeFunctions } from './runtime-functions.ts';
+import { ServerTlb } from './server-tlb.ts';
+import { encodeModule } from './wasm/module.ts';
+
+export const SERVER_LEVELS = { '970': LEVELS_970, power7: LEVELS_POWER7, power8: LEVELS_POWER8 } as const;
+export type ServerModelName = keyof typeof SERVER_LEVELS;
+
+export interface ServerCpuOptions extends HostCpuOptions {
+  readonly model: ServerModelName;
+  /** Binary logarithm of the groups of the host's hashed page table; at most and by default HOST_HTAB_LOG2_GROUPS. */
+  readonly log2Groups?: number;
+}
+
+/** More than a count of 16 bits comes to: what is interpreted only is never hot. */
+const NEVER_HOT = 0x1_0000;
+/** Interpretations of a block after which it is translated. */
+const HOT_THRESHOLD = NEVER_HOT;
+/** How often a run begins with a look at translations: after so many runs or so many instructions. */
+const RUNS_PER_WORK = 100;
+const INSTRUCTIONS_PER_WORK = 15_000;
+
+/**
+ * Translation modes. The first two, in 64-bit mode and the byte order that storage is kept in, are translated; code in the
+ * others is rare (RTAS, the first instructions of a kernel in the other byte order, 32-bit programs) and has an
+ * interpreter each, made when it is first needed.
+ */
+const NARROW = 2;
+const TURNED = 3;
+const NARROW_TURNED = 4;
+const MODES: readonly DecodingMode[] = [
+  { handlers: 0, isTurned: false },
+  { handlers: 1, isTurned: false },
+  { handlers: 0, isTurned: false },
+  { handlers: 0, isTurned: true },
+  { handlers: 0, isTurned: true },
+];
+
+/** A 970, POWER7 or POWER8 in software. */
+export class HostServer implements ServerCpu {
+  readonly memory: HostMemory;
+  readonly base: number;
+  readonly hashTable: { readonly address: number; readonly log2Groups: number };
+  readonly #tlb: ServerTlb;
+  readonly #cache: CodeCache;
+  readonly #regions: RegionManager;
+  readonly #handlers: HandlerTable;
+  readonly #model: ProcessorModel;
+  readonly #options: ServerCpuOptions;
+  readonly #imports: WebAssembly.ModuleImports;
+  /** The interpreter of each mode; the first two share one. */
+  readonly #runs: (() => number)[] = [];
+  readonly #mode: number;
+  readonly #budget: number;
+  /** The owner has refused another budget in this run. */
+  #isEnding = false;
+  #retired = 0;
+  #granted = 0;
+  #runsUntilWork = 0;
+  #workAt = 0;
+  onTick = (): number => 0;
+
+  constructor(options: ServerCpuOptions) {
+    const { memory, base } = options;
+    const { i32 } = memory;
+    this.memory = memory;
+    this.base = base;
+    this.#options = options;
+    this.#model = memory.littleEndian ? MODEL_SERVER_LITTLE_ENDIAN : MODEL_SERVER;
+    this.hashTable = { address: HOST_HTAB, log2Groups: options.log2Groups ?? HOST_HTAB_LOG2_GROUPS };
+    this.#budget = (base + BUDGET) >> 2;
+    this.#mode = (base + MODE) >> 2;
+    this.#tlb = new ServerTlb(memory, base);
+    i32[(base + WIDE_RESERVE_ADDRESS) >> 2] = 1;
+    for (let mb = 0; mb < 32; mb++)
+      for (let me = 0; me < 32; me++) i32[((base + MASK_TABLE) >> 2) + mb * 32 + me] = rotateMask(mb, me);
+
+    this.#handlers = new HandlerTable(SERVER_LEVELS[options.model], options.assist, 'i64');
+    const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
+    const vcpu = new WebAssembly.Global({ value: 'i32', mutable: false }, base);
+    const tick = (remaining: number): number => this.#tick(remaining);
+    this.#imports = {
+      memory: memory.wasm,
+      table,
+      vcpu,
+      timebase: options.timebase,
+      codeWritten: (real: number, length: number) => this.#cache.written(real >>> 0, length),
+      newPage: (real: number) => this.#cache.newPage(real >>> 0, i32[this.#mode] as number),
+      decode: (record: number) => this.#cache.decode(record),
+      hot: (record: number) => this.#regions.hot(record),
+      tick,
+    };
+    const { instance, packings } = this.#instantiate(this.#model, options.hotThreshold ?? HOT_THRESHOLD);
+    this.#cache = new CodeCache(memory, this.#handlers, packings, (page) => this.#tlb.protectPage(page), base, MODES);
+    this.#regions = new RegionManager(
+      memory,
+      this.#cache,
+      options.translation ?? new Translator(memory, this.#handlers, options.assist),
+      table,
+      vcpu,
+      instance.exports,
+      { timebase: options.timebase, tick },
+    );
+    const run = instance.exports['run'] as () => number;
+    this.#runs.push(run, run);
+  }
+
+  #instantiate(model: ProcessorModel, hotThreshold: number) {
+    const { memory, vectorCode } = this.#options;
+    const interpreter = generateInterpreter(this.#handlers.specs, hotThreshold, model);
+    const bytes = encodeModule(
+      coreImports(memory.byteLength / 65536, 'i64'),
+      [
+        ...runtimeFunctions(serverRuntime(model, this.hashTable.log2Groups), vectorCode),
+        interpreter.run,
+        ...routineFunctions(CORE, model, FIRST_ROUTINE),
+      ],
+      [SIGNATURES.i64.region],
+    );
+    const module = new WebAssembly.Module(bytes as BufferSource);
+    return { instance: new WebAssembly.Instance(module, { e: this.#imports }), packings: interpreter.packings };
+  }
+
+  /** The interpreter of a mode that is not translated. */
+  #rareRun(mode: number): () => number {
+    const model: ProcessorModel = {
+      ...this.#model,
+      computation: mode === TURNED ? 'i64' : 'i32',
+      littleEndian: this.#model.littleEndian !== mode >= TURNED,
+    };
+    const { instance } = this.#instantiate(model, NEVER_HOT);
+    const run = instance.exports['run'] as () => number;
+    this.#runs[mode] = run;
+    return run;
+  }
+
+  run(budget: number): number {
+    const { i32 } = this.memory;
+    // Once in so many runs is enough for translations: runs can be short.
+    if (--this.#runsUntilWork < 0 || this.#retired > this.#workAt) {
+      this.#runsUntilWork = RUNS_PER_WORK;
+      this.#workAt = this.#retired + INSTRUCTIONS_PER_WORK;
+      this.#regions.work();
+    }
+    this.#tlb.refresh();
+    i32[this.#budget] = budget;
+    this.#granted = budget;
+    this.#isEnding = false;
+    const mode = i32[this.#mode] as number;
+    const vector = (this.#runs[mode] ?? this.#rareRun(mode))();
+    this.#retired += this.#granted - (i32[this.#budget] as number);
+    return vector;
+  }
+
+  /** The budget is spent in the midst of a run: mostly the owner has nothing to do, and it goes on with another. */
+  #tick(remaining: number): number {
+    const { i32 } = this.memory;
+    this.#retired += this.#granted - remaining;
+    this.#granted = remaining;
+    i32[this.#budget] = remaining;
+    // A region that leaves because of the answer comes by here once more.
+    if (this.#isEnding) return 0;
+    this.#regions.work();
+    const granted = this.onTick();
+    if (granted <= 0) {
+      this.#isEnding = true;
+      return 0;
+    }
+    this.#granted = granted;
+    i32[this.#budget] = granted;
+    return granted;
+  }
+
+  get retired(): number {
+    return this.#retired;
+  }
+
+  selectContext(context: number): void {
+    this.#tlb.select(context);
+  }
+
+  configureContext(context: number, { assist, sixtyFour, littleEndian }: ContextMode): void {
+    const isTurned = littleEndian !== this.#model.littleEndian;
+    if (sixtyFour && !isTurned) this.#tlb.configure(context, assist ? 1 : 0);
+    else this.#tlb.configure(context, isTurned ? (sixtyFour ? TURNED : NARROW_TURNED) : NARROW);
+  }
+
+  slbWrite(context: number, index: number, esid: number, vsid: number, flags: number): void {
+    this.#tlb.write(context, index, esid, vsid, flags);
+  }
+
+  slbInvalidate(context: number, index: number): void {
+    this.#tlb.invalidate(context, index);
+  }
+
+  slbInvalidateAll(context: number): void {
+    this.#tlb.invalidateAll(context);
+  }
+
+  tlbInvalidate(vsid: number, page: number): void {
+    this.#tlb.invalidatePage(vsid, page);
+  }
+
+  codeWritten(address: number, length: number): void {
+    this.#cache.written(address, length);
+  }
+
+  get stats(): Record<string, number> {
+    const stats: Record<string, number> = {
+      decoded_instructions: this.#cache.decodedInstructions,
+      translated_regions: this.#regions.regions,
+      translation_batches: this.#regions.batches,
+      translated_instructions: this.#regions.translatedInstructions,
+      translation_milliseconds: Math.round(this.#regions.translationMilliseconds),
+      code_pages: this.#cache.pageCount,
+      dropped_code_pages: this.#cache.droppedPages,
+      soft_tlb_page_invalidations: this.#tlb.pageInvalidations,
+      soft_tlb_set_flushes: this.#tlb.setFlushes,
+    };
+    COUNTERS.forEach((name, i) => {
+      stats[name] = this.memory.u32[((this.base + COUNTER_BASE) >> 2) + i] as number;
+    });
+    return stats;
+  }
+}

@@ -1,6 +1,6 @@
 /** What generated code and its surroundings know of each other: functions, their types, flags of pages. */
-import { FLOAT_ROUTINES as ROUTINES } from '../isa/float/index.ts';
 import type { ProcessorModel } from './model.ts';
+import { ROUTINES } from './routines.ts';
 import type { Import, Signature } from './wasm/module.ts';
 
 export const READ = 1;
@@ -85,14 +85,21 @@ export const REGION_IMPORTS = [
   'tick',
 ] as const;
 
-/** Imports of a module of regions: functions of the core module and the routines that there are. */
-export function regionImports(memoryPages: number, { word, hasFloat }: ProcessorModel): Import[] {
+/** Functions that regions import: of the core module, among them the routines that there are. */
+export function regionFunctions({ word, hasFloat }: ProcessorModel): { name: string; signature: Signature }[] {
   const routines = hasFloat ? ROUTINES : [];
+  return [
+    ...REGION_IMPORTS.map((name) => ({ name, signature: SIGNATURES[word][name] })),
+    ...routines.map(({ name, params, result }) => ({ name, signature: { params, results: [result] } })),
+  ];
+}
+
+/** Imports of a module of regions. */
+export function regionImports(memoryPages: number, model: ProcessorModel): Import[] {
   return [
     { name: 'memory', kind: 'memory', pages: memoryPages, maximum: memoryPages },
     { name: 'table', kind: 'table' },
     { name: 'vcpu', kind: 'global' },
-    ...REGION_IMPORTS.map((name) => ({ name, kind: 'function', signature: SIGNATURES[word][name] }) as const),
-    ...routines.map(({ name, params, result }) => ({ name, kind: 'function', signature: { params, results: [result] } }) as const),
+    ...regionFunctions(model).map((fn) => ({ ...fn, kind: 'function' }) as const),
   ];
 }

@@ -89,13 +89,16 @@ export abstract class RegionState extends Builder {
     compared.operands.set(type, { a: local(type, e.newLocal(type)), b: local(type, e.newLocal(type)) });
   }
 
+  /** Some state as it is in the vCPU block. */
+  protected loadOf(offset: number): Node {
+    const type = stateType(offset, this.word);
+    return load(type, type === 'i64' ? OP.i64Load : OP.i32Load, this.block, offset);
+  }
+
   /** Loads what is needed from the vCPU block; all CR fields are bits then. */
   protected loadState(live: StateSet): void {
     const { e } = this;
-    for (const offset of stateOffsets(live)) {
-      const own = this.#local(offset);
-      e.set(own.value as number, load(own.type, own.type === 'i64' ? OP.i64Load : OP.i32Load, this.block, offset));
-    }
+    for (const offset of stateOffsets(live)) e.set(this.#local(offset).value as number, this.loadOf(offset));
     for (const { origin } of this.#compared.values()) e.set(origin, constant('i32', 0));
   }
 
@@ -142,11 +145,7 @@ export abstract class RegionState extends Builder {
     const which = local('i32', compared.origin);
     let result = bits;
     for (const comparison of compared.comparisons)
-      result = this.select(
-        this.eq(which, ORIGIN_NUMBER[comparison]),
-        this.#comparedBits(compared, comparison),
-        result,
-      );
+      result = this.select(this.eq(which, ORIGIN_NUMBER[comparison]), this.#comparedBits(compared, comparison), result);
     return result;
   }
 

@@ -60,6 +60,15 @@ export abstract class RegionStorage extends RegionState {
   }
 
   /**
+   * The page of another access may be the one behind: an access that reaches into it must not pass for one that lies in
+   * it. So accesses have to be aligned, wherever a page is looked for that was found for another address.
+   */
+  protected override pageOf(address: Node, bytes: number, write: boolean): Node {
+    if (!this.#baseOf.has(address.value as number)) return super.pageOf(address, bytes, write);
+    return this.and(address, -4096 | (bytes - 1));
+  }
+
+  /**
    * Accesses through one base register mostly stay in one page: a frame, a structure, an array for a while. What was
    * found for one stays true until a call, so it is kept in locals, a tag and an addend for each register.
    * In loops without calls every access compares with what its register's last one found, and looks again when it is
@@ -113,7 +122,8 @@ export abstract class RegionStorage extends RegionState {
     const base = sum && isConstant(node.b as Node) ? node.a : node;
     const pinned = super.let(value);
     if (pinned === node || pinned.kind !== NODE.local) return pinned;
-    const state = base?.kind === NODE.local ? this.stateOfLocal(base.value as number) : undefined;
+    const index = base?.kind === NODE.local ? (base.value as number) : -1;
+    const state = this.stateOfLocal(index) ?? this.#baseOf.get(index);
     if (state === undefined) this.#baseOf.delete(pinned.value as number);
     else this.#baseOf.set(pinned.value as number, state);
     return pinned;

@@ -1,10 +1,9 @@
-import { rotateMask } from '../isa/fields.ts';
 import { CodeCache, type DecodingMode } from './code-cache.ts';
 import { HandlerTable } from './handlers.ts';
 import type { HostCpuOptions } from './interface.ts';
 import type { ContextMode, ServerCpu } from './interface-server.ts';
 import { FIRST_ROUTINE, generateInterpreter } from './interpreter.ts';
-import { BUDGET, COUNTER_BASE, COUNTERS, MASK_TABLE, MODE } from './layout.ts';
+import { MODE } from './layout.ts';
 import { HOST_HTAB, HOST_HTAB_LOG2_GROUPS, WIDE_RESERVE_ADDRESS } from './layout64.ts';
 import { LEVELS_OF, type ProcessorName } from './levels.ts';
 import type { HostMemory } from './memory.ts';
@@ -13,6 +12,7 @@ import { serverRuntime } from './refill-server.ts';
 import { RegionManager } from './region/manager.ts';
 import { Translator } from './region/translate.ts';
 import { routineFunctions } from './routines.ts';
+import { RunLoop } from './run-loop.ts';
 import { CORE, coreImports, SIGNATURES } from './runtime.ts';
 import { runtimeFunctions } from './runtime-functions.ts';
 import { ServerTlb } from './server-tlb.ts';
@@ -22,7 +22,10 @@ export type ServerModelName = Exclude<ProcessorName, '440'>;
 
 export interface ServerCpuOptions extends HostCpuOptions {
   readonly model: ServerModelName;
-  /** Binary logarithm of the groups of the host's hashed page table; at most and by default HOST_HTAB_LOG2_GROUPS. */
+  /**
+   * Binary logarithm of the groups of the host's hashed page table: from 11, hardware's smallest (what an entry says of its
+   * page lacks the bits that such a hash tells), to HOST_HTAB_LOG2_GROUPS, the default.
+   */
   readonly log2Groups?: number;
 }
 
@@ -30,9 +33,6 @@ export interface ServerCpuOptions extends HostCpuOptions {
 const NEVER_HOT = 0x1_0000;
 /** Interpretations of a block after which it is translated. */
 const HOT_THRESHOLD = 1024;
-/** How often a run begins with a look at translations: after so many runs or so many instructions. */
-const RUNS_PER_WORK = 100;
-const INSTRUCTIONS_PER_WORK = 15_000;
 
 /**
  * Translation modes. The first two, in 64-bit mode and the byte order that storage is kept in, are translated; code in the
@@ -57,7 +57,6 @@ export class HostServer implements ServerCpu {
   readonly hashTable: { readonly address: number; readonly log2Groups: number };
   readonly #tlb: ServerTlb;
   readonly #cache: CodeCache;
-  readonly #regions: RegionManager;
   readonly #handlers: HandlerTable;
   readonly #model: ProcessorModel;
   readonly #options: ServerCpuOptions;
@@ -65,14 +64,7 @@ export class HostServer implements ServerCpu {
   /** The interpreter of each mode; the first two share one. */
   readonly #runs: (() => number)[] = [];
   readonly #mode: number;
-  readonly #budget: number;
-  /** The owner has refused another budget in this run. */
-  #isEnding = false;
-  #retired = 0;
-  #granted = 0;
-  #runsUntilWork = 0;
-  #workAt = 0;
-  onTick = (): number => 0;
+  readonly #loop: RunLoop;
 
   constructor(options: ServerCpuOptions) {
     const { memory, base } = options;
@@ -82,17 +74,15 @@ export class HostServer implements ServerCpu {
     this.#options = options;
     this.#model = modelOf(options.model, memory.order);
     this.hashTable = { address: HOST_HTAB, log2Groups: options.log2Groups ?? HOST_HTAB_LOG2_GROUPS };
-    this.#budget = (base + BUDGET) >> 2;
+    this.#loop = new RunLoop(memory, base);
     this.#mode = (base + MODE) >> 2;
     this.#tlb = new ServerTlb(memory, base);
     i32[(base + WIDE_RESERVE_ADDRESS) >> 2] = 1;
-    for (let mb = 0; mb < 32; mb++)
-      for (let me = 0; me < 32; me++) i32[((base + MASK_TABLE) >> 2) + mb * 32 + me] = rotateMask(mb, me);
 
     this.#handlers = new HandlerTable(LEVELS_OF[options.model], options.assist, 'i64');
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
     const vcpu = new WebAssembly.Global({ value: 'i32', mutable: false }, base);
-    const tick = (remaining: number): number => this.#tick(remaining);
+    const tick = (remaining: number): number => this.#loop.tick(remaining);
     this.#imports = {
       memory: memory.wasm,
       table,
@@ -101,12 +91,12 @@ export class HostServer implements ServerCpu {
       codeWritten: (real: number, length: number) => this.#cache.written(real >>> 0, length),
       newPage: (real: number) => this.#cache.newPage(real >>> 0, i32[this.#mode] as number),
       decode: (record: number) => this.#cache.decode(record),
-      hot: (record: number) => this.#regions.hot(record),
+      hot: (record: number) => this.#loop.regions.hot(record),
       tick,
     };
     const { instance, packings } = this.#instantiate(this.#model, options.hotThreshold ?? HOT_THRESHOLD);
     this.#cache = new CodeCache(memory, this.#handlers, packings, (page) => this.#tlb.protectPage(page), base, MODES);
-    this.#regions = new RegionManager(
+    this.#loop.regions = new RegionManager(
       memory,
       this.#cache,
       options.translation ?? new Translator(memory, this.#handlers, options.assist, this.#model),
@@ -147,44 +137,21 @@ export class HostServer implements ServerCpu {
   }
 
   run(budget: number): number {
-    const { i32 } = this.memory;
-    // Once in so many runs is enough for translations: runs can be short.
-    if (--this.#runsUntilWork < 0 || this.#retired > this.#workAt) {
-      this.#runsUntilWork = RUNS_PER_WORK;
-      this.#workAt = this.#retired + INSTRUCTIONS_PER_WORK;
-      this.#regions.work();
-    }
     this.#tlb.refresh();
-    i32[this.#budget] = budget;
-    this.#granted = budget;
-    this.#isEnding = false;
-    const mode = i32[this.#mode] as number;
-    const vector = (this.#runs[mode] ?? this.#rareRun(mode))();
-    this.#retired += this.#granted - (i32[this.#budget] as number);
-    return vector;
+    const mode = this.memory.i32[this.#mode] as number;
+    return this.#loop.run(this.#runs[mode] ?? this.#rareRun(mode), budget);
   }
 
-  /** The budget is spent in the midst of a run: mostly the owner has nothing to do, and it goes on with another. */
-  #tick(remaining: number): number {
-    const { i32 } = this.memory;
-    this.#retired += this.#granted - remaining;
-    this.#granted = remaining;
-    i32[this.#budget] = remaining;
-    // A region that leaves because of the answer comes by here once more.
-    if (this.#isEnding) return 0;
-    this.#regions.work();
-    const granted = this.onTick();
-    if (granted <= 0) {
-      this.#isEnding = true;
-      return 0;
-    }
-    this.#granted = granted;
-    i32[this.#budget] = granted;
-    return granted;
+  get onTick(): () => number {
+    return this.#loop.onTick;
+  }
+
+  set onTick(onTick: () => number) {
+    this.#loop.onTick = onTick;
   }
 
   get retired(): number {
-    return this.#retired;
+    return this.#loop.retired;
   }
 
   selectContext(context: number): void {
@@ -218,20 +185,6 @@ export class HostServer implements ServerCpu {
   }
 
   get stats(): Record<string, number> {
-    const stats: Record<string, number> = {
-      decoded_instructions: this.#cache.decodedInstructions,
-      translated_regions: this.#regions.regions,
-      translation_batches: this.#regions.batches,
-      translated_instructions: this.#regions.translatedInstructions,
-      translation_milliseconds: Math.round(this.#regions.translationMilliseconds),
-      code_pages: this.#cache.pageCount,
-      dropped_code_pages: this.#cache.droppedPages,
-      soft_tlb_page_invalidations: this.#tlb.pageInvalidations,
-      soft_tlb_set_flushes: this.#tlb.setFlushes,
-    };
-    COUNTERS.forEach((name, i) => {
-      stats[name] = this.memory.u32[((this.base + COUNTER_BASE) >> 2) + i] as number;
-    });
-    return stats;
+    return this.#loop.stats(this.#cache, this.#tlb);
   }
 }

@@ -14,9 +14,6 @@ import {
   GPR,
   HostMemory,
   HPTE,
-  HPTE_BYTES,
-  HPTEG_BYTES,
-  HPTES_PER_GROUP,
   LR,
   PC,
   RAM_BASE,
@@ -34,6 +31,7 @@ import {
   XER_OV,
   XER_SO,
 } from '../../../src/processor/index.ts';
+import { enterPage } from '../../processor/server-pages.ts';
 import { CODE, CODE_BYTES, DATA_PAGES, READ_ONLY_PAGE, WINDOW, WINDOW_BYTES } from '../machine-state.ts';
 import { ENDED } from '../outcome.ts';
 import type { WideBatch, WideExecution } from './batch.ts';
@@ -86,18 +84,9 @@ export class WideSubject {
   }
 
   #map(address: number, real: number, isWritable: boolean): void {
-    const page = BigInt((address >>> 12) & 0xffff);
-    const { address: table, log2Groups } = this.cpu.hashTable;
-    const group = Number((BigInt(VSID) ^ page) & (2n ** BigInt(log2Groups) - 1n));
-    for (let i = 0; i < HPTES_PER_GROUP; i++) {
-      const at = (table + group * HPTEG_BYTES + i * HPTE_BYTES) / 8;
-      if (this.#u64[at] !== 0n) continue;
-      this.#u64[at] = (BigInt(VSID) << 12n) | ((page >> 11n) << BigInt(HPTE.AVPN_SHIFT)) | BigInt(HPTE.V);
-      const isData = address < CODE;
-      this.#u64[at + 1] = BigInt(real | (isWritable ? HPTE.PP_READ_WRITE : HPTE.PP_READ_ONLY) | (isData ? HPTE.N : 0));
-      return;
-    }
-    throw new RangeError('the group is full');
+    const isData = address < CODE;
+    const flags = (isWritable ? HPTE.PP_READ_WRITE : HPTE.PP_READ_ONLY) | (isData ? HPTE.N : 0);
+    enterPage(this.cpu, { vsid: VSID, address: BigInt(address), real, flags });
   }
 
   run(batch: WideBatch): Outcomes {

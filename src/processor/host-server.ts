@@ -29,8 +29,8 @@ export interface ServerCpuOptions extends HostCpuOptions {
   readonly log2Groups?: number;
 }
 
-/** More than a count of 16 bits comes to: what is interpreted only is never hot. */
-const NEVER_HOT = 0x1_0000;
+/** What is interpreted only is never hot. */
+const NEVER_HOT = Number.POSITIVE_INFINITY;
 /** Interpretations of a block after which it is translated. */
 const HOT_THRESHOLD = 1024;
 

@@ -80,7 +80,7 @@ export class TestServer {
     return this.place(address, assembleWords(source, address));
   }
 
-  place(address: number, words: readonly number[]): number {
+  place(address: number, words: Uint32Array): number {
     for (const [i, word] of words.entries()) this.memory.write32(RAM_BASE + address + 4 * i, word);
     this.cpu.codeWritten(RAM_BASE + address, words.length * 4);
     return words.length * 4;

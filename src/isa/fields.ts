@@ -99,6 +99,8 @@ export const FIELDS = {
   /** The L of sync. */
   SYNC_L: field(9, 10, 'unsigned'),
   SR: field(12, 15, 'unsigned'),
+  /** The hint of slbia. */
+  IH: field(8, 10, 'unsigned'),
   EH: field(31, 31, 'unsigned'),
   VRT: field(6, 10, 'vr'),
   VRS: field(6, 10, 'vr'),

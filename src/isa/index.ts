@@ -23,6 +23,7 @@ export type {
   WideStateName,
 } from './semantics.ts';
 export { STATIC_FIELDS } from './semantics.ts';
+export { SHUFFLE_OPCODE, SIMD, SIMD_LANE, type SimdLaneOp, type SimdOp, type SimdOperation } from './simd.ts';
 export type { SpecialRegister } from './sprs.ts';
 export { isPrivilegedRegister, SPECIAL_REGISTERS, specialRegister } from './sprs.ts';
 export { INSTRUCTIONS } from './table.ts';

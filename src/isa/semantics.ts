@@ -1,4 +1,5 @@
 import type { FieldName } from './fields.ts';
+import type { SimdLaneOp, SimdOp } from './simd.ts';
 
 /**
  * The builder over which each instruction's meaning is written, once. Back ends (the translator, the interpreter's
@@ -107,8 +108,8 @@ export interface Cell {
  */
 export interface Routine {
   readonly name: string;
-  readonly params: readonly ('i32' | 'i64')[];
-  readonly result: 'i32' | 'i64';
+  readonly params: readonly ('i32' | 'i64' | 'v128')[];
+  readonly result: 'i32' | 'i64' | 'v128';
   readonly body: (s: Semantics, ...args: Expr[]) => Expr;
 }
 
@@ -200,6 +201,9 @@ export interface Semantics {
    */
   vsrHalf(register: Operand, half: 0 | 1): Expr;
   setVsrHalf(register: Operand, half: 0 | 1, bits: Expr): void;
+  /** A whole vector-scalar register: doubleword 0 is lane 1 of two, its first byte lane 15 of sixteen. */
+  vsr(register: Operand): Expr;
+  setVsr(register: Operand, value: Expr): void;
   /** The square root of a positive double, rounded to nearest: bits in, bits out. */
   nearestRoot(bits: Expr): Expr;
   lr(): Expr;
@@ -248,6 +252,15 @@ export interface Semantics {
   blockWordAt(at: Expr, offset: number): Expr;
   setBlockWordAt(at: Expr, offset: number, value: Expr): void;
 
+  // --- vectors, v128: lanes are numbered from the right
+  /** A constant by its 128 bits. */
+  v128(bits: bigint): Expr;
+  simd(op: SimdOp, ...args: Operand[]): Expr;
+  /** Takes out a lane, or puts a value in its place. */
+  simdLane(op: SimdLaneOp, lane: number, vector: Expr, value?: Operand): Expr;
+  /** Sixteen bytes of a (0–15) and b (16–31), the rightmost first. */
+  shuffle(a: Expr, b: Expr, lanes: readonly number[]): Expr;
+
   // --- storage (in the byte order of the processor's mode unless `reversed`; any alignment)
   /** Zero-extended (or `signed`: sign-extended) to the word type. Evaluated now. */
   load(bytes: 1 | 2 | 4, address: Expr, options?: { signed?: boolean; reversed?: boolean }): Expr;
@@ -255,6 +268,9 @@ export interface Semantics {
   /** A doubleword as i64. */
   load64(address: Expr, options?: { reversed?: boolean }): Expr;
   store64(address: Expr, value: Expr, options?: { reversed?: boolean }): void;
+  /** A quadword as v128, in two accesses: an interrupt may come between those of a store. */
+  load128(address: Expr): Expr;
+  store128(address: Expr, value: Expr): void;
   /** Whether the doubleword of a quadword at its lower address is the low one: little-endian mode. */
   readonly littleEndian: boolean;
   /** Sets the cache block of the address to zero (dcbz). */

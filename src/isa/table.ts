@@ -11,6 +11,7 @@ import { LOGIC_INSTRUCTIONS } from './instructions/logic.ts';
 import { LOGIC64_INSTRUCTIONS } from './instructions/logic64.ts';
 import { MULTIPLY_ACCUMULATE_INSTRUCTIONS } from './instructions/multiply-accumulate.ts';
 import { SERVER_INSTRUCTIONS } from './instructions/server.ts';
+import { SERVER_SYSTEM_INSTRUCTIONS } from './instructions/server-system.ts';
 import { SPECIAL_INSTRUCTIONS } from './instructions/special.ts';
 import { STORAGE_INSTRUCTIONS } from './instructions/storage.ts';
 import { STORAGE64_INSTRUCTIONS } from './instructions/storage64.ts';
@@ -35,6 +36,7 @@ const ROWS: readonly InstructionRow[] = [
   ...BCD_INSTRUCTIONS,
   ...STORAGE64_INSTRUCTIONS,
   ...SERVER_INSTRUCTIONS,
+  ...SERVER_SYSTEM_INSTRUCTIONS,
 ];
 
 /** @throws RangeError when a word could be two instructions of one processor. */

@@ -9,7 +9,6 @@ import type {
   StateName,
   WideStateName,
 } from '../isa/semantics.ts';
-import { ArithmeticBuilder } from './arithmetic.ts';
 import {
   CODE_TLB,
   CODE_TLB_MASK,
@@ -46,12 +45,21 @@ import {
   VSR,
   VSX_AVAILABLE,
   vsrHalfOffset,
+  vsrOffset,
+  WIDE_CODE_TLB,
+  WIDE_CODE_TLB_MASK,
+  WIDE_CODE_TLB_SHIFT,
+  WIDE_READ_ADDEND,
   WIDE_RESERVE_ADDRESS,
   WIDE_RESERVE_VALUE,
   WIDE_RESERVE_VALUE_HIGH,
+  WIDE_TLB_MASK,
+  WIDE_TLB_SHIFT,
+  WIDE_WRITE_TAG,
 } from './layout64.ts';
 import type { MemoryOrder } from './memory.ts';
 import { MODEL_440, type ProcessorModel } from './model.ts';
+import { SimdBuilder } from './simd.ts';
 import type { InterruptNumbers } from './traps.ts';
 import type { Emitter } from './wasm/emitter.ts';
 import { constant, load, local, type Node, unary } from './wasm/node.ts';
@@ -71,9 +79,28 @@ export interface RuntimeFunctions {
   readonly routine?: (name: string) => number;
 }
 
-/** Offsets in a data entry of the soft TLB. */
-export const READ_PAIR = 0;
-export const WRITE_PAIR = 8;
+/** Where the entries of a soft TLB are, by the word type of the processor. */
+export const SOFT_TLB_SHAPES = {
+  i32: {
+    shift: SOFT_TLB_SHIFT,
+    mask: SOFT_TLB_MASK,
+    code: CODE_TLB,
+    codeShift: CODE_TLB_SHIFT,
+    codeMask: CODE_TLB_MASK,
+    /** Offset in an entry for data of what is for writing, and in each of the addend. */
+    write: 8,
+    addend: 4,
+  },
+  i64: {
+    shift: WIDE_TLB_SHIFT,
+    mask: WIDE_TLB_MASK,
+    code: WIDE_CODE_TLB,
+    codeShift: WIDE_CODE_TLB_SHIFT,
+    codeMask: WIDE_CODE_TLB_MASK,
+    write: WIDE_WRITE_TAG,
+    addend: WIDE_READ_ADDEND,
+  },
+} as const;
 
 /** A page's tag and addend. */
 export interface Translation {
@@ -108,14 +135,16 @@ const WIDE_STATE_OFFSETS: Record<WideStateName, number> = {
 
 /**
  * What the back ends share: storage access through the soft TLB, flags. Registers and control flow are
- * theirs. On a 64-bit processor every access to storage is the runtime's so far: nothing stands in front of the slow way.
+ * theirs.
  */
-export abstract class Builder extends ArithmeticBuilder implements Semantics {
+export abstract class Builder extends SimdBuilder implements Semantics {
   readonly computation: 'i32' | 'i64';
   readonly littleEndian: boolean;
   readonly blockBytes: number;
   readonly hasFloat: boolean;
-  readonly #order: MemoryOrder;
+  protected readonly order: MemoryOrder;
+  /** Storage is kept in the other byte order. */
+  readonly #isTurned: boolean;
   protected readonly interrupts: InterruptNumbers;
   protected readonly runtime: RuntimeFunctions;
   /** Local that holds the vCPU block's address. */
@@ -134,8 +163,9 @@ export abstract class Builder extends ArithmeticBuilder implements Semantics {
     this.computation = model.computation;
     this.blockBytes = model.blockBytes;
     this.hasFloat = model.hasFloat;
-    this.littleEndian = model.order === 0;
-    this.#order = model.order;
+    this.littleEndian = model.littleEndian;
+    this.#isTurned = (model.order === 0) !== model.littleEndian;
+    this.order = model.order;
     this.interrupts = model.interrupts;
     this.runtime = runtime;
     this.block = local('i32', block);
@@ -206,6 +236,14 @@ export abstract class Builder extends ArithmeticBuilder implements Semantics {
     if (typeof register === 'number')
       this.e.store(OP.i64Store, this.block, vsrHalfOffset(register, half), bits as Node);
     else this.e.store(OP.i64Store, this.add(this.block, this.shl(register, 4)), VSR + 8 * (1 - half), bits as Node);
+  }
+  vsr(register: Operand): Node {
+    if (typeof register === 'number') return load('v128', OP.v128Load, this.block, vsrOffset(register));
+    return load('v128', OP.v128Load, this.add(this.block, this.shl(register, 4)), VSR);
+  }
+  setVsr(register: Operand, value: Expr): void {
+    if (typeof register === 'number') this.e.store(OP.v128Store, this.block, vsrOffset(register), value as Node);
+    else this.e.store(OP.v128Store, this.add(this.block, this.shl(register, 4)), VSR, value as Node);
   }
   nearestRoot(bits: Expr): Node {
     const number = unary('f64', OP.f64ReinterpretI64, bits as Node);
@@ -296,16 +334,16 @@ export abstract class Builder extends ArithmeticBuilder implements Semantics {
     this.e.store(OP.i64Store, this.block, WIDE_STATE_OFFSETS[name], value as Node);
   }
   shared(name: SharedName): Node {
-    return load('i32', OP.i32Load, this.block, sharedWordOffset(name, this.#order));
+    return load('i32', OP.i32Load, this.block, sharedWordOffset(name, this.order));
   }
   setShared(name: SharedName, value: Expr): void {
-    this.e.store(OP.i32Store, this.block, sharedWordOffset(name, this.#order), value as Node);
+    this.e.store(OP.i32Store, this.block, sharedWordOffset(name, this.order), value as Node);
   }
   sharedWide(name: SharedName): Node {
-    return this.blockDoubleword(sharedWordOffset(name, this.#order));
+    return this.blockDoubleword(sharedWordOffset(name, this.order));
   }
   setSharedWide(name: SharedName, value: Expr): void {
-    this.setBlockDoubleword(sharedWordOffset(name, this.#order), value);
+    this.setBlockDoubleword(sharedWordOffset(name, this.order), value);
   }
   blockDoubleword(offset: number): Node {
     return load('i64', OP.i64Load, this.block, offset);
@@ -328,21 +366,47 @@ export abstract class Builder extends ArithmeticBuilder implements Semantics {
 
   /** Address of the soft-TLB entry of an effective address. */
   protected tlbEntry(address: Node): Node {
-    return this.add(this.tlb, this.and(this.shrUnsigned(address, SOFT_TLB_SHIFT), SOFT_TLB_MASK));
+    const { shift, mask } = SOFT_TLB_SHAPES[this.word];
+    return this.add(this.tlb, this.and(this.shrUnsigned(this.low32(address), shift), mask));
   }
 
   /** Address of the soft TLB's entry for the code at an effective address. */
   codeTlbEntry(address: Node): Node {
-    const offset = this.and(this.shrUnsigned(address, CODE_TLB_SHIFT), CODE_TLB_MASK);
-    return this.add(this.add(this.tlb, CODE_TLB), offset);
+    const { code, codeShift, codeMask } = SOFT_TLB_SHAPES[this.word];
+    const offset = this.and(this.shrUnsigned(this.low32(address), codeShift), codeMask);
+    return this.add(this.add(this.tlb, code), offset);
   }
 
   /**
-   * Translates a pinned effective address; `masked` is its page, with the bits that must be zero for its size. One 64-bit load brings tag and addend; the compare fails for another page,
-   * for no permission and for an unaligned address, and then the runtime looks closer.
+   * What of an access the soft TLB's tag is compared with: the page, which the access must lie in as a whole. Storage that
+   * is kept reversed has to be aligned for that; the bits that say so are compared with the tag's zeros.
+   */
+  protected pageOf(address: Node, bytes: number, _write: boolean): Node {
+    if (this.order !== 0) return this.and(address, -4096 | (bytes - 1));
+    return this.and(this.add(address, bytes - 1), -4096);
+  }
+
+  /** The tag of a soft-TLB entry for code. */
+  codeTag(entry: Node): Node {
+    return this.word === 'i32' ? load('i32', OP.i32Load, entry, 0) : load('i64', OP.i64Load, entry, 0);
+  }
+
+  /**
+   * Translates a pinned effective address; `masked` is its page, with the bits that must be zero for its size. The
+   * compare with the tag fails for another page, for no permission and for an unaligned address, and then the runtime
+   * looks closer. Tags of 32 bits come with their addend in one load.
    */
   protected translate(address: Node, write: boolean, _masked: Node): Translation {
-    const pair = this.let(load('i64', OP.i64Load, this.tlbEntry(address), write ? WRITE_PAIR : READ_PAIR));
+    const { write: offset, addend } = SOFT_TLB_SHAPES[this.word];
+    const at = write ? offset : 0;
+    if (this.word === 'i64') {
+      const entry = this.let(this.tlbEntry(address));
+      return {
+        tag: load('i64', OP.i64Load, entry, at),
+        addend: load('i32', OP.i32Load, entry, at + addend),
+      };
+    }
+    const pair = this.let(load('i64', OP.i64Load, this.tlbEntry(address), at));
     return { tag: this.wrap(pair), addend: this.wrap(this.shrUnsigned(pair, this.i64(32))) };
   }
 
@@ -350,18 +414,10 @@ export abstract class Builder extends ArithmeticBuilder implements Semantics {
   protected loadAddress(bytes: number, address: Node): Node {
     const { e } = this;
     const real = e.temporary('i32');
-    if (this.word === 'i64') {
-      e.call(this.runtime.slowLoad, address, constant('i32', bytes));
-      e.setFromStack(real);
-      e.if(this.eqz(local('i32', real)), false);
-      this.fault();
-      e.end();
-      return local('i32', real);
-    }
-    const masked = this.let(this.and(address, -4096 | (bytes - 1)));
+    const masked = this.let(this.pageOf(address, bytes, false));
     const { tag, addend } = this.translate(address, false, masked);
     e.if(this.eq(masked, tag), true);
-    e.set(real, this.add(address, addend));
+    e.set(real, this.add(this.low32(address), addend));
     e.else();
     e.call(this.runtime.slowLoad, address, constant('i32', bytes));
     e.setFromStack(real);
@@ -381,25 +437,26 @@ export abstract class Builder extends ArithmeticBuilder implements Semantics {
   #load32(bytes: 1 | 2 | 4, address: Expr, options: { signed?: boolean; reversed?: boolean }): Node {
     const real = this.loadAddress(bytes, this.let(address));
     const at = this.#lane(real, bytes);
+    const reversed = (options.reversed ?? false) !== this.#isTurned;
     if (bytes === 4) {
       const value = this.let(load('i32', OP.i32Load, at, 0));
-      return options.reversed ? this.let(this.swap32(value)) : value;
+      return reversed ? this.let(this.swap32(value)) : value;
     }
     if (bytes === 1) return this.let(load('i32', options.signed ? OP.i32Load8S : OP.i32Load8U, at, 0));
-    const half = load('i32', options.signed ? OP.i32Load16S : OP.i32Load16U, at, 0);
-    if (!options.reversed) return this.let(half);
-    const pinned = this.let(half);
-    return this.let(this.or(this.shrUnsigned(pinned, 8), this.and(this.shl(pinned, 8), 0xff00)));
+    if (!reversed) return this.let(load('i32', options.signed ? OP.i32Load16S : OP.i32Load16U, at, 0));
+    const pinned = this.let(load('i32', OP.i32Load16U, at, 0));
+    const turned = this.or(this.shrUnsigned(pinned, 8), this.and(this.shl(pinned, 8), 0xff00));
+    return this.let(options.signed ? this.signExtend16(turned) : turned);
   }
 
   /** Where an aligned item stands in storage that is kept in reversed units. */
   #lane(real: Node, bytes: number): Node {
-    return this.xor(real, this.#order & -bytes);
+    return this.xor(real, this.order & -bytes);
   }
 
   /** A doubleword between storage and a register: only words that are reversed by themselves stand in the wrong order. */
   #doubleword(value: Node, reversed = false): Node {
-    const ordered = this.#order === 3 ? this.rotl(value, constant('i64', 32)) : value;
+    const ordered = this.order === 3 ? this.rotl(value, constant('i64', 32)) : value;
     return reversed ? this.#swap64(this.let(ordered)) : ordered;
   }
 
@@ -414,21 +471,17 @@ export abstract class Builder extends ArithmeticBuilder implements Semantics {
 
   load64(address: Expr, options: { reversed?: boolean } = {}): Node {
     const real = this.loadAddress(8, this.let(address));
-    return this.let(this.#doubleword(load('i64', OP.i64Load, real, 0), options.reversed));
+    return this.let(this.#doubleword(load('i64', OP.i64Load, real, 0), (options.reversed ?? false) !== this.#isTurned));
   }
 
   #store(bytes: 1 | 2 | 4 | 8, address: Expr, value: Node): void {
     const { e } = this;
     const ea = this.let(address);
     const pinned = this.let(value);
-    if (this.word === 'i64') {
-      this.#storeSlowly(bytes, ea, pinned);
-      return;
-    }
-    const masked = this.let(this.and(ea, -4096 | (bytes - 1)));
+    const masked = this.let(this.pageOf(ea, bytes, true));
     const { tag, addend } = this.translate(ea, true, masked);
     e.if(this.eq(masked, tag), true);
-    const real = this.add(ea, addend);
+    const real = this.add(this.low32(ea), addend);
     const at = this.#lane(real, bytes);
     if (bytes === 4) e.store(OP.i32Store, at, 0, pinned);
     else if (bytes === 2) e.store(OP.i32Store16, at, 0, pinned);
@@ -455,7 +508,7 @@ export abstract class Builder extends ArithmeticBuilder implements Semantics {
 
   store(bytes: 1 | 2 | 4, address: Expr, value: Expr, options: { reversed?: boolean } = {}): void {
     let stored = this.low32(value);
-    if (options.reversed) {
+    if (bytes !== 1 && (options.reversed ?? false) !== this.#isTurned) {
       const pinned = this.let(stored);
       stored =
         bytes === 4 ? this.swap32(pinned) : this.or(this.and(this.shrUnsigned(pinned, 8), 0xff), this.shl(pinned, 8));
@@ -464,7 +517,33 @@ export abstract class Builder extends ArithmeticBuilder implements Semantics {
   }
 
   store64(address: Expr, value: Expr, options: { reversed?: boolean } = {}): void {
-    this.#store(8, address, options.reversed ? this.#swap64(this.let(value)) : (value as Node));
+    this.#store(
+      8,
+      address,
+      (options.reversed ?? false) !== this.#isTurned ? this.#swap64(this.let(value)) : (value as Node),
+    );
+  }
+
+  /** The address of a quadword's second doubleword. */
+  #secondHalf(address: Node): Node {
+    const next = this.add(address, 8);
+    return this.computation === this.word ? next : this.extendUnsigned(this.wrap(next));
+  }
+
+  load128(address: Expr): Node {
+    const at = this.let(address);
+    const first = this.load64(at);
+    const second = this.load64(this.#secondHalf(at));
+    return this.let(this.littleEndian ? this.quadword(second, first) : this.quadword(first, second));
+  }
+
+  store128(address: Expr, value: Expr): void {
+    const at = this.let(address);
+    const pinned = this.let(value);
+    const halves = [this.simdLane('i64x2.extract_lane', 1, pinned), this.simdLane('i64x2.extract_lane', 0, pinned)];
+    const [first, second] = this.littleEndian ? halves.reverse() : halves;
+    this.store64(at, first as Node);
+    this.store64(this.#secondHalf(at), second as Node);
   }
 
   /** Byte-reverses a pinned i32. */
@@ -475,15 +554,10 @@ export abstract class Builder extends ArithmeticBuilder implements Semantics {
   zeroBlock(address: Expr): void {
     const { e } = this;
     const ea = this.let(this.and(address, -this.blockBytes));
-    if (this.word === 'i64') {
-      e.call(this.runtime.slowZeroBlock, ea);
-      this.#leaveUnless();
-      return;
-    }
     const masked = this.let(this.and(ea, -4096));
     const { tag, addend } = this.translate(ea, true, masked);
     e.if(this.eq(masked, tag), true);
-    const real = this.let(this.add(ea, addend));
+    const real = this.let(this.add(this.low32(ea), addend));
     for (let offset = 0; offset < this.blockBytes; offset += 8) e.store(OP.i64Store, real, offset, constant('i64', 0));
     e.else();
     e.call(this.runtime.slowZeroBlock, ea);

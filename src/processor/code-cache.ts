@@ -10,7 +10,6 @@ import {
   PROFILE_ENTRIES,
   RECORD_ARENA,
   RECORD_ARENA_END,
-  TRANSLATION_MODES,
   ZERO_REGISTER,
 } from './layout.ts';
 import type { HostMemory } from './memory.ts';
@@ -22,6 +21,20 @@ const DATA_STORES = 64;
 
 const MEMO_ENTRIES = 8192;
 const MEMO_SHIFT = 32 - Math.log2(MEMO_ENTRIES);
+
+/** What distinguishes a mode in which code is decoded. */
+export interface DecodingMode {
+  /** Which handlers: 0 without assist meanings, 1 with them. */
+  readonly handlers: 0 | 1;
+  /** Instructions stand in memory in the byte order that storage is not kept in. */
+  readonly isTurned: boolean;
+}
+
+/** The modes that every processor has: problem state, and with assist meanings inlined. */
+export const PLAIN_MODES: readonly DecodingMode[] = [
+  { handlers: 0, isTurned: false },
+  { handlers: 1, isTurned: false },
+];
 
 /** What a page of records belongs to. */
 export interface CodePage {
@@ -87,6 +100,7 @@ export class CodeCache {
   readonly #memo = new Int32Array(MEMO_ENTRIES * 4).fill(-1);
   readonly #pages: CodePage[] = [];
   readonly #protect: (hostPage: number) => void;
+  readonly #modes: readonly DecodingMode[];
   /** Index of the profile's first u16. */
   readonly #profile: number;
   #version = 0;
@@ -102,7 +116,9 @@ export class CodeCache {
     packings: readonly (readonly Packing[])[],
     protect: (hostPage: number) => void,
     vcpuBlock: number,
+    modes: readonly DecodingMode[] = PLAIN_MODES,
   ) {
+    this.#modes = modes;
     this.#memory = memory;
     this.#u16 = new Uint16Array(memory.wasm.buffer);
     this.#handlers = handlers;
@@ -171,28 +187,30 @@ export class CodeCache {
 
   /** Fills one record; answers whether the block ends here. */
   #decodeWord(page: CodePage, record: number, offset: number): boolean {
-    const word = this.#memory.read32(page.real + offset) | 0;
+    const { handlers, isTurned } = this.#modes[page.mode] as DecodingMode;
+    const stored = this.#memory.read32(page.real + offset) | 0;
+    const word = isTurned ? swap32(stored) : stored;
     const slot = ((Math.imul(word, 0x9e3779b1) >>> MEMO_SHIFT) << 2) | 0;
     const memo = this.#memo;
     const { i32 } = this.#memory;
-    if (memo[slot] === word && memo[slot + 1] === page.mode) {
+    if (memo[slot] === word && memo[slot + 1] === handlers) {
       i32[record >> 2] = memo[slot + 2] as number;
       i32[(record >> 2) + 1] = memo[slot + 3] as number;
       this.decodedInstructions++;
       return false;
     }
-    const ends = this.#decodeAnew(page, record, offset, word);
+    const ends = this.#decodeAnew(handlers, record, offset, word);
     // What ends a block may depend on where it stands.
     if (!ends) {
       memo[slot] = word;
-      memo[slot + 1] = page.mode;
+      memo[slot + 1] = handlers;
       memo[slot + 2] = i32[record >> 2] as number;
       memo[slot + 3] = i32[(record >> 2) + 1] as number;
     }
     return ends;
   }
 
-  #decodeAnew(page: CodePage, record: number, offset: number, word: number): boolean {
+  #decodeAnew(table: 0 | 1, record: number, offset: number, word: number): boolean {
     const instruction = this.#handlers.decoder.decode(word);
     this.decodedInstructions++;
     if (!instruction) {
@@ -200,7 +218,7 @@ export class CodeCache {
       return true;
     }
     const near = branchesNear(instruction, word, offset);
-    const handler = this.#handlers.handlerOf(instruction, word, near, page.mode);
+    const handler = this.#handlers.handlerOf(instruction, word, near, table);
     this.#u16[record >> 1] = handler;
     const packings = this.#packings[handler] as FastPackings;
     for (let i = 0; i < packings.length; i += PACKING_NUMBERS) this.#pack(packings, i, word, record, near);
@@ -288,7 +306,7 @@ export class CodeCache {
       const from = Math.max(real, hostPage * 4096) & 0xffc;
       const to = Math.min(real + length, (hostPage + 1) * 4096) - hostPage * 4096;
       let hit = false;
-      for (let mode = 0; mode < TRANSLATION_MODES; mode++) {
+      for (let mode = 0; mode < this.#modes.length; mode++) {
         const page = this.find(hostPage * 4096, mode);
         if (!page) continue;
         for (let offset = from; offset < to && !hit; offset += 4) hit = this.isDecoded(page, offset);
@@ -300,7 +318,7 @@ export class CodeCache {
   }
 
   #drop(hostPage: number): void {
-    for (let mode = 0; mode < TRANSLATION_MODES; mode++) {
+    for (let mode = 0; mode < this.#modes.length; mode++) {
       const page = this.find(hostPage * 4096, mode);
       if (!page) continue;
       page.stores = 0;
@@ -325,6 +343,9 @@ export class CodeCache {
     this.flushes++;
   }
 }
+
+const swap32 = (word: number): number =>
+  (word >>> 24) | ((word >>> 8) & 0xff00) | ((word & 0xff00) << 8) | (word << 24) | 0;
 
 function branchDistance(bits: number, mask: number): number {
   const sign = (mask + 1) >> 1;

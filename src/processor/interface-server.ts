@@ -85,7 +85,7 @@ export interface ServerCpu extends HostCpu {
   readonly hashTable: { readonly address: number; readonly log2Groups: number };
   /** Selects the translation context for what runs next. Flushes nothing. */
   selectContext(context: number): void;
-  /** Says what code in a context runs as. Cheap, but not for every exit. */
+  /** Says what code in a context runs as, from the next `selectContext` on. Cheap, but not for every exit. */
   configureContext(context: number, mode: ContextMode): void;
   /** slbmte: ESID = effective address / 2^28 (a double), flags of SLB_VSID. Replaces the entry's old segment. */
   slbWrite(context: number, index: number, esid: number, vsid: number, flags: number): void;

@@ -9,9 +9,10 @@
 import type { Instruction } from '../isa/define.ts';
 import { FIELDS, type FieldName } from '../isa/fields.ts';
 import type { Expr, InstructionInterrupt, Meaning, Operand, Operands, ProgramCause } from '../isa/semantics.ts';
-import { Builder, type DynamicCrBit } from './builder.ts';
+import { Builder, type DynamicCrBit, SOFT_TLB_SHAPES } from './builder.ts';
 import {
   BUDGET,
+  CODE_CHANGED,
   CODE_PAGES,
   COUNTER_BASE,
   COUNTERS,
@@ -24,7 +25,7 @@ import {
 } from './layout.ts';
 import { MODEL_440, type ProcessorModel } from './model.ts';
 import { routineIndex } from './routines.ts';
-import { CORE, EXECUTE, REGION_HANDLER, SIGNATURES } from './runtime.ts';
+import { CORE, EXECUTE, REGION_HANDLER, REGION_RESULT, SIGNATURES } from './runtime.ts';
 import { setInstructionInterrupt } from './traps.ts';
 import type { StaticValues } from './variants.ts';
 import { Emitter, type Label } from './wasm/emitter.ts';
@@ -278,14 +279,13 @@ export interface GeneratedInterpreter {
  * Generates `run() → vector`: from PC until an interrupt or the end of the budget.
  * @param specs handlers from number HANDLER.first on.
  * @param hotThreshold how often a block is interpreted before `hot` is called for it.
- * @param model on a 64-bit processor, `refill` answers the code's real address.
  */
 export function generateInterpreter(
   specs: readonly HandlerSpec[],
   hotThreshold: number,
   model: ProcessorModel = MODEL_440,
 ): GeneratedInterpreter {
-  const e = new Emitter(SIGNATURES.run);
+  const e = new Emitter(SIGNATURES[model.word].run);
   const locals: Locals = {
     block: e.newLocal('i32'),
     tlb: e.newLocal('i32'),
@@ -310,7 +310,7 @@ export function generateInterpreter(
   // Find the record of PC: soft TLB, then the page's records.
   e.set(locals.tlb, load('i32', OP.i32Load, v, TLB_BASE));
   const pc = s.let(s.pcRegister());
-  const real = model.word === 'i32' ? findCode(e, s, pc, v, lookup) : findWideCode(e, pc, v, lookup);
+  const real = findCode(e, s, pc, v, lookup);
   const pageIndex = s.shl(s.shrUnsigned(real, 12), 2);
   const records = e.temporary('i32');
   e.set(records, load('i32', OP.i32Load, s.add(load('i32', OP.i32Load, v, CODE_PAGES), pageIndex), 0));
@@ -379,26 +379,15 @@ export function generateInterpreter(
 function findCode(e: Emitter, s: HandlerBuilder, pc: Node, v: Node, lookup: Label): Node {
   const entry = e.temporary('i32');
   e.set(entry, s.codeTlbEntry(pc));
-  e.if(s.ne(load('i32', OP.i32Load, local('i32', entry), 0), s.and(pc, -4096)), false);
+  e.if(s.ne(s.codeTag(local('i32', entry)), s.and(pc, -4096)), false);
   e.call(CORE.refill, pc, constant('i32', EXECUTE));
   e.setFromStack(entry);
   e.if(s.eqz(local('i32', entry)), false);
   leave(e, v, lookup);
   e.end();
   e.end();
-  return s.let(s.add(pc, load('i32', OP.i32Load, local('i32', entry), 4)));
-}
-
-function findWideCode(e: Emitter, pc: Node, v: Node, lookup: Label): Node {
-  const real = e.temporary('i32');
-  e.call(CORE.refill, pc, constant('i32', EXECUTE));
-  e.setFromStack(real);
-  e.push(local('i32', real));
-  e.code.u8(OP.i32Eqz);
-  e.ifStack(false);
-  leave(e, v, lookup);
-  e.end();
-  return local('i32', real);
+  const { addend } = SOFT_TLB_SHAPES[s.word];
+  return s.let(s.add(s.low32(pc), load('i32', OP.i32Load, local('i32', entry), addend)));
 }
 
 /** An interrupt ends the run, unless the vector code says that the guest goes on. */
@@ -428,16 +417,17 @@ function emitSpecial(e: Emitter, h: HandlerBuilder, handler: number, locals: Loc
       e.br(targets.lookup);
       return;
     case HANDLER.region: {
-      // Type 0 of the module is the region's: (effective address of the page, depth) → 0, or not zero after an interrupt.
+      // Type 0 of the module is the region's: (effective address of the page, depth) → REGION_RESULT.
+      e.store(OP.i32Store, v, CODE_CHANGED, constant('i32', 0));
       e.store(OP.i32Store, v, BUDGET, remaining(h, locals, 0));
       count(e, h, v, 'region_entries', constant('i32', 1));
       count(e, h, v, 'region_instructions', load('i32', OP.i32Load, v, BUDGET));
       const page = h.let(h.and(h.pc(), -4096));
-      e.callIndirect(0, load('i32', OP.i32Load, record, 4), h.low32(page), constant('i32', 0));
-      const interrupted = e.temporary('i32');
-      e.setFromStack(interrupted);
+      e.callIndirect(0, load('i32', OP.i32Load, record, 4), page, constant('i32', 0));
+      const result = e.temporary('i32');
+      e.setFromStack(result);
       count(e, h, v, 'region_instructions', h.neg(load('i32', OP.i32Load, v, BUDGET)));
-      e.brIf(h.eqz(local('i32', interrupted)), targets.lookup);
+      e.brIf(h.ne(local('i32', result), REGION_RESULT.interrupted), targets.lookup);
       leave(e, v, targets.lookup);
       return;
     }

@@ -53,6 +53,9 @@ export const CODE_PAGES = 0x18c;
 export const ADDRESS_SPACE = 0x190;
 export const PID = 0x194;
 
+/** Not zero: code that was translated has changed, and regions that are running may be old. */
+export const CODE_CHANGED = 0x198;
+
 /** TLB_BASE, MODE, CODE_PAGES and ADDRESS_SPACE of the two contexts that vector code switches between, by address space. */
 export const CONTEXTS = 0x1a0;
 export const CONTEXT_BYTES = 0x10;
@@ -158,17 +161,21 @@ export const CODE_FLAGS_TABLE = 0x00600000;
 /** One i32 a 4-KB page of host memory and translation mode: real address of the page's records, 0 when it has none. */
 export const CODE_PAGES_TABLE = 0x00800000;
 export const CODE_PAGES_TABLE_BYTES = 0x00400000;
+/** Modes that are translated: problem state, and with assist meanings inlined. */
 export const TRANSLATION_MODES = 2;
+/** All modes that there are tables for: processors have modes of their own that are only interpreted. */
+export const MAX_MODES = 6;
 /** A vCPU block that no vCPU has: new translations are called on it once, to have them compiled. */
 export const TOUCH_BLOCK = 0x00200000;
 /** Interpreter records of code pages. */
 export const RECORD_ARENA = 0x03000000;
 export const RECORD_ARENA_END = 0x0e000000;
 /**
- * Call sites of translated code remember where they went: 16 bytes each, the code entry of the soft TLB (tag, addend) under
- * which the target was found, and the target region's slot. Cleared when any region goes. The first word counts them.
+ * Call sites of translated code remember where they went: the real address of the target, and its region's slot.
+ * Cleared when any region goes. The first word counts them.
  */
 export const LINK_CELLS = 0x0e000000;
-export const LINK_CELL_BYTES = 16;
+export const LINK_CELL = { real: 0, slot: 4 } as const;
+export const LINK_CELL_BYTES = 8;
 export const MAX_LINK_CELLS = 0x10000;
 export const RAM_BASE = 0x10000000;

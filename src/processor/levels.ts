@@ -13,10 +13,27 @@ export const LEVELS_440: ReadonlySet<Level> = new Set([
 ]);
 
 /** The instruction groups of the PowerPC 970. */
-export const LEVELS_970: ReadonlySet<Level> = new Set(['base', 'string', 'float', '64-bit', 'float-64', 'server']);
+export const LEVELS_970: ReadonlySet<Level> = new Set([
+  'base',
+  'string',
+  'float',
+  '64-bit',
+  'float-64',
+  'server',
+  'vector',
+]);
 
 /** The instruction groups of POWER7. */
-export const LEVELS_POWER7: ReadonlySet<Level> = new Set([...LEVELS_970, 'isel', '2.02', '2.05', '2.06']);
+export const LEVELS_POWER7: ReadonlySet<Level> = new Set([...LEVELS_970, 'isel', '2.02', '2.05', '2.06', 'vsx']);
 
 /** The instruction groups of POWER8. */
-export const LEVELS_POWER8: ReadonlySet<Level> = new Set([...LEVELS_POWER7, '2.07']);
+export const LEVELS_POWER8: ReadonlySet<Level> = new Set([...LEVELS_POWER7, '2.07', 'vector-2.07', 'vsx-2.07']);
+
+/** The instruction groups of each processor. */
+export const LEVELS_OF = {
+  '440': LEVELS_440,
+  '970': LEVELS_970,
+  power7: LEVELS_POWER7,
+  power8: LEVELS_POWER8,
+} as const;
+export type ProcessorName = keyof typeof LEVELS_OF;

@@ -1,3 +1,4 @@
+import type { ProcessorName } from './levels.ts';
 import type { MemoryOrder } from './memory.ts';
 import { BOOKE_INTERRUPTS, type InterruptNumbers, SERVER_INTERRUPTS } from './traps.ts';
 
@@ -7,8 +8,10 @@ export interface ProcessorModel {
   readonly word: 'i32' | 'i64';
   /** Computation mode: `i32` is 32-bit mode on a 64-bit processor. */
   readonly computation: 'i32' | 'i64';
-  /** How storage is kept, and so in which byte order the mode's accesses are made. */
+  /** How storage is kept. */
   readonly order: MemoryOrder;
+  /** MSR[LE]: the byte order that accesses are made in. Where storage is kept in the other one, they are turned round. */
+  readonly littleEndian: boolean;
   readonly blockBytes: number;
   readonly hasFloat: boolean;
   readonly interrupts: InterruptNumbers;
@@ -18,6 +21,7 @@ export const MODEL_440: ProcessorModel = {
   word: 'i32',
   computation: 'i32',
   order: 3,
+  littleEndian: false,
   blockBytes: 32,
   hasFloat: false,
   interrupts: BOOKE_INTERRUPTS,
@@ -27,8 +31,15 @@ export const MODEL_SERVER: ProcessorModel = {
   word: 'i64',
   computation: 'i64',
   order: 7,
+  littleEndian: false,
   blockBytes: 128,
   hasFloat: true,
   interrupts: SERVER_INTERRUPTS,
 };
-export const MODEL_SERVER_LITTLE_ENDIAN: ProcessorModel = { ...MODEL_SERVER, order: 0 };
+export const MODEL_SERVER_LITTLE_ENDIAN: ProcessorModel = { ...MODEL_SERVER, order: 0, littleEndian: true };
+
+/** What a processor's translated code depends on, by the order that storage is kept in. */
+export function modelOf(name: ProcessorName, order: MemoryOrder): ProcessorModel {
+  if (name === '440') return MODEL_440;
+  return order === 0 ? MODEL_SERVER_LITTLE_ENDIAN : MODEL_SERVER;
+}

@@ -9,8 +9,11 @@ import type { WasmFunction } from './wasm/module.ts';
 import { local, type Node } from './wasm/node.ts';
 import { OP } from './wasm/opcodes.ts';
 
+/** All routines, in the order of their functions. */
+export const ROUTINES: readonly Routine[] = FLOAT_ROUTINES;
+
 /** A routine's place among those of its module, by name. */
-const PLACES = new Map(FLOAT_ROUTINES.map(({ name }, place) => [name, place]));
+const PLACES = new Map(ROUTINES.map(({ name }, place) => [name, place]));
 
 /** The function of a routine, when the first one's index is `first`. */
 export function routineIndex(name: string, first: number): number {
@@ -37,5 +40,5 @@ class RoutineBuilder extends RegisterlessBuilder {
 /** All routines, in order; their functions stand from index `first` on. */
 export function routineFunctions(runtime: RuntimeFunctions, model: ProcessorModel, first: number): WasmFunction[] {
   const functions = { ...runtime, routine: (name: string) => routineIndex(name, first) };
-  return FLOAT_ROUTINES.map((routine) => RoutineBuilder.emit(routine, functions, model));
+  return ROUTINES.map((routine) => RoutineBuilder.emit(routine, functions, model));
 }

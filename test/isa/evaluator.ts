@@ -9,7 +9,16 @@ import type {
   StateName,
   WideStateName,
 } from '../../src/isa/index.ts';
-import { FIELDS, type FieldName, fieldValue, STATIC_FIELDS } from '../../src/isa/index.ts';
+import {
+  FIELDS,
+  type FieldName,
+  fieldValue,
+  SIMD,
+  SIMD_LANE,
+  type SimdOperation,
+  STATIC_FIELDS,
+} from '../../src/isa/index.ts';
+import { runShuffle, runSimd, runSimdLane } from './simd.ts';
 
 type Value = number | bigint;
 type Type = Expr['type'];
@@ -335,6 +344,25 @@ export class Evaluator {
         if (register < 32 && half === 0) this.fpr[register] = big(bits);
         else (this.vsrs[register] ??= [0n, 0n])[half] = big(bits);
       },
+      vsr: (n) =>
+        thunk('v128', () => {
+          const [left, right] = this.vsr(number(n));
+          return (BigInt.asUintN(64, left as bigint) << 64n) | BigInt.asUintN(64, right as bigint);
+        }),
+      setVsr: (n, value) => {
+        const [register, bits] = [number(n), vector(value)];
+        const left = wrap64(bits >> 64n);
+        if (register < 32) this.fpr[register] = left;
+        this.vsrs[register] = [left, wrap64(bits)];
+      },
+      v128: (bits) => thunk('v128', () => bits),
+      simd: (op, ...args) => vectorThunk(SIMD[op], args, (values) => runSimd(op, values)),
+      simdLane: (op, lane, of, value) =>
+        vectorThunk(SIMD_LANE[op], value === undefined ? [of] : [of, value], (values) => runSimdLane(op, lane, values)),
+      shuffle: (a, b, lanes) => {
+        if (lanes.length !== 16 || lanes.some((lane) => lane < 0 || lane > 31)) throw new RangeError('sixteen of 32');
+        return thunk('v128', () => runShuffle(vector(a), vector(b), lanes));
+      },
       nearestRoot: (bits) =>
         thunk('i64', () => {
           const view = new DataView(new ArrayBuffer(8));
@@ -415,6 +443,16 @@ export class Evaluator {
       },
       store64: (address, value, options = {}) =>
         m.setBigInt64(this.#offset(address, 8), big(value), options.reversed ?? false),
+      load128: (address) => {
+        const at = this.#offset(address, 16);
+        const value = (m.getBigUint64(at) << 64n) | m.getBigUint64(at + 8);
+        return thunk('v128', () => value);
+      },
+      store128: (address, value) => {
+        const [at, bits] = [this.#offset(address, 16), vector(value)];
+        m.setBigUint64(at, bits >> 64n);
+        m.setBigUint64(at + 8, BigInt.asUintN(64, bits));
+      },
       zeroBlock: (address) => {
         const at = this.#offset(
           wordThunk(() => BigInt.asIntN(64, big(address) & -32n)),
@@ -447,6 +485,23 @@ export class Evaluator {
 
 function thunk(type: Type, get: () => Value): Thunk {
   return { type, get };
+}
+
+/** The bits of a v128. */
+function vector(value: Expr): bigint {
+  if (value.type !== 'v128') throw new TypeError(`a vector is given as ${value.type}`);
+  return evaluate(value) as bigint;
+}
+
+/** The value of a vector operation. */
+function vectorThunk(
+  { params, result }: SimdOperation,
+  args: readonly Operand[],
+  run: (values: readonly Value[]) => Value,
+): Expr {
+  for (const [i, arg] of args.entries())
+    if (typeof arg !== 'number' && arg.type !== params[i]) throw new TypeError(`operand ${i} is an ${arg.type}`);
+  return thunk(result, () => run(args.map(evaluate)));
 }
 
 function evaluate(operand: Operand): Value {

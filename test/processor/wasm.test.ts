@@ -1,10 +1,11 @@
 /** The WebAssembly writer: numbers as the engine reads them, control flow, and the branch-hint section byte by byte. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SHUFFLE_OPCODE, SIMD_LANE } from '../../src/isa/index.ts';
 import { Code } from '../../src/processor/wasm/code.ts';
 import { Emitter } from '../../src/processor/wasm/emitter.ts';
 import { encodeModule, type Signature, type WasmFunction } from '../../src/processor/wasm/module.ts';
-import { binary, constant, local } from '../../src/processor/wasm/node.ts';
+import { binary, constant, local, simd } from '../../src/processor/wasm/node.ts';
 import { OP, type WasmType } from '../../src/processor/wasm/opcodes.ts';
 
 const bytes = (write: (code: Code) => void): number[] => {
@@ -202,4 +203,18 @@ test('branch hints name the function, and offsets from its locals on', () => {
 test('a module without hints has no section for them', () => {
   const module = new WebAssembly.Module(encodeModule([], [new Emitter(signature([], [])).finish('f')]) as BufferSource);
   assert.deepEqual(WebAssembly.Module.customSections(module, 'metadata.code.branch_hint'), []);
+});
+
+test('a vector is sixteen bytes with the rightmost first, and a shuffle numbers them so', () => {
+  const bits = 0x0f0e0d0c_0b0a0908_07060504_03020100n;
+  const vector = constant('v128', bits);
+  const swapped = simd('v128', SHUFFLE_OPCODE, [vector, vector], bits ^ 0x0f0f0f0f_0f0f0f0f_0f0f0f0f_0f0f0f0fn);
+  const extract = (of: typeof vector, lane: number) => {
+    const e = new Emitter(signature([], ['i32']));
+    e.push(simd('i32', SIMD_LANE['i8x16.extract_lane_u'].opcode, [of], lane));
+    return e.finish(`f`);
+  };
+  const value = (of: typeof vector, lane: number) => instantiate([extract(of, lane)])['f']?.();
+  assert.deepEqual([value(vector, 0), value(vector, 13)], [0, 13]);
+  assert.deepEqual([value(swapped, 0), value(swapped, 13)], [15, 2]);
 });

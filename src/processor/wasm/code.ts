@@ -60,6 +60,11 @@ export class Code {
     }
   }
 
+  /** Sixteen bytes, the lowest first. */
+  bytes16(value: bigint): void {
+    for (let i = 0n; i < 128n; i += 8n) this.u8(Number((value >> i) & 0xffn));
+  }
+
   append(bytes: Uint8Array): void {
     this.#reserve(bytes.length);
     this.bytes.set(bytes, this.length);

@@ -1,9 +1,9 @@
 import type { Expr } from '../../isa/semantics.ts';
 import type { Code } from './code.ts';
-import { OP, type WasmType } from './opcodes.ts';
+import { OP, SIMD_ACCESS, type WasmType } from './opcodes.ts';
 
 /** What a node of an expression tree does. */
-export const NODE = { constant: 0, local: 1, load: 2, unary: 3, binary: 4, select: 5 } as const;
+export const NODE = { constant: 0, local: 1, load: 2, unary: 3, binary: 4, select: 5, simd: 6 } as const;
 
 /** An expression: evaluated where it is emitted. */
 export interface Node extends Expr {
@@ -11,7 +11,7 @@ export interface Node extends Expr {
   readonly kind: number;
   /** The WebAssembly opcode (loads, unary and binary operations). */
   readonly op: number;
-  /** Value of a constant, index of a local, offset of a load. */
+  /** Value of a constant, index of a local, offset of a load; what belongs to a vector operation itself. */
   readonly value: number | bigint;
   readonly a: Node | null;
   readonly b: Node | null;
@@ -45,6 +45,18 @@ export function select(a: Node, b: Node, condition: Node): Node {
   return { type: a.type, kind: NODE.select, op: OP.select, value: 0, a, b, c: condition };
 }
 
+/** A vector operation; its opcode stands behind the prefix. `immediate`: a lane's number, or those of a shuffle. */
+export function simd(
+  type: WasmType,
+  op: number,
+  args: readonly Node[],
+  immediate: number | bigint = NO_IMMEDIATE,
+): Node {
+  const [a = null, b = null, c = null] = args;
+  return { type, kind: NODE.simd, op, value: immediate, a, b, c };
+}
+const NO_IMMEDIATE = -1;
+
 export const isConstant = (node: Node, value?: number): boolean =>
   node.kind === NODE.constant && (value === undefined || Number(node.value) === value);
 
@@ -62,13 +74,19 @@ function alignmentOf(op: number): number {
     case OP.i64Load:
     case OP.i64Store:
       return 3;
+    case OP.v128Load:
+    case OP.v128Store:
+      return 4;
     default:
       return 2;
   }
 }
 
 export function emitMemoryAccess(code: Code, op: number, offset: number): void {
-  code.u8(op);
+  if (op > 0xff) {
+    code.u8(OP.simdPrefix);
+    code.unsigned(op - SIMD_ACCESS);
+  } else code.u8(op);
   code.unsigned(alignmentOf(op));
   code.unsigned(offset);
 }
@@ -80,6 +98,10 @@ export function emitNode(code: Code, node: Node): void {
       if (node.type === 'i32') {
         code.u8(OP.i32Const);
         code.signed(node.value as number);
+      } else if (node.type === 'v128') {
+        code.u8(OP.simdPrefix);
+        code.unsigned(OP.v128Const);
+        code.bytes16(BigInt(node.value));
       } else {
         code.u8(OP.i64Const);
         code.signed64(node.value);
@@ -101,6 +123,15 @@ export function emitNode(code: Code, node: Node): void {
       emitNode(code, node.a as Node);
       emitNode(code, node.b as Node);
       code.u8(node.op);
+      return;
+    case NODE.simd:
+      if (node.a) emitNode(code, node.a);
+      if (node.b) emitNode(code, node.b);
+      if (node.c) emitNode(code, node.c);
+      code.u8(OP.simdPrefix);
+      code.unsigned(node.op);
+      if (typeof node.value === 'bigint') code.bytes16(node.value);
+      else if (node.value !== NO_IMMEDIATE) code.u8(node.value);
       return;
     default:
       emitNode(code, node.a as Node);

@@ -1,3 +1,6 @@
+/** Added to opcodes of vector loads and stores, which have a prefix. */
+export const SIMD_ACCESS = 0x100;
+
 /** The WebAssembly opcodes that generated code uses (core specification, section 5.4 and index of instructions). */
 export const OP = {
   unreachable: 0x00,
@@ -96,6 +99,11 @@ export const OP = {
   i64Extend32S: 0xc4,
   /** Prefix of the saturating truncations, then 7: i64.trunc_sat_f64_u. */
   saturatingPrefix: 0xfc,
+  /** Prefix of the vector operations; their opcodes are in the table of isa/simd.ts. */
+  simdPrefix: 0xfd,
+  v128Load: SIMD_ACCESS + 0x00,
+  v128Store: SIMD_ACCESS + 0x0b,
+  v128Const: 0x0c,
   /** Type of a block without results. */
   void: 0x40,
   i32: 0x7f,

@@ -12,8 +12,8 @@ const PER_CASE = 4;
 const CASES = 4;
 
 function run(configuration: Configuration, executions: number, random: Random) {
-  const { processor, order, levels } = configuration;
-  const subject = new WideSubject(levels, order);
+  const { processor, order } = configuration;
+  const subject = new WideSubject(processor, order);
   const forms = configurationForms(configuration);
   const differences: WideDifference[] = [];
   let done = 0;

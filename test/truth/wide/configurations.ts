@@ -1,12 +1,13 @@
 /** The 64-bit processors and byte orders that are compared. */
 import type { Level } from '../../../src/isa/index.ts';
+import type { ServerModelName } from '../../../src/processor/index.ts';
 import { LEVELS_970, LEVELS_POWER7, LEVELS_POWER8 } from '../../../src/processor/levels.ts';
 import { type Form, formsOf } from '../single.ts';
 import type { ByteOrder } from './oracle.ts';
 
 export interface Configuration {
   /** The oracle's processor model. */
-  readonly processor: string;
+  readonly processor: ServerModelName;
   readonly order: ByteOrder;
   readonly levels: ReadonlySet<Level>;
   /** Forms that the oracle cannot judge. */

@@ -55,7 +55,7 @@ export function recordWide(): void {
   for (const configuration of CONFIGURATIONS) {
     const batch = batchOf(configuration);
     const expected = runWideOracle(batch, configuration.processor, configuration.order);
-    const actual = new WideSubject(configuration.levels, configuration.order).run(batch);
+    const actual = new WideSubject(configuration.processor, configuration.order).run(batch);
     for (let i = 0; i < batch.executions.length; i++) {
       correctWide(batch, i, expected, actual);
       const found = difference(batch, i, expected, actual);
@@ -74,7 +74,7 @@ export function wideDigests(): { configuration: string; expected: Digests; actua
   const recorded = JSON.parse(readFileSync(FILE, 'utf8')) as Record<string, Digests>;
   return CONFIGURATIONS.map((configuration) => {
     const batch = batchOf(configuration);
-    const actual = digestsOf(batch, new WideSubject(configuration.levels, configuration.order).run(batch));
+    const actual = digestsOf(batch, new WideSubject(configuration.processor, configuration.order).run(batch));
     return { configuration: nameOf(configuration), expected: recorded[nameOf(configuration)] ?? {}, actual };
   });
 }

@@ -1,0 +1,93 @@
+import { rotateMask } from '../isa/fields.ts';
+import type { CodeCache } from './code-cache.ts';
+import { BUDGET, COUNTER_BASE, COUNTERS, MASK_TABLE } from './layout.ts';
+import type { HostMemory } from './memory.ts';
+import type { RegionManager } from './region/manager.ts';
+
+/** How often a run begins with a look at translations: after so many runs or so many instructions. */
+const RUNS_PER_WORK = 100;
+const INSTRUCTIONS_PER_WORK = 15_000;
+
+/** What all host processors do around their interpreter: budgets, retired instructions, translation between runs. */
+export class RunLoop {
+  readonly #memory: HostMemory;
+  readonly #base: number;
+  readonly #budget: number;
+  /** Set when the processor is complete. */
+  regions!: RegionManager;
+  onTick = (): number => 0;
+  /** The owner has refused another budget in this run. */
+  #isEnding = false;
+  #retired = 0;
+  #granted = 0;
+  #runsUntilWork = 0;
+  #workAt = 0;
+
+  constructor(memory: HostMemory, base: number) {
+    this.#memory = memory;
+    this.#base = base;
+    this.#budget = (base + BUDGET) >> 2;
+    for (let mb = 0; mb < 32; mb++)
+      for (let me = 0; me < 32; me++) memory.i32[((base + MASK_TABLE) >> 2) + mb * 32 + me] = rotateMask(mb, me);
+  }
+
+  get retired(): number {
+    return this.#retired;
+  }
+
+  /** Runs `interpreter` with a budget; answers its vector. */
+  run(interpreter: () => number, budget: number): number {
+    const { i32 } = this.#memory;
+    // Once in so many runs is enough for translations: runs can be short.
+    if (--this.#runsUntilWork < 0 || this.#retired > this.#workAt) {
+      this.#runsUntilWork = RUNS_PER_WORK;
+      this.#workAt = this.#retired + INSTRUCTIONS_PER_WORK;
+      this.regions.work();
+    }
+    i32[this.#budget] = budget;
+    this.#granted = budget;
+    this.#isEnding = false;
+    const vector = interpreter();
+    this.#retired += this.#granted - (i32[this.#budget] as number);
+    return vector;
+  }
+
+  /** The budget is spent in the midst of a run: mostly the owner has nothing to do, and it goes on with another. */
+  tick(remaining: number): number {
+    const { i32 } = this.#memory;
+    this.#retired += this.#granted - remaining;
+    this.#granted = remaining;
+    i32[this.#budget] = remaining;
+    // A region that leaves because of the answer comes by here once more.
+    if (this.#isEnding) return 0;
+    this.regions.work();
+    const granted = this.onTick();
+    if (granted <= 0) {
+      this.#isEnding = true;
+      return 0;
+    }
+    this.#granted = granted;
+    i32[this.#budget] = granted;
+    return granted;
+  }
+
+  /** The counters that all processors have. */
+  stats(cache: CodeCache, tlb: { readonly pageInvalidations: number; readonly setFlushes: number }) {
+    const { regions } = this;
+    const stats: Record<string, number> = {
+      decoded_instructions: cache.decodedInstructions,
+      translated_regions: regions.regions,
+      translation_batches: regions.batches,
+      translated_instructions: regions.translatedInstructions,
+      translation_milliseconds: Math.round(regions.translationMilliseconds),
+      code_pages: cache.pageCount,
+      dropped_code_pages: cache.droppedPages,
+      soft_tlb_page_invalidations: tlb.pageInvalidations,
+      soft_tlb_set_flushes: tlb.setFlushes,
+    };
+    COUNTERS.forEach((name, i) => {
+      stats[name] = this.#memory.u32[((this.#base + COUNTER_BASE) >> 2) + i] as number;
+    });
+    return stats;
+  }
+}

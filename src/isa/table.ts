@@ -17,6 +17,11 @@ import { STORAGE_INSTRUCTIONS } from './instructions/storage.ts';
 import { STORAGE64_INSTRUCTIONS } from './instructions/storage64.ts';
 import { STRING_INSTRUCTIONS } from './instructions/string.ts';
 import { SYSTEM_INSTRUCTIONS } from './instructions/system.ts';
+import { VECTOR_ARITHMETIC_INSTRUCTIONS } from './instructions/vector-arithmetic.ts';
+import { VECTOR_LOGIC_INSTRUCTIONS } from './instructions/vector-logic.ts';
+import { VECTOR_PERMUTE_INSTRUCTIONS } from './instructions/vector-permute.ts';
+import { VECTOR_STORAGE_INSTRUCTIONS } from './instructions/vector-storage.ts';
+import { VSX_INSTRUCTIONS } from './instructions/vsx.ts';
 
 const ROWS: readonly InstructionRow[] = [
   ...ARITHMETIC_INSTRUCTIONS,
@@ -36,6 +41,11 @@ const ROWS: readonly InstructionRow[] = [
   ...BCD_INSTRUCTIONS,
   ...STORAGE64_INSTRUCTIONS,
   ...SERVER_INSTRUCTIONS,
+  ...VECTOR_STORAGE_INSTRUCTIONS,
+  ...VECTOR_PERMUTE_INSTRUCTIONS,
+  ...VECTOR_ARITHMETIC_INSTRUCTIONS,
+  ...VECTOR_LOGIC_INSTRUCTIONS,
+  ...VSX_INSTRUCTIONS,
   ...SERVER_SYSTEM_INSTRUCTIONS,
 ];
 

@@ -1,5 +1,5 @@
 /** The functions that back ends make of routines: generated once, called from the code of many instructions. */
-import { FLOAT_ROUTINES } from '../isa/float/index.ts';
+import { ROUTINES } from '../isa/routines.ts';
 import type { Routine } from '../isa/semantics.ts';
 import type { RuntimeFunctions } from './builder.ts';
 import type { ProcessorModel } from './model.ts';

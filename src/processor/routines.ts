@@ -9,9 +9,6 @@ import type { WasmFunction } from './wasm/module.ts';
 import { local, type Node } from './wasm/node.ts';
 import { OP } from './wasm/opcodes.ts';
 
-/** All routines, in the order of their functions. */
-export const ROUTINES: readonly Routine[] = FLOAT_ROUTINES;
-
 /** A routine's place among those of its module, by name. */
 const PLACES = new Map(ROUTINES.map(({ name }, place) => [name, place]));
 

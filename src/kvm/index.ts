@@ -1,5 +1,11 @@
 /** KVM: the hypervisor. User space uses what this file exports and nothing else. */
-import { createHostCpu, type RegionFunction, TranslationServer } from '../processor/index.ts';
+import {
+  type AssistTable,
+  createHostCpu,
+  type ProcessorName,
+  type RegionFunction,
+  TranslationServer,
+} from '../processor/index.ts';
 import type { TranslationSetup, Vm, VmOptions } from './api.ts';
 import { BOOKE_ASSIST } from './booke/assist.ts';
 import { VirtualMachine } from './vm.ts';
@@ -14,10 +20,13 @@ export function createVm(options: VmOptions): Vm {
   return new VirtualMachine(options, createHostCpu);
 }
 
+/** KVM's assist meanings, by the host processor. */
+const ASSIST: Partial<Record<ProcessorName, AssistTable>> = { '440': BOOKE_ASSIST };
+
 /** The far end of a `TranslationPort`: made on a thread of its own from what `TranslationPort.start` was given. */
 export function createTranslationServer(
   setup: TranslationSetup,
   compile?: (region: RegionFunction) => void,
 ): TranslationServer {
-  return new TranslationServer(setup, BOOKE_ASSIST, compile);
+  return new TranslationServer(setup, ASSIST[setup.processor] ?? null, compile);
 }

@@ -93,7 +93,12 @@ export class VirtualMachine implements Vm {
     // Another thread's results come when they come: a run that is to repeat exactly translates on this one.
     if (options.translation && icount === 0) {
       this.#translation = options.translation;
-      this.#translation.start({ memory: this.#memory.wasm, order: model.order, assist: accel === 'assist' });
+      this.#translation.start({
+        memory: this.#memory.wasm,
+        order: model.order,
+        processor: '440',
+        assist: accel === 'assist',
+      });
     }
     this.memory = new SlotMemory(this.#slots, this.#memory, (address, length) => {
       for (const host of this.#cpus) host.codeWritten(address, length);

@@ -142,7 +142,7 @@ export abstract class Builder extends SimdBuilder implements Semantics {
   readonly littleEndian: boolean;
   readonly blockBytes: number;
   readonly hasFloat: boolean;
-  readonly #order: MemoryOrder;
+  protected readonly order: MemoryOrder;
   /** Storage is kept in the other byte order. */
   readonly #isTurned: boolean;
   protected readonly interrupts: InterruptNumbers;
@@ -165,7 +165,7 @@ export abstract class Builder extends SimdBuilder implements Semantics {
     this.hasFloat = model.hasFloat;
     this.littleEndian = model.littleEndian;
     this.#isTurned = (model.order === 0) !== model.littleEndian;
-    this.#order = model.order;
+    this.order = model.order;
     this.interrupts = model.interrupts;
     this.runtime = runtime;
     this.block = local('i32', block);
@@ -334,16 +334,16 @@ export abstract class Builder extends SimdBuilder implements Semantics {
     this.e.store(OP.i64Store, this.block, WIDE_STATE_OFFSETS[name], value as Node);
   }
   shared(name: SharedName): Node {
-    return load('i32', OP.i32Load, this.block, sharedWordOffset(name, this.#order));
+    return load('i32', OP.i32Load, this.block, sharedWordOffset(name, this.order));
   }
   setShared(name: SharedName, value: Expr): void {
-    this.e.store(OP.i32Store, this.block, sharedWordOffset(name, this.#order), value as Node);
+    this.e.store(OP.i32Store, this.block, sharedWordOffset(name, this.order), value as Node);
   }
   sharedWide(name: SharedName): Node {
-    return this.blockDoubleword(sharedWordOffset(name, this.#order));
+    return this.blockDoubleword(sharedWordOffset(name, this.order));
   }
   setSharedWide(name: SharedName, value: Expr): void {
-    this.setBlockDoubleword(sharedWordOffset(name, this.#order), value);
+    this.setBlockDoubleword(sharedWordOffset(name, this.order), value);
   }
   blockDoubleword(offset: number): Node {
     return load('i64', OP.i64Load, this.block, offset);
@@ -381,8 +381,8 @@ export abstract class Builder extends SimdBuilder implements Semantics {
    * What of an access the soft TLB's tag is compared with: the page, which the access must lie in as a whole. Storage that
    * is kept reversed has to be aligned for that; the bits that say so are compared with the tag's zeros.
    */
-  #pageOf(address: Node, bytes: number): Node {
-    if (this.#order !== 0) return this.and(address, -4096 | (bytes - 1));
+  protected pageOf(address: Node, bytes: number, _write: boolean): Node {
+    if (this.order !== 0) return this.and(address, -4096 | (bytes - 1));
     return this.and(this.add(address, bytes - 1), -4096);
   }
 
@@ -414,7 +414,7 @@ export abstract class Builder extends SimdBuilder implements Semantics {
   protected loadAddress(bytes: number, address: Node): Node {
     const { e } = this;
     const real = e.temporary('i32');
-    const masked = this.let(this.#pageOf(address, bytes));
+    const masked = this.let(this.pageOf(address, bytes, false));
     const { tag, addend } = this.translate(address, false, masked);
     e.if(this.eq(masked, tag), true);
     e.set(real, this.add(this.low32(address), addend));
@@ -451,12 +451,12 @@ export abstract class Builder extends SimdBuilder implements Semantics {
 
   /** Where an aligned item stands in storage that is kept in reversed units. */
   #lane(real: Node, bytes: number): Node {
-    return this.xor(real, this.#order & -bytes);
+    return this.xor(real, this.order & -bytes);
   }
 
   /** A doubleword between storage and a register: only words that are reversed by themselves stand in the wrong order. */
   #doubleword(value: Node, reversed = false): Node {
-    const ordered = this.#order === 3 ? this.rotl(value, constant('i64', 32)) : value;
+    const ordered = this.order === 3 ? this.rotl(value, constant('i64', 32)) : value;
     return reversed ? this.#swap64(this.let(ordered)) : ordered;
   }
 
@@ -478,7 +478,7 @@ export abstract class Builder extends SimdBuilder implements Semantics {
     const { e } = this;
     const ea = this.let(address);
     const pinned = this.let(value);
-    const masked = this.let(this.#pageOf(ea, bytes));
+    const masked = this.let(this.pageOf(ea, bytes, true));
     const { tag, addend } = this.translate(ea, true, masked);
     e.if(this.eq(masked, tag), true);
     const real = this.add(this.low32(ea), addend);

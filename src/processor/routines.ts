@@ -1,5 +1,5 @@
 /** The functions that back ends make of routines: generated once, called from the code of many instructions. */
-import { FLOAT_ROUTINES } from '../isa/float/index.ts';
+import { ROUTINES } from '../isa/routines.ts';
 import type { Routine } from '../isa/semantics.ts';
 import type { RuntimeFunctions } from './builder.ts';
 import type { ProcessorModel } from './model.ts';
@@ -10,7 +10,7 @@ import { local, type Node } from './wasm/node.ts';
 import { OP } from './wasm/opcodes.ts';
 
 /** A routine's place among those of its module, by name. */
-const PLACES = new Map(FLOAT_ROUTINES.map(({ name }, place) => [name, place]));
+const PLACES = new Map(ROUTINES.map(({ name }, place) => [name, place]));
 
 /** The function of a routine, when the first one's index is `first`. */
 export function routineIndex(name: string, first: number): number {
@@ -37,5 +37,5 @@ class RoutineBuilder extends RegisterlessBuilder {
 /** All routines, in order; their functions stand from index `first` on. */
 export function routineFunctions(runtime: RuntimeFunctions, model: ProcessorModel, first: number): WasmFunction[] {
   const functions = { ...runtime, routine: (name: string) => routineIndex(name, first) };
-  return FLOAT_ROUTINES.map((routine) => RoutineBuilder.emit(routine, functions, model));
+  return ROUTINES.map((routine) => RoutineBuilder.emit(routine, functions, model));
 }

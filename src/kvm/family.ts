@@ -57,4 +57,6 @@ export interface VcpuFamily {
   setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void;
   /** Has the guest's next store to each page that `dirty` has a bit for come to KVM, which logs it. */
   protectPages(slot: MemorySlot, dirty: Uint8Array): void;
+  /** The hashed page table outside of the guest's memory is another one. */
+  hashTableChanged(): void;
 }

@@ -293,7 +293,12 @@ export class Book3s64 implements VcpuFamily {
   protectPages(slot: MemorySlot, dirty: Uint8Array): void {
     const first = (slot.firstFrame + slot.delta) / PAGE_FRAMES;
     for (const [byte, bits] of dirty.entries())
-      for (let bit = 0; bit < 8; bit++) if ((bits & (1 << bit)) !== 0) this.#shadow.dropHostPage(first + byte * 8 + bit);
+      for (let bit = 0; bit < 8; bit++)
+        if ((bits & (1 << bit)) !== 0) this.#shadow.dropHostPage(first + byte * 8 + bit);
+  }
+
+  hashTableChanged(): void {
+    this.#translationChanged();
   }
 
   /** The guest's SLB or its table was replaced: no shadow has to do with it any longer. */

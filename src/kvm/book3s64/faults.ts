@@ -99,12 +99,7 @@ export class ShadowFaults {
         return this.#noSegment(low, high, false);
       default: {
         const reason = result === TRANSLATION.NO_ENTRY ? DSISR.NOHPTE : DSISR.PROTFAULT;
-        this.#interrupts.takeWithAddress(
-          SERVER_VECTOR.dataStorage,
-          low,
-          high,
-          reason | (store ? DSISR.ISSTORE : 0),
-        );
+        this.#interrupts.takeWithAddress(SERVER_VECTOR.dataStorage, low, high, reason | (store ? DSISR.ISSTORE : 0));
         return RESUME_GUEST;
       }
     }
@@ -194,8 +189,7 @@ export class ShadowFaults {
     const vsid = slb.vsid(index);
     const large = slb.isLarge(index);
     this.#value = large ? vsid * SEGMENTS_PER_1T + (esid % SEGMENTS_PER_1T) : vsid;
-    this.#kind =
-      (large ? SEGMENT.PIECE : SEGMENT.VIRTUAL) | (user ? SEGMENT.USER : 0) | (magic ? SEGMENT.MAGIC : 0);
+    this.#kind = (large ? SEGMENT.PIECE : SEGMENT.VIRTUAL) | (user ? SEGMENT.USER : 0) | (magic ? SEGMENT.MAGIC : 0);
     return true;
   }
 

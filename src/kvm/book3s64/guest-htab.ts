@@ -14,8 +14,7 @@ export const HPTE_BYTES = 16;
 const LARGEST_HTABSIZE = 28;
 const TWO_32 = 2 ** 32;
 
-const swap = (word: number): number =>
-  (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
+const swap = (word: number): number => (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
 
 export class GuestHtab {
   readonly #slots: MemorySlots;

@@ -94,4 +94,3 @@ export class ParavirtHypercalls {
     words[W_GPR + 9] = 0;
   }
 }
-

@@ -67,7 +67,6 @@ const VPA_SIZES: readonly number[] = [0, VPA_BYTES, TRACE_BYTES, SLB_SHADOW_BYTE
 
 export class PaprHypercalls {
   readonly #words: Int32Array;
-  readonly #context: Book3sContext;
   readonly #htab: HashTableCalls;
   readonly #slots: MemorySlots;
   readonly #memory: HostMemory;
@@ -89,7 +88,6 @@ export class PaprHypercalls {
     random?: () => bigint,
   ) {
     this.#words = context.words;
-    this.#context = context;
     this.#htab = htab;
     this.#slots = slots;
     this.#memory = memory;

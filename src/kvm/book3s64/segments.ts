@@ -118,7 +118,11 @@ export class SegmentEmulation {
     this.#context.invalidate();
     // AVPN is VPN >> 11; the low bits follow from the group, which the hash with the VSID made.
     const large = (low0 & GUEST_HPTE.L) !== 0;
-    const shift = !large ? PAGE_4K : this.#context.model.multiPageSize && (low1 & 0xf000) === 0x1000 ? PAGE_64K : PAGE_16M;
+    const shift = !large
+      ? PAGE_4K
+      : this.#context.model.multiPageSize && (low1 & 0xf000) === 0x1000
+        ? PAGE_64K
+        : PAGE_16M;
     const group = ((low0 & GUEST_HPTE.H) !== 0 ? ~(index >>> 3) : index >>> 3) & 0x7ff;
     const vsid = (high0 & SLB.B) === SLB.B_1T ? (low0 >>> 24) | (high0 << 8) : (low0 >>> 12) | (high0 << 20);
     let below = (group ^ vsid) & 0x7ff;

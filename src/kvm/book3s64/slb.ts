@@ -93,7 +93,9 @@ export class GuestSlb {
 
   #covers(index: number, esid: number): boolean {
     const first = this.#first[index] as number;
-    return first === esid || (this.#large[index] === 1 && esid >= first && first >= 0 && esid < first + SEGMENTS_PER_1T);
+    return (
+      first === esid || (this.#large[index] === 1 && esid >= first && first >= 0 && esid < first + SEGMENTS_PER_1T)
+    );
   }
 
   #derive(index: number): void {

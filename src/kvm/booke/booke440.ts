@@ -167,6 +167,8 @@ export class Booke440 implements VcpuFamily {
   /** No dirty log is kept of a 440's memory. */
   protectPages(): void {}
 
+  hashTableChanged(): void {}
+
   getRegs(): KvmRegs {
     return this.#registers.getRegs();
   }

@@ -410,21 +410,37 @@ export abstract class Builder extends SimdBuilder implements Semantics {
     return { tag: this.wrap(pair), addend: this.wrap(this.shrUnsigned(pair, this.i64(32))) };
   }
 
+  /**
+   * Emits an access of a pinned effective address: `hit` with the page's addend where the soft TLB has the page, else
+   * `miss`, for the runtime to look closer.
+   */
+  protected access(address: Node, masked: Node, write: boolean, hit: (addend: Node) => void, miss: () => void): void {
+    const { tag, addend } = this.translate(address, write, masked);
+    this.e.if(this.eq(masked, tag), true);
+    hit(addend);
+    this.e.else();
+    miss();
+    this.e.end();
+  }
+
   /** The real address (before the byte-order XOR) of a pinned effective address for a load. */
   protected loadAddress(bytes: number, address: Node): Node {
     const { e } = this;
     const real = e.temporary('i32');
     const masked = this.let(this.pageOf(address, bytes, false));
-    const { tag, addend } = this.translate(address, false, masked);
-    e.if(this.eq(masked, tag), true);
-    e.set(real, this.add(this.low32(address), addend));
-    e.else();
-    e.call(this.runtime.slowLoad, address, constant('i32', bytes));
-    e.setFromStack(real);
-    e.if(this.eqz(local('i32', real)), false);
-    this.fault();
-    e.end();
-    e.end();
+    this.access(
+      address,
+      masked,
+      false,
+      (addend) => e.set(real, this.add(this.low32(address), addend)),
+      () => {
+        e.call(this.runtime.slowLoad, address, constant('i32', bytes));
+        e.setFromStack(real);
+        e.if(this.eqz(local('i32', real)), false);
+        this.fault();
+        e.end();
+      },
+    );
     return local('i32', real);
   }
 
@@ -479,17 +495,14 @@ export abstract class Builder extends SimdBuilder implements Semantics {
     const ea = this.let(address);
     const pinned = this.let(value);
     const masked = this.let(this.pageOf(ea, bytes, true));
-    const { tag, addend } = this.translate(ea, true, masked);
-    e.if(this.eq(masked, tag), true);
-    const real = this.add(this.low32(ea), addend);
-    const at = this.#lane(real, bytes);
-    if (bytes === 4) e.store(OP.i32Store, at, 0, pinned);
-    else if (bytes === 2) e.store(OP.i32Store16, at, 0, pinned);
-    else if (bytes === 1) e.store(OP.i32Store8, at, 0, pinned);
-    else e.store(OP.i64Store, at, 0, this.#doubleword(pinned));
-    e.else();
-    this.#storeSlowly(bytes, ea, pinned);
-    e.end();
+    const store = (addend: Node): void => {
+      const at = this.#lane(this.add(this.low32(ea), addend), bytes);
+      if (bytes === 4) e.store(OP.i32Store, at, 0, pinned);
+      else if (bytes === 2) e.store(OP.i32Store16, at, 0, pinned);
+      else if (bytes === 1) e.store(OP.i32Store8, at, 0, pinned);
+      else e.store(OP.i64Store, at, 0, this.#doubleword(pinned));
+    };
+    this.access(ea, masked, true, store, () => this.#storeSlowly(bytes, ea, pinned));
   }
 
   #storeSlowly(bytes: number, ea: Node, pinned: Node): void {
@@ -554,15 +567,14 @@ export abstract class Builder extends SimdBuilder implements Semantics {
   zeroBlock(address: Expr): void {
     const { e } = this;
     const ea = this.let(this.and(address, -this.blockBytes));
-    const masked = this.let(this.and(ea, -4096));
-    const { tag, addend } = this.translate(ea, true, masked);
-    e.if(this.eq(masked, tag), true);
-    const real = this.let(this.add(this.low32(ea), addend));
-    for (let offset = 0; offset < this.blockBytes; offset += 8) e.store(OP.i64Store, real, offset, constant('i64', 0));
-    e.else();
-    e.call(this.runtime.slowZeroBlock, ea);
-    this.#leaveUnless();
-    e.end();
+    const zero = (addend: Node): void => {
+      const real = this.let(this.add(this.low32(ea), addend));
+      for (let at = 0; at < this.blockBytes; at += 8) e.store(OP.i64Store, real, at, constant('i64', 0));
+    };
+    this.access(ea, this.let(this.and(ea, -4096)), true, zero, () => {
+      e.call(this.runtime.slowZeroBlock, ea);
+      this.#leaveUnless();
+    });
   }
 
   misaligned(address: Expr, access: 'load' | 'store'): void {

@@ -34,7 +34,7 @@ export interface RegionRuntime extends RuntimeFunctions {
 
 /** Deeper calls leave to the dispatcher: the host's stack is bounded. */
 const MAX_DEPTH = 500;
-/** The fault word: offset in the page (13 bits), then the instructions of the block that did not retire. */
+/** The fault word: offset in the page (13 bits), then the instructions that have retired and are not counted yet. */
 const FAULT_OFFSET_BITS = 13;
 
 /** Where a call goes: to this page, to a fixed place in another, or to an address in a register. */
@@ -59,6 +59,9 @@ class RegionBuilder extends RegionStorage {
   #return: Label = 0;
   #fault: Label = 0;
   #terminated = false;
+  /** Instructions that the budget was not lowered by yet: with the whole of this block, and up to this instruction. */
+  #uncounted = 0;
+  #retired = 0;
   readonly #selectors = new Map<number, number>();
   readonly #crAtBlocks: readonly CrFields[];
   readonly #facilitiesAtBlocks: readonly number[];
@@ -111,9 +114,9 @@ class RegionBuilder extends RegionStorage {
     this.#fault = e.block();
     this.#tree(0);
     e.unreachable();
-    e.end(); // fault: PC and the part of the block's budget that was not used, from the fault word
+    e.end(); // fault: PC, and what retired since the budget was counted, from the fault word
     const word = this.#pc;
-    this.#setBudget(this.add(this.#budget, this.low32(this.shrUnsigned(word, FAULT_OFFSET_BITS))));
+    this.#setBudget(this.sub(this.#budget, this.low32(this.shrUnsigned(word, FAULT_OFFSET_BITS))));
     this.#setPc(this.add(this.#page, this.and(word, (1 << FAULT_OFFSET_BITS) - 1)));
     e.set(this.#result.value as number, constant('i32', REGION_RESULT.interrupted));
     e.br(this.#return);
@@ -137,6 +140,11 @@ class RegionBuilder extends RegionStorage {
 
   #setBudget(value: Node): void {
     this.e.set(this.#budget.value as number, value);
+  }
+  /** Lowers the budget by what has retired: where control leaves, or comes to a place that it comes to otherwise too. */
+  #count(): void {
+    if (this.#uncounted > 0) this.#setBudget(this.add(this.#budget, -this.#uncounted));
+    this.#uncounted = 0;
   }
   #setPc(value: Node): void {
     this.e.set(this.#pc.value as number, value);
@@ -162,7 +170,11 @@ class RegionBuilder extends RegionStorage {
     const merges = (children[index] as readonly number[])
       .filter((child) => isMerge[child])
       .sort((a, b) => (order[b] as number) - (order[a] as number));
-    if (isLoop[index]) this.#loopLabels[index] = e.loop();
+    if (isMerge[index]) this.#uncounted = 0;
+    if (isLoop[index]) {
+      this.#count();
+      this.#loopLabels[index] = e.loop();
+    }
     for (const merge of merges) this.#blockLabels[merge] = e.block();
     if (index < this.#blocks.length) this.#body(index);
     else this.#dispatch(this.#graph.dispatcherNodes[index - this.#blocks.length] as Dispatcher);
@@ -183,7 +195,8 @@ class RegionBuilder extends RegionStorage {
     if (this.#graph.isMerge[index] || this.#graph.isLoop[index]) this.pages.clear();
     this.dirty = copyOf(this.#state.dirtyIn[index] as StateSet);
     this.facilities = this.#facilitiesAtBlocks[index] as number;
-    this.#setBudget(this.add(this.#budget, -block.code.length));
+    const before = this.#uncounted;
+    this.#uncounted += block.code.length;
     this.#terminated = false;
     for (let i = 0; i < block.code.length && !this.#terminated; i++) {
       const decoded = block.code[i] as Decoded;
@@ -191,6 +204,7 @@ class RegionBuilder extends RegionStorage {
       this.basicBlock = block;
       this.blockIndex = index;
       this.at = i;
+      this.#retired = before + i;
       this.current = decoded;
       this.written = { low: 0, high: 0 };
       // A branch leaves with its own changes; before any other instruction an interrupt finds those of the ones before.
@@ -210,6 +224,7 @@ class RegionBuilder extends RegionStorage {
 
   /** Leaves the region for an address; `toCaller` when the one who called is likely to wait there. */
   #leave(target: Node, toCaller = false): void {
+    this.#count();
     this.spill(this.dirty);
     this.#setPc(target);
     this.e.br(toCaller ? this.#return : this.#exit);
@@ -220,7 +235,9 @@ class RegionBuilder extends RegionStorage {
     const { e } = this;
     const { order, isMerge } = this.#graph;
     const last = dispatcher.entries.length - 1;
+    this.#count();
     for (const [i, entry] of dispatcher.entries.entries()) {
+      this.#uncounted = 0;
       if (i < last) e.if(this.eq(this.#selectorOf(dispatcher), i));
       if ((order[entry] as number) <= (order[dispatcher.node] as number)) e.br(this.#loopLabels[entry] as Label);
       else if (isMerge[entry]) e.br(this.#blockLabels[entry] as Label);
@@ -260,6 +277,7 @@ class RegionBuilder extends RegionStorage {
       return;
     }
     const { order, isMerge } = this.#graph;
+    if ((order[target] as number) <= (order[from] as number) || isMerge[target]) this.#count();
     if ((order[target] as number) <= (order[from] as number)) {
       e.if(this.gtSigned(this.#budget, 0), true);
       e.br(this.#loopLabels[target] as Label);
@@ -292,6 +310,7 @@ class RegionBuilder extends RegionStorage {
     if (node) {
       // Other blocks are emitted in between, with what is known of CR there.
       const { cr, dirty, facilities } = this;
+      const uncounted = this.#uncounted;
       const pages = new Map(this.pages);
       e.if(node);
       e.releaseTemporaries();
@@ -301,6 +320,7 @@ class RegionBuilder extends RegionStorage {
       this.dirty = dirty;
       this.facilities = facilities;
       this.pages = pages;
+      this.#uncounted = uncounted;
       this.#fallThrough(from, block);
     } else {
       e.releaseTemporaries();
@@ -335,6 +355,7 @@ class RegionBuilder extends RegionStorage {
   /** Calls the region at an address and goes on behind the call when it returns there. */
   #call(target: Node, from: number, block: Block, where: CallTarget): void {
     const { e } = this;
+    this.#count();
     this.spill(this.dirty);
     e.store(OP.i32Store, this.block, BUDGET, this.#budget);
     this.#storePc(target);
@@ -406,8 +427,7 @@ class RegionBuilder extends RegionStorage {
   /** Leaves with the interrupt that is set; `retired` when this instruction counts as done. */
   #leaveWithInterrupt(dirty: StateSet, retired: boolean): void {
     const done = retired ? 1 : 0;
-    const left = this.basicBlock.code.length - this.at - done;
-    const word = (this.#offset() + done * 4) | (left << FAULT_OFFSET_BITS);
+    const word = (this.#offset() + done * 4) | ((this.#retired + done) << FAULT_OFFSET_BITS);
     this.spill(dirty);
     this.#setPc(constant(this.word, word));
     this.e.br(this.#fault);
@@ -437,6 +457,7 @@ class RegionBuilder extends RegionStorage {
     const { e } = this;
     const from = this.blockIndex;
     const block = this.basicBlock;
+    this.#count();
     e.if(load('i32', OP.i32Load, this.block, CODE_CHANGED), false);
     this.spill(this.dirty);
     this.#setPc(this.nextPc());

@@ -72,21 +72,13 @@ export abstract class RegionStorage extends RegionState {
    * Accesses through one base register mostly stay in one page: a frame, a structure, an array for a while. What was
    * found for one stays true until a call, so it is kept in locals, a tag and an addend for each register.
    * In loops without calls every access compares with what its register's last one found, and looks again when it is
-   * another page. Elsewhere the first access looks the page up, and those that follow in the block and in the blocks
+   * another page (`access`). Elsewhere the first access looks the page up, and those that follow in the block and in the blocks
    * that only it leads to compare with it; there another page costs a call of the runtime.
    */
   protected override translate(address: Node, write: boolean, masked: Node): Translation {
-    const { e } = this;
     const base = this.#baseOf.get(address.value as number);
     if (base === undefined) return super.translate(address, write, masked);
     const key = keyOf(base, write);
-    if (this.#loopPages.has(key) && this.#inLoop.has(this.blockIndex)) {
-      const page = this.#pageLocal(key);
-      e.if(this.ne(masked, page.tag), false);
-      this.#lookUp(page, address, write, masked);
-      e.end();
-      return page;
-    }
     // A page that may be written may be read.
     const known = this.pages.get(keyOf(base, true)) ?? (write ? undefined : this.pages.get(keyOf(base, false)));
     if (known) return known;
@@ -94,6 +86,33 @@ export abstract class RegionStorage extends RegionState {
     this.#lookUp(page, address, write, masked);
     this.pages.set(key, page);
     return page;
+  }
+
+  protected override access(
+    address: Node,
+    masked: Node,
+    write: boolean,
+    hit: (addend: Node) => void,
+    miss: () => void,
+  ): void {
+    const { e } = this;
+    const base = this.#baseOf.get(address.value as number);
+    const key = base === undefined ? -1 : keyOf(base, write);
+    if (!this.#loopPages.has(key) || !this.#inLoop.has(this.blockIndex)) {
+      super.access(address, masked, write, hit, miss);
+      return;
+    }
+    const page = this.#pageLocal(key);
+    e.if(this.eq(masked, page.tag), true);
+    hit(page.addend);
+    e.else();
+    this.#lookUp(page, address, write, masked);
+    e.if(this.eq(masked, page.tag), true);
+    hit(page.addend);
+    e.else();
+    miss();
+    e.end();
+    e.end();
   }
 
   /** Emits the look-up of a page into its locals. */

@@ -10,6 +10,7 @@ import wabt from 'wabt';
 import { HandlerTable } from '../../src/processor/handlers.ts';
 import type { TranslationJob } from '../../src/processor/index.ts';
 import { LEVELS_440 } from '../../src/processor/levels.ts';
+import { MODEL_440 } from '../../src/processor/model.ts';
 import { type RegionRequest, Translator } from '../../src/processor/region/translate.ts';
 import { TestCpu } from './test-cpu.ts';
 
@@ -87,7 +88,7 @@ function translated(source: string): Uint8Array {
     cpu.run(CODE, 50);
   }
   cpu.translate();
-  const translator = new Translator(cpu.memory, HANDLERS, null);
+  const translator = new Translator(cpu.memory, HANDLERS, null, MODEL_440);
   const first = jobs[0]?.requests[0] as RegionRequest;
   const { bytes } = translator.translate([first]);
   assert.ok(bytes, source);

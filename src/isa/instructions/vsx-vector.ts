@@ -18,7 +18,8 @@ import { isNotNumber, NEGATED, SIGN, SINGLE } from '../float/number.ts';
 import { DOUBLE_LIMITS, divideTest, rootTest, SINGLE_LIMITS } from '../float/tests.ts';
 import { COMPARE_MASK, EXTREME, NARROW, negatedPair, PAIR, RELATION, SIGNS, twice, WIDEN } from '../float/vector.ts';
 import type { Expr, Meaning, Operands, Semantics } from '../semantics.ts';
-import { HALVES, type Half, vsxMeaning, writeHalves, writeVector, xx2, xx2Field, xx3, xx3Field } from './vsx-common.ts';
+import { vsxMeaning } from './vector-common.ts';
+import { HALVES, type Half, writeHalves, writeVector, xx2, xx2Field, xx3, xx3Field } from './vsx-common.ts';
 
 /** Doublewords of the operands, each of which is read when it is asked for. */
 interface Operand {

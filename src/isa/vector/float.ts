@@ -126,7 +126,7 @@ export function exponential(s: Semantics, x: Expr): Expr {
   const bounded = s.let(s.simd('f32x4.min', s.simd('f32x4.max', x, singles(s, -FAR)), singles(s, FAR)));
   const whole = s.let(s.simd('f32x4.nearest', bounded));
   const fraction = s.let(s.simd('f32x4.sub', bounded, whole));
-  const power = polynomial(s, fraction, [0.00133336, 0.00961812, 0.05550411, 0.24022651, Math.LN2, 1]);
+  const power = polynomial(s, fraction, [0.00015403, 0.00133336, 0.00961813, 0.05550411, 0.24022651, Math.LN2, 1]);
   const n = s.let(s.simd('i32x4.trunc_sat_f32x4_s', whole));
   const half = s.let(s.simd('i32x4.shr_s', n, 1));
   const scaled = s.simd('f32x4.mul', power, powerOfTwo(s, half));

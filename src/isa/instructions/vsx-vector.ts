@@ -100,23 +100,17 @@ const record = (s: Semantics, left: Expr, right: Expr): void => {
   s.setCrField(6, s.or(s.select(all, 8, 0), s.select(none, 2, 0)));
 };
 
-function compare(mnemonic: string, extended: number, unit: Unit): InstructionRow[] {
-  return [0, 1].map((records) =>
-    define(
-      mnemonic + (records ? '.' : ''),
-      `60 XT XA XB ${records}:1 ${extended}:7 XA XB XT`,
-      'XT,XA,XB',
-      vsxMeaning((s, f) => {
-        const then = records ? (left: Expr, right: Expr) => record(s, left, right) : undefined;
-        writeVector(s, f, (half) => unit(s, operandsOf(s, f, half)), then);
-      }),
-      { level: 'vsx' },
-    ),
-  );
+function compare(mnemonic: string, extended: number, unit: Unit): InstructionRow {
+  const meaning: Meaning = (s, f) => {
+    const then = f.VECTOR_RC ? (left: Expr, right: Expr) => record(s, left, right) : undefined;
+    writeVector(s, f, (half) => unit(s, operandsOf(s, f, half)), then);
+  };
+  const encoding = `60 XT XA XB VECTOR_RC ${extended}:7 XA XB XT`;
+  return define(mnemonic, encoding, 'XT,XA,XB', vsxMeaning(meaning), { level: 'vsx' });
 }
 const relation = (name: string, [dp, sp]: [number, number], wanted: number): InstructionRow[] => [
-  ...compare(`xvcmp${name}dp`, dp, (s, { a, b }) => s.invoke(COMPARE_MASK, a, b, s.i32(wanted))),
-  ...compare(`xvcmp${name}sp`, sp, (s, { a, b }) => s.invoke(PAIR.compare, a, b, s.i32(wanted))),
+  compare(`xvcmp${name}dp`, dp, (s, { a, b }) => s.invoke(COMPARE_MASK, a, b, s.i32(wanted))),
+  compare(`xvcmp${name}sp`, sp, (s, { a, b }) => s.invoke(PAIR.compare, a, b, s.i32(wanted))),
 ];
 
 const leftWord = (s: Semantics, bits: Expr): Expr => s.shrUnsigned(bits, 32);

@@ -50,6 +50,9 @@ const comparisonAliases = (): Alias[] =>
   (['cmp', 'cmpl'] as const).flatMap((of) => [
     alias(`${of}w`, of, '[BF,]RA,RB', { L: 0 }),
     alias(`${of}wi`, `${of}i`, of === 'cmp' ? '[BF,]RA,SI' : '[BF,]RA,UI', { L: 0 }),
+    // An embedded processor's disassembler writes these as the instruction with L = 1.
+    alias(`${of}d`, of, '[BF,]RA,RB', { L: 1 }, { inputOnly: true }),
+    alias(`${of}di`, `${of}i`, of === 'cmp' ? '[BF,]RA,SI' : '[BF,]RA,UI', { L: 1 }, { inputOnly: true }),
   ]);
 
 const TRAPS: readonly (readonly [name: string, to: number])[] = [
@@ -141,6 +144,45 @@ function branchAliases(): Alias[] {
   return aliases;
 }
 
+/** Moves between a general register and a floating-point or vector register: they have names and numbers of their own. */
+const MOVES = [
+  ['mfvsr', 'd', 'mf', 'RA,', 'S'],
+  ['mfvsr', 'wz', 'mf', 'RA,', 'S'],
+  ['mtvsr', 'd', 'mt', ',RA', 'T'],
+  ['mtvsr', 'wa', 'mt', ',RA', 'T'],
+  ['mtvsr', 'wz', 'mt', ',RA', 'T'],
+] as const;
+
+function vectorAliases(): Alias[] {
+  const high = encodeField('XT', 32) & 1;
+  const moves = MOVES.flatMap(([of, suffix, direction, other, register]) => {
+    const syntax = (field: string) => (other.endsWith(',') ? other + field : field + other);
+    return [
+      { mnemonic: `${direction}fpr${suffix}`, of: of + suffix, syntax: syntax(`FR${register}`), mask: high, value: 0 },
+      {
+        mnemonic: `${direction}vr${suffix}`,
+        of: of + suffix,
+        syntax: syntax(`VR${register}`),
+        mask: high,
+        value: high,
+      },
+    ];
+  });
+  const twice = (a: FieldName, b: FieldName): Partial<Alias> => ({ equal: [[b, a]] });
+  return [
+    ...moves,
+    alias('vmr', 'vor', 'VRT,VRA', {}, twice('VRA', 'VRB')),
+    alias('vnot', 'vnor', 'VRT,VRA', {}, twice('VRA', 'VRB')),
+    alias('xxmr', 'xxlor', 'XT,XA', {}, twice('XA', 'XB')),
+    alias('xxlnot', 'xxlnor', 'XT,XA', {}, twice('XA', 'XB')),
+    alias('xxspltd', 'xxpermdi', 'XT,XA,#0', { DM: 0 }, twice('XA', 'XB')),
+    alias('xxspltd', 'xxpermdi', 'XT,XA,#1', { DM: 3 }, twice('XA', 'XB')),
+    alias('xxswapd', 'xxpermdi', 'XT,XA', { DM: 2 }, twice('XA', 'XB')),
+    alias('xxmrghd', 'xxpermdi', 'XT,XA,XB', { DM: 0 }),
+    alias('xxmrgld', 'xxpermdi', 'XT,XA,XB', { DM: 3 }),
+  ];
+}
+
 /** mfNAME and mtNAME; registers that come in numbered sets are written with the number as an operand. */
 function registerAliases(): Alias[] {
   const aliases: Alias[] = [];
@@ -218,6 +260,8 @@ export const ALIASES: readonly Alias[] = [
   alias('iselgt', 'isel', 'RT,RA0,RB', { BC: 1 }),
   alias('iseleq', 'isel', 'RT,RA0,RB', { BC: 2 }),
   alias('mtcr', 'mtcrf', 'RS', { FXM: 255 }),
+
+  ...vectorAliases(),
 
   ...registerAliases(),
   alias('mftbl', 'mfspr', 'RT', { SPR: 268 }, { inputOnly: true }),

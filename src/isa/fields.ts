@@ -99,12 +99,28 @@ export const FIELDS = {
   /** The L of sync. */
   SYNC_L: field(9, 10, 'unsigned'),
   SR: field(12, 15, 'unsigned'),
+  /** The hint of slbia. */
+  IH: field(8, 10, 'unsigned'),
   EH: field(31, 31, 'unsigned'),
   VRT: field(6, 10, 'vr'),
   VRS: field(6, 10, 'vr'),
   VRA: field(11, 15, 'vr'),
   VRB: field(16, 20, 'vr'),
   VRC: field(21, 25, 'vr'),
+  /** Rc of the vector comparisons. */
+  VECTOR_RC: field(21, 21, 'unsigned'),
+  /** Immediate operands of vector instructions: element numbers, splatted values, shifts in bytes or words. */
+  UIM4: field(12, 15, 'unsigned'),
+  UIM3: field(13, 15, 'unsigned'),
+  UIM2: field(14, 15, 'unsigned'),
+  SIM: field(11, 15, 'signed'),
+  SHB: field(22, 25, 'unsigned'),
+  SHW: field(22, 23, 'unsigned'),
+  DM: field(22, 23, 'unsigned'),
+  ST: field(16, 16, 'unsigned'),
+  SIX: field(17, 20, 'unsigned'),
+  PS: field(22, 22, 'unsigned'),
+  STRM: field(9, 10, 'unsigned'),
   /** Vector-scalar registers; the high bit of each number is the field's last. */
   XT: field(6, 31, 'vsr'),
   XS: field(6, 31, 'vsr'),

@@ -85,6 +85,7 @@ export function encodeSlot(form: Form, slot: Slot, value: number): number {
 export const SUFFIXES: readonly (readonly [field: FieldName, suffix: string])[] = [
   ['OE', 'o'],
   ['Rc', '.'],
+  ['VECTOR_RC', '.'],
   ['LK', 'l'],
   ['AA', 'a'],
 ];

@@ -41,6 +41,11 @@ export const STATIC_FIELDS = [
   'L',
   'WS',
   'E',
+  'VECTOR_RC',
+  'SHW',
+  'DM',
+  'ST',
+  'PS',
 ] as const satisfies FieldName[];
 export type StaticFieldName = (typeof STATIC_FIELDS)[number];
 

@@ -11,11 +11,17 @@ import { LOGIC_INSTRUCTIONS } from './instructions/logic.ts';
 import { LOGIC64_INSTRUCTIONS } from './instructions/logic64.ts';
 import { MULTIPLY_ACCUMULATE_INSTRUCTIONS } from './instructions/multiply-accumulate.ts';
 import { SERVER_INSTRUCTIONS } from './instructions/server.ts';
+import { SERVER_SYSTEM_INSTRUCTIONS } from './instructions/server-system.ts';
 import { SPECIAL_INSTRUCTIONS } from './instructions/special.ts';
 import { STORAGE_INSTRUCTIONS } from './instructions/storage.ts';
 import { STORAGE64_INSTRUCTIONS } from './instructions/storage64.ts';
 import { STRING_INSTRUCTIONS } from './instructions/string.ts';
 import { SYSTEM_INSTRUCTIONS } from './instructions/system.ts';
+import { VECTOR_ARITHMETIC_INSTRUCTIONS } from './instructions/vector-arithmetic.ts';
+import { VECTOR_LOGIC_INSTRUCTIONS } from './instructions/vector-logic.ts';
+import { VECTOR_PERMUTE_INSTRUCTIONS } from './instructions/vector-permute.ts';
+import { VECTOR_STORAGE_INSTRUCTIONS } from './instructions/vector-storage.ts';
+import { VSX_INSTRUCTIONS } from './instructions/vsx.ts';
 
 const ROWS: readonly InstructionRow[] = [
   ...ARITHMETIC_INSTRUCTIONS,
@@ -35,6 +41,12 @@ const ROWS: readonly InstructionRow[] = [
   ...BCD_INSTRUCTIONS,
   ...STORAGE64_INSTRUCTIONS,
   ...SERVER_INSTRUCTIONS,
+  ...VECTOR_STORAGE_INSTRUCTIONS,
+  ...VECTOR_PERMUTE_INSTRUCTIONS,
+  ...VECTOR_ARITHMETIC_INSTRUCTIONS,
+  ...VECTOR_LOGIC_INSTRUCTIONS,
+  ...VSX_INSTRUCTIONS,
+  ...SERVER_SYSTEM_INSTRUCTIONS,
 ];
 
 /** @throws RangeError when a word could be two instructions of one processor. */

@@ -1,13 +1,7 @@
 /** KVM: the hypervisor. User space uses what this file exports and nothing else. */
-import {
-  type AssistTable,
-  createHostCpu,
-  type ProcessorName,
-  type RegionFunction,
-  TranslationServer,
-} from '../processor/index.ts';
+import { createHostCpu, createServerCpu, type RegionFunction, TranslationServer } from '../processor/index.ts';
 import type { TranslationSetup, Vm, VmOptions } from './api.ts';
-import { BOOKE_ASSIST } from './booke/assist.ts';
+import { ASSIST } from './models.ts';
 import { VirtualMachine } from './vm.ts';
 
 export * from './api.ts';
@@ -17,11 +11,8 @@ export * from './api.ts';
  * @throws KvmError when an option does not fit.
  */
 export function createVm(options: VmOptions): Vm {
-  return new VirtualMachine(options, createHostCpu);
+  return new VirtualMachine(options, { createHostCpu, createServerCpu });
 }
-
-/** KVM's assist meanings, by the host processor. */
-const ASSIST: Partial<Record<ProcessorName, AssistTable>> = { '440': BOOKE_ASSIST };
 
 /** The far end of a `TranslationPort`: made on a thread of its own from what `TranslationPort.start` was given. */
 export function createTranslationServer(

@@ -1,5 +1,5 @@
 /** The functions that back ends make of routines: generated once, called from the code of many instructions. */
-import { FLOAT_ROUTINES } from '../isa/float/index.ts';
+import { ROUTINES } from '../isa/routines.ts';
 import type { Routine } from '../isa/semantics.ts';
 import type { RuntimeFunctions } from './builder.ts';
 import type { ProcessorModel } from './model.ts';
@@ -8,9 +8,6 @@ import { Emitter } from './wasm/emitter.ts';
 import type { WasmFunction } from './wasm/module.ts';
 import { local, type Node } from './wasm/node.ts';
 import { OP } from './wasm/opcodes.ts';
-
-/** All routines, in the order of their functions. */
-export const ROUTINES: readonly Routine[] = FLOAT_ROUTINES;
 
 /** A routine's place among those of its module, by name. */
 const PLACES = new Map(ROUTINES.map(({ name }, place) => [name, place]));

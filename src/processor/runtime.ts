@@ -1,6 +1,7 @@
 /** What generated code and its surroundings know of each other: functions, their types, flags of pages. */
+
+import { ROUTINES } from '../isa/routines.ts';
 import type { ProcessorModel } from './model.ts';
-import { ROUTINES } from './routines.ts';
 import type { Import, Signature } from './wasm/module.ts';
 
 export const READ = 1;

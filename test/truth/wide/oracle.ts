@@ -20,10 +20,13 @@ const SIGNAL_STACK_HIGH = 0x2a5a;
 const SIGNAL_STACK_BYTES = 0x10000;
 const TABLES = 0x03000000;
 
-/** Doublewords of a record: signal, si_code, si_addr, 39 registers, 33 floating-point ones, the window. */
-const RECORD = { gregs: 3, fregs: 42, window: 75, words: 75 + WINDOW_BYTES / 8 } as const;
+/** Doublewords of a record: signal, si_code, si_addr, 39 registers, 33 floating-point ones, 100 of vectors, VSCR, the window. */
+const RECORD = { gregs: 3, fregs: 42, vregs: 75, vscr: 175, window: 176, words: 176 + WINDOW_BYTES / 8 } as const;
 /** Of a table entry: address of the window's image, then the state. */
 const ENTRY = 1 + STATE.words;
+
+/** mfvscr v0; mtvscr v0; stvx v0,0,r10; lvx v0,0,r9. */
+const [MFVSCR_0, MTVSCR_0, STVX_0_10, LVX_0_9] = [0x10000604, 0x10000644, 0x7c0051ce, 0x7c0048ce];
 
 let copies = 0;
 /** Copies doublewords from where one register points to another; both end behind the last one. */
@@ -42,7 +45,9 @@ const GREGS = 232;
 const FREGS = 616;
 const REGISTER = { nip: 32, ctr: 35, lr: 36, xer: 37, cr: 38 } as const;
 
-function driver(output: number): { words: Uint32Array; handler: number } {
+function driver(output: number, little: boolean): { words: Uint32Array; handler: number } {
+  // The last word of a vector.
+  const vscr = little ? 0 : 12;
   const place = (n: number): string => `${n * 8}(r6)`;
   const actions = Object.values(SIGNAL).map(
     (signal) => `li r3,${signal}; addi r4,r31,32; li r5,0; li r6,8; li r0,173; sc`,
@@ -63,6 +68,9 @@ handler:
     ${copy(9, 10, 39)}
     mr r10,r7
     ${copy(9, 10, 33)}
+    ld r10,0(r10)
+    ${copy(9, 10, 100)}
+    addi r10,r8,144; .long ${MFVSCR_0}; .long ${STVX_0_10}; lwz r0,${vscr}(r10); std r0,0(r9); addi r9,r9,8
     ${load(10, WINDOW)}
     ${copy(9, 10, WINDOW_BYTES / 8)}
     std r9,16(r8)
@@ -85,6 +93,11 @@ more:
     ${copy(9, 10, 33)}
     # The rounding mode takes effect through mtfsf only.
     ld r0,-8(r10); andi. r0,r0,7; std r0,120(r8); lfd f0,120(r8); mtfsf 255,f0
+    ld r9,264(r7)
+    ${copy(9, 10, 64)}
+    addi r9,r9,32
+    ${copy(9, 10, 32)}
+    ld r0,0(r10); addi r9,r8,144; stw r0,${vscr}(r9); .long ${LVX_0_9}; .long ${MTVSCR_0}; addi r10,r10,8
     std r10,0(r8)
     ${load(9, WINDOW)}
     ${copy(9, 12, WINDOW_BYTES / 8)}
@@ -162,11 +175,12 @@ function program(batch: WideBatch, little: boolean): Uint8Array {
   for (const { state, window } of batch.executions) {
     tables[at] = BigInt(TABLES + window * WINDOW_BYTES);
     tables.set(state, at + 1);
+    if (little) for (let n = 0; n < 64; n++) tables[at + 1 + STATE.vr + n] = state[STATE.vr + (n ^ 1)] as bigint;
     at += ENTRY;
   }
   const outputBytes = (batch.executions.length + 1) * RECORD.words * 8;
   const output = TABLES + Math.ceil((tables.length * 8) / 4096) * 4096;
-  const { words, handler } = driver(output);
+  const { words, handler } = driver(output, little);
   const variables = new BigUint64Array(32);
   variables.set([BigInt(TABLES + images * 8), BigInt(TABLES + tables.length * 8), BigInt(output)]);
   // struct sigaction: handler, SA_SIGINFO | SA_ONSTACK; stack_t.
@@ -221,6 +235,9 @@ function outcomesOf(bytes: Uint8Array, count: number, little: boolean): Outcomes
     for (let n = 0; n < 32; n++) outcomes[state + n] = word(RECORD.gregs + n);
     for (const [place, register] of CONTEXT_OF) outcomes[state + place] = word(RECORD.gregs + register);
     for (let n = 0; n < 33; n++) outcomes[state + STATE.fpr + n] = word(RECORD.fregs + n);
+    for (let n = 0; n < 64; n++) outcomes[state + STATE.vr + n] = word(RECORD.vregs + (little ? n ^ 1 : n));
+    for (let n = 0; n < 32; n++) outcomes[state + STATE.low + n] = word(RECORD.vregs + 68 + n);
+    outcomes[state + STATE.vscr] = word(RECORD.vscr);
     for (let n = 0; n < WINDOW_BYTES / 8; n++) outcomes[to + OUTCOME.window + n] = word(RECORD.window + n);
   }
   return outcomes;

@@ -2,9 +2,28 @@
 import { CODE, WINDOW_BYTES } from '../machine-state.ts';
 import type { Random } from '../random.ts';
 
-/** Doublewords of a state: r0–r31, these, f0–f31, FPSCR. */
-export const STATE = { gpr: 0, pc: 32, ctr: 33, lr: 34, xer: 35, cr: 36, fpr: 37, fpscr: 69, words: 70 } as const;
+/** Doublewords of a state: r0–r31, these, f0–f31, FPSCR, v0–v31, the right halves of vs0–vs31, VSCR. */
+export const STATE = {
+  gpr: 0,
+  pc: 32,
+  ctr: 33,
+  lr: 34,
+  xer: 35,
+  cr: 36,
+  fpr: 37,
+  fpscr: 69,
+  vr: 70,
+  low: 134,
+  vscr: 166,
+  words: 167,
+} as const;
 export type State = BigUint64Array;
+
+/** Where a state has a doubleword of a vector-scalar register. */
+export function vsrPlace(register: number, half: 0 | 1): number {
+  if (register >= 32) return STATE.vr + 2 * (register - 32) + half;
+  return (half === 0 ? STATE.fpr : STATE.low) + register;
+}
 
 /** Doublewords of an outcome: how it ended, the address of a storage interrupt, the state, the window. */
 export const OUTCOME = {
@@ -21,6 +40,9 @@ const hex = (value: bigint): string => BigInt.asUintN(64, value).toString(16).pa
 export function stateName(n: number): string {
   if (n < 32) return `r${n}`;
   if (n >= STATE.fpr && n < STATE.fpscr) return `f${n - STATE.fpr}`;
+  if (n === STATE.vscr) return 'vscr';
+  if (n >= STATE.low) return `vs${n - STATE.low}.1`;
+  if (n >= STATE.vr) return `vs${32 + ((n - STATE.vr) >> 1)}.${(n - STATE.vr) & 1}`;
   return { 32: 'pc', 33: 'ctr', 34: 'lr', 35: 'xer', 36: 'cr', 69: 'fpscr' }[n] as string;
 }
 
@@ -82,6 +104,11 @@ const SPECIAL_FLOATS = [
   0x41ef_ffff_ffe0_0000n,
 ];
 
+const SPECIAL_SINGLES = [
+  0, 0x3f80_0000, 0x7f80_0000, 0x7fc0_0000, 0x7f80_0001, 0x7f7f_ffff, 0x0080_0000, 0x007f_ffff, 1, 0x4eff_ffff,
+  0xcf00_0000, 0x4f80_0000, 0x5f00_0000, 0x4f7f_ffff,
+];
+
 /** A floating-point register's value: special ones, numbers of like size, single ones, integers, or any bits. */
 export function interestingFloat(random: Random): bigint {
   const word64 = (): bigint => (BigInt(random.word() >>> 0) << 32n) | BigInt(random.word() >>> 0);
@@ -116,6 +143,38 @@ export function interestingFloat(random: Random): bigint {
   }
 }
 
+/** A single of the same kinds. */
+function interestingSingle(random: Random): number {
+  const sign = random.chance(0.5) ? 0x8000_0000 : 0;
+  const withExponent = (exponent: number, fraction: number): number =>
+    (sign | (exponent << 23) | (fraction & 0x7f_ffff)) >>> 0;
+  switch (random.below(10)) {
+    case 0:
+      return (random.pick(SPECIAL_SINGLES) ^ sign) >>> 0;
+    case 1:
+      return withExponent(127 + random.below(6) - 3, random.word());
+    case 2:
+      return withExponent(127 + random.below(40) - 8, random.word() & (-1 << random.below(24)));
+    case 3:
+      return withExponent(random.below(30), random.word());
+    case 4:
+      return withExponent(225 + random.below(30), random.word());
+    case 5:
+      return (sign | (random.word() & ((1 << random.below(24)) - 1))) >>> 0;
+    case 6:
+      return withExponent(127 + random.below(20) - 10, (1 << random.below(23)) - random.below(2));
+    case 7:
+      return withExponent(127 + random.below(80) - 40, random.word());
+    default:
+      return random.word() >>> 0;
+  }
+}
+
+/** Two of them beside each other. */
+function interestingSingles(random: Random): bigint {
+  return (BigInt(interestingSingle(random)) << 32n) | BigInt(interestingSingle(random));
+}
+
 /** Where nothing is mapped, for LR and CTR. */
 export const NOWHERE64 = 0x0090_0000n;
 
@@ -128,6 +187,17 @@ export function randomState(random: Random, address: number): State {
   state[STATE.xer] = BigInt(((random.word() & 0xe0000000) | random.below(128)) >>> 0);
   state[STATE.cr] = BigInt(random.word() >>> 0);
   for (let n = 0; n < 32; n++) state[STATE.fpr + n] = interestingFloat(random);
+  const vsrKind = random.below(3);
+  for (let n = STATE.vr; n < STATE.vscr; n++)
+    state[n] =
+      vsrKind === 0
+        ? interestingFloat(random)
+        : vsrKind === 1
+          ? interestingSingles(random)
+          : interestingDoubleword(random);
+  if (vsrKind === 1) for (let n = 0; n < 32; n++) state[STATE.fpr + n] = interestingSingles(random);
+  // NJ and SAT.
+  state[STATE.vscr] = random.pick([0n, 1n, 0x1_0000n, 0x1_0001n]);
   // Mostly without enabled exceptions: an enabled one ends the execution.
   const enables = random.chance(0.2) ? 0xf8 : 0;
   // VX sums up its causes.

@@ -24,7 +24,11 @@ import {
   SRR1_PROGRAM,
   USPRG0,
   VCPU_BLOCKS,
+  VECTOR_AVAILABLE,
   VECTOR_HOST_TICK,
+  VSCR,
+  VSX_AVAILABLE,
+  vsrHalfOffset,
   WIDE_RESERVE_ADDRESS,
   XER_BYTE_COUNT,
   XER_CA,
@@ -126,6 +130,12 @@ export class WideSubject {
     i32[word(FPSCR)] = Number(state[STATE.fpscr]);
     i32[word(FLOAT_AVAILABLE)] = 1;
     i32[word(FLOAT_INTERRUPTS)] = 1;
+    i32[word(VECTOR_AVAILABLE)] = 1;
+    i32[word(VSX_AVAILABLE)] = 1;
+    i32[word(VSCR)] = Number(state[STATE.vscr]);
+    for (let n = 0; n < 64; n++)
+      u64[doubleword(vsrHalfOffset(32 + (n >> 1), (n & 1) as 0 | 1))] = state[STATE.vr + n] as bigint;
+    for (let n = 0; n < 32; n++) u64[doubleword(vsrHalfOffset(n, 1))] = state[STATE.low + n] as bigint;
     const data = WINDOW - DATA_PAGES + REAL_DATA;
     (batch.windows[window] as BigUint64Array).forEach((value, n) => {
       memory.write64(data + 8 * n, value);
@@ -148,6 +158,10 @@ export class WideSubject {
     for (let field = 0; field < 8; field++) crWord = crWord * 16 + (i32[word(CR) + field] as number);
     outcomes[to + STATE.cr] = BigInt(crWord);
     for (let n = 0; n < 32; n++) outcomes[to + STATE.fpr + n] = u64[doubleword(fprOffset(n))] as bigint;
+    for (let n = 0; n < 64; n++)
+      outcomes[to + STATE.vr + n] = u64[doubleword(vsrHalfOffset(32 + (n >> 1), (n & 1) as 0 | 1))] as bigint;
+    for (let n = 0; n < 32; n++) outcomes[to + STATE.low + n] = u64[doubleword(vsrHalfOffset(n, 1))] as bigint;
+    outcomes[to + STATE.vscr] = BigInt((i32[word(VSCR)] as number) >>> 0);
     outcomes[to + STATE.fpscr] = BigInt((i32[word(FPSCR)] as number) >>> 0);
     for (let n = 0; n < WINDOW_BYTES / 8; n++) outcomes[at + OUTCOME.window + n] = memory.read64(data + 8 * n);
   }

@@ -1,0 +1,163 @@
+/** Vector-scalar instructions that do not compute with floating-point numbers: Power ISA 2.07 Book I, 7.6. */
+import { define, type InstructionRow, type Level } from '../define.ts';
+import type { FieldName } from '../fields.ts';
+import type { Expr, Meaning, Operand, Operands, Semantics } from '../semantics.ts';
+import { permuteElements } from '../vector/lanes.ts';
+import { indexedAddress } from './common.ts';
+import { vsxMeaning } from './vector-common.ts';
+
+const row = (mnemonic: string, encoding: string, syntax: string, meaning: Meaning, level: Level = 'vsx') =>
+  define(mnemonic, encoding, syntax, vsxMeaning(meaning), { level });
+
+/** A quadword between a register and storage is two doublewords or four words, each in the mode's byte order. */
+const ELEMENTS = { doublewords: [64, [1, 0]], words: [32, [3, 2, 1, 0]] } as const;
+function ordered(s: Semantics, of: keyof typeof ELEMENTS, vector: Expr): Expr {
+  if (!s.littleEndian) return vector;
+  const [bits, order] = ELEMENTS[of];
+  const pinned = s.let(vector);
+  return permuteElements(s, bits, pinned, pinned, order);
+}
+
+const loadVector =
+  (of: keyof typeof ELEMENTS): Meaning =>
+  (s, f) =>
+    s.setVsr(f.XT, ordered(s, of, s.load128(indexedAddress(s, f))));
+const storeVector =
+  (of: keyof typeof ELEMENTS): Meaning =>
+  (s, f) =>
+    s.store128(indexedAddress(s, f), ordered(s, of, s.vsr(f.XS)));
+
+/** Doubleword 0 from a word; doubleword 1, which is undefined, stays as it is. */
+const loadWord =
+  (signed: boolean): Meaning =>
+  (s, f) => {
+    const word = s.low32(s.load(4, indexedAddress(s, f)));
+    s.setVsrHalf(f.XT, 0, signed ? s.extendSigned(word) : s.extendUnsigned(word));
+  };
+
+const load = (mnemonic: string, opcode: number, meaning: Meaning, level: Level = 'vsx') =>
+  row(mnemonic, `31 XT RA0 RB ${opcode}:10 XT`, 'XT,RA0,RB', meaning, level);
+const store = (mnemonic: string, opcode: number, meaning: Meaning, level: Level = 'vsx') =>
+  row(mnemonic, `31 XS RA0 RB ${opcode}:10 XS`, 'XS,RA0,RB', meaning, level);
+
+/** Moves between general registers and doubleword 0 want the unit that the register is of (7.6.1.1). */
+function moveMeaning(field: 'XT' | 'XS', meaning: Meaning): Meaning {
+  const requireFloat = (s: Semantics): void =>
+    s.if(s.eqz(s.state('floatAvailable')), () => s.interrupt('floatingPointUnavailable'));
+  const requireVector = (s: Semantics): void =>
+    s.if(s.eqz(s.state('vectorAvailable')), () => s.interrupt('vectorUnavailable'));
+  return (s, f) => {
+    const register = f[field];
+    if (typeof register !== 'number')
+      s.if(
+        s.ltUnsigned(register, 32),
+        () => requireFloat(s),
+        () => requireVector(s),
+      );
+    else if (register < 32) requireFloat(s);
+    else requireVector(s);
+    meaning(s, f);
+  };
+}
+
+const moveFrom = (mnemonic: string, opcode: number, value: (s: Semantics, bits: Expr) => Expr) =>
+  define(
+    mnemonic,
+    `31 XS RA 0:5 ${opcode}:10 XS`,
+    'RA,XS',
+    moveMeaning('XS', (s, f) => s.setGpr(f.RA, value(s, s.vsrHalf(f.XS, 0)))),
+    { level: 'vsx-2.07' },
+  );
+const moveTo = (mnemonic: string, opcode: number, bits: (s: Semantics, value: Expr) => Expr) =>
+  define(
+    mnemonic,
+    `31 XT RA 0:5 ${opcode}:10 XT`,
+    'XT,RA',
+    moveMeaning('XT', (s, f) => s.setVsrHalf(f.XT, 0, bits(s, s.gpr(f.RA)))),
+    { level: 'vsx-2.07' },
+  );
+
+const xx3 = (
+  mnemonic: string,
+  opcode: string,
+  operate: (s: Semantics, a: Expr, b: Expr, f: Operands) => Expr,
+  level: Level = 'vsx',
+  immediate?: FieldName,
+) =>
+  row(
+    mnemonic,
+    `60 XT XA XB ${opcode} XA XB XT`,
+    immediate ? `XT,XA,XB,${immediate}` : 'XT,XA,XB',
+    (s, f) => s.setVsr(f.XT, operate(s, s.let(s.vsr(f.XA)), s.let(s.vsr(f.XB)), f)),
+    level,
+  );
+
+/** One word in the place of all. */
+function splatWord(s: Semantics, vector: Expr, element: Operand): Expr {
+  if (typeof element === 'number') return permuteElements(s, 32, vector, vector, new Array<number>(4).fill(element));
+  const bytes = s.add(s.mul(s.xor(element, 3), 0x0404_0404), 0x0302_0100);
+  return s.simd('i8x16.swizzle', vector, s.simd('i32x4.splat', bytes));
+}
+
+export const VSX_INSTRUCTIONS: readonly InstructionRow[] = [
+  load('lxvd2x', 844, loadVector('doublewords')),
+  load('lxvw4x', 780, loadVector('words')),
+  load('lxvdsx', 332, (s, f) => s.setVsr(f.XT, s.simd('i64x2.splat', s.load64(indexedAddress(s, f))))),
+  load('lxsdx', 588, (s, f) => s.setVsrHalf(f.XT, 0, s.load64(indexedAddress(s, f)))),
+  load('lxsiwax', 76, loadWord(true), 'vsx-2.07'),
+  load('lxsiwzx', 12, loadWord(false), 'vsx-2.07'),
+  store('stxvd2x', 972, storeVector('doublewords')),
+  store('stxvw4x', 908, storeVector('words')),
+  store('stxsdx', 716, (s, f) => s.store64(indexedAddress(s, f), s.vsrHalf(f.XS, 0))),
+  store(
+    'stxsiwx',
+    140,
+    (s, f) => s.store(4, indexedAddress(s, f), s.wordFromUnsigned32(s.wrap(s.vsrHalf(f.XS, 0)))),
+    'vsx-2.07',
+  ),
+
+  moveFrom('mfvsrd', 51, (_, bits) => bits),
+  moveFrom('mfvsrwz', 115, (s, bits) => s.extendUnsigned(s.wrap(bits))),
+  moveTo('mtvsrd', 179, (_, value) => value),
+  moveTo('mtvsrwa', 211, (s, value) => s.signExtend32(value)),
+  moveTo('mtvsrwz', 243, (s, value) => s.extendUnsigned(s.low32(value))),
+
+  xx3('xxland', '130:8', (s, a, b) => s.simd('v128.and', a, b)),
+  xx3('xxlandc', '138:8', (s, a, b) => s.simd('v128.andnot', a, b)),
+  xx3('xxlor', '146:8', (s, a, b) => s.simd('v128.or', a, b)),
+  xx3('xxlxor', '154:8', (s, a, b) => s.simd('v128.xor', a, b)),
+  xx3('xxlnor', '162:8', (s, a, b) => s.simd('v128.not', s.simd('v128.or', a, b))),
+  xx3('xxlorc', '170:8', (s, a, b) => s.simd('v128.or', a, s.simd('v128.not', b)), 'vsx-2.07'),
+  xx3('xxlnand', '178:8', (s, a, b) => s.simd('v128.not', s.simd('v128.and', a, b)), 'vsx-2.07'),
+  xx3('xxleqv', '186:8', (s, a, b) => s.simd('v128.not', s.simd('v128.xor', a, b)), 'vsx-2.07'),
+
+  xx3('xxmrghw', '18:8', (s, a, b) => permuteElements(s, 32, a, b, [0, 4, 1, 5])),
+  xx3('xxmrglw', '50:8', (s, a, b) => permuteElements(s, 32, a, b, [2, 6, 3, 7])),
+  xx3(
+    'xxpermdi',
+    '0:1 DM 10:5',
+    (s, a, b, f) => permuteElements(s, 64, a, b, [f.DM >> 1, 2 + (f.DM & 1)]),
+    'vsx',
+    'DM',
+  ),
+  xx3(
+    'xxsldwi',
+    '0:1 SHW 2:5',
+    (s, a, b, f) =>
+      permuteElements(
+        s,
+        32,
+        a,
+        b,
+        [0, 1, 2, 3].map((i) => i + f.SHW),
+      ),
+    'vsx',
+    'SHW',
+  ),
+  row('xxspltw', '60 XT x:3 UIM2 XB 164:9 XB XT', 'XT,XB,UIM2', (s, f) =>
+    s.setVsr(f.XT, splatWord(s, s.let(s.vsr(f.XB)), f.UIM2)),
+  ),
+  row('xxsel', '60 XT XA XB XC 3:2 XC XA XB XT', 'XT,XA,XB,XC', (s, f) =>
+    s.setVsr(f.XT, s.simd('v128.bitselect', s.vsr(f.XB), s.vsr(f.XA), s.vsr(f.XC))),
+  ),
+];

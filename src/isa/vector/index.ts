@@ -1,0 +1,5 @@
+/** All routines of vector instructions, in the order in which back ends number them. */
+import type { Routine } from '../semantics.ts';
+import { SHIFT_ROUTINES } from './shift.ts';
+
+export const VECTOR_ROUTINES: readonly Routine[] = [...SHIFT_ROUTINES];

@@ -102,7 +102,8 @@ export interface Wiring {
 /** The `interrupts` property for a device whose node has the controller as its interrupt parent. */
 export function interruptProperties(interrupts: readonly InterruptSpec[]): Record<string, TreeValue> {
   const first = interrupts[0];
-  if (first === undefined) return {};
+  // The processor's own pins have no node.
+  if (first === undefined || first.controller === 'cpu') return {};
   return {
     'interrupt-parent': [{ phandle: first.controller }],
     interrupts: interrupts.flatMap((one) => (one.sense === undefined ? [one.input] : [one.input, one.sense])),

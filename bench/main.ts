@@ -17,20 +17,23 @@ import {
   root,
   sourcesChangedSince,
 } from './contenders.ts';
+import { echoMetrics, echoWorkload, pvGain } from './echo.ts';
 import { BenchError } from './errors.ts';
 import { countExits, exitRatios, formatExits } from './exits.ts';
-import { type Guest, guests, type Metric, metrics, programs } from './guests.ts';
-import { race } from './race.ts';
+import { type Guest, guests, type Metric, metricsOf, onCpu, programs } from './guests.ts';
+import { programsWorkload, race } from './race.ts';
 import { formatClocks, formatReport, makeReport } from './report.ts';
 import { formatTrapCosts, measureTrapCosts } from './trap-cost.ts';
 
 interface Options {
   rounds: number;
-  guest?: Guest;
+  guest: Guest;
+  cpu?: string;
   accel?: Accel[];
   only?: string[];
   bootOnly?: boolean;
   self?: boolean;
+  echo?: boolean;
   exits?: boolean;
   trapCost?: boolean;
   timeout: number;
@@ -41,7 +44,7 @@ interface Options {
 
 const [defaultGuest] = guests;
 const guestNames = guests.map(({ name }) => name).join(', ');
-const accels = ['trap', 'assist'] as const satisfies readonly Accel[];
+const accels = ['trap', 'pv', 'assist'] as const satisfies readonly Accel[];
 
 function parseGuest(name: string): Guest {
   const guest = guests.find((one) => one.name === name);
@@ -63,8 +66,24 @@ function parsePositive(text: string): number {
   throw new BenchError(`'${text}' is not a number from 1 on`, 2);
 }
 
+/** The guest on the processor that is named. */
+function chooseCpu({ guest, cpu }: Options): Guest {
+  if (cpu === undefined || guest.cpus.includes(cpu)) return onCpu(guest, cpu);
+  const fit = guest.cpus.length > 0 ? `there is: ${guest.cpus.join(', ')}` : 'it has one of its own';
+  throw new BenchError(`guest ${guest.name} has no processor '${cpu}'; ${fit}`, 2);
+}
+
+/** Ways to serve privileged instructions, out of those that the guest has. */
+function chooseAccels({ guest, accel }: Options, standard: readonly Accel[]): readonly Accel[] {
+  for (const one of accel ?? [])
+    if (!guest.accels.includes(one))
+      throw new BenchError(`guest ${guest.name} has no accel '${one}'; there is: ${guest.accels.join(', ')}`, 2);
+  return accel ?? standard;
+}
+
 /** The metrics that the words name: a whole program ("bench-mem" or "mem") or one figure of it ("chase1M"). */
-function chooseMetrics(words: readonly string[] | undefined): readonly Metric[] {
+function chooseMetrics(guest: Guest, words: readonly string[] | undefined): readonly Metric[] {
+  const metrics = metricsOf(guest);
   if (words === undefined) return metrics;
   const chosen = new Set<Metric>();
   for (const word of words) {
@@ -104,27 +123,33 @@ function writeJson(file: string | undefined, data: object): void {
 
 /** The race. Answers the exit status. */
 async function compare(options: Options): Promise<number> {
-  const { guest = defaultGuest, rounds } = options;
-  const chosen = chooseMetrics(options.only).filter(({ program }) => program === undefined || !options.bootOnly);
+  const { rounds } = options;
+  const guest = chooseCpu(options);
+  const chosen = options.echo
+    ? echoMetrics
+    : chooseMetrics(guest, options.only).filter(({ program }) => program === undefined || !options.bootOnly);
   const wanted = programs.filter((program) => chosen.some((metric) => metric.program === program));
+  const accels = chooseAccels(options, options.echo ? guest.accels : ['assist']);
   const host = { ...hostFacts(), qemu: qemuVersion(guest), powervisor: gitCommit() };
   const folder = await guestFolder(guest);
   const ours: Contender[] = [];
   if (options.self) ours.push(qemuContender(guest, folder, 'qemu again'));
   else {
     await buildCommand();
-    for (const accel of options.accel ?? ['assist']) ours.push(ourContender(guest, folder, accel));
+    for (const accel of accels) ours.push(ourContender(guest, folder, accel));
   }
   const contenders = [qemuContender(guest, folder), ...ours];
   const start = Date.now();
+  const workload = options.echo ? echoWorkload(guest) : programsWorkload(guest, wanted);
   const { samples, failure } = await race({
-    ...{ guest, contenders, rounds, programs: wanted, timeoutSeconds: options.timeout, logs: options.logs },
+    ...{ guest, contenders, rounds, workload, timeoutSeconds: options.timeout, logs: options.logs },
   });
   const names = contenders.map(({ name }) => name);
   const report = makeReport(names, chosen, samples);
-  const judged = options.self ? undefined : (names.find((name) => name === 'assist') ?? names[1]);
+  const judged = options.self || options.echo ? undefined : (names.find((name) => name === 'assist') ?? names[1]);
+  const machine = [guest.name, options.cpu ?? guest.cpus[0]].filter(Boolean).join(' ');
   if (samples.length > 0) {
-    console.log(`guest ${guest.name}, rounds ${rounds}: median (min–max); ratio = qemu / ours, above 1 is faster`);
+    console.log(`guest ${machine}, rounds ${rounds}: median (min–max); ratio = qemu / ours, above 1 is faster`);
     console.log(
       Object.entries(host)
         .map(([name, value]) => `${name} ${value}`)
@@ -133,8 +158,10 @@ async function compare(options: Options): Promise<number> {
     console.log(
       `\n${formatReport(names, report, judged, options.markdown)}\n\n${formatClocks(report, options.markdown)}`,
     );
+    const gain = options.echo ? pvGain(samples) : undefined;
+    if (gain !== undefined) console.log(`\n${gain}`);
   }
-  writeJson(options.json, { guest: guest.name, rounds, programs: wanted, host, ...report, samples, failure });
+  writeJson(options.json, { guest: machine, rounds, programs: wanted, host, ...report, samples, failure });
   if (!options.self && sourcesChangedSince(start))
     console.error('bench: the sources changed meanwhile, so these figures are of no one version; a clone stands still');
   if (failure !== undefined) console.error(`bench: FAILED: ${failure}`);
@@ -143,12 +170,13 @@ async function compare(options: Options): Promise<number> {
 
 /** The table of exits by cause. */
 async function exits(options: Options): Promise<number> {
-  const { guest = defaultGuest } = options;
-  const chosen = options.only === undefined ? [] : chooseMetrics(options.only);
+  const guest = chooseCpu(options);
+  const chosen = options.only === undefined ? [] : chooseMetrics(guest, options.only);
   const wanted = programs.filter((program) => chosen.some((metric) => metric.program === program));
+  const accels = chooseAccels(options, guest.accels);
   const folder = await guestFolder(guest);
   await buildCommand();
-  const counts = await countExits(guest, folder, options.accel ?? accels, wanted, options.timeout);
+  const counts = await countExits(guest, folder, accels, wanted, options.timeout);
   console.log(formatExits(counts));
   for (const { accel, ratio } of exitRatios(counts))
     console.log(`\nexits under ${counts[0]?.accel} / exits under ${accel}: ${ratio.toFixed(2)}`);
@@ -157,7 +185,7 @@ async function exits(options: Options): Promise<number> {
 }
 
 function trapCost(options: Options): number {
-  const costs = measureTrapCosts(options.accel ?? accels);
+  const costs = measureTrapCosts(chooseAccels(options, options.guest.accels));
   console.log(formatTrapCosts(costs, options.markdown));
   writeJson(options.json, { host: hostFacts(), powervisor: gitCommit(), trapCosts: costs });
   return 0;
@@ -167,11 +195,13 @@ function createProgram(): Command {
   return new Command('bench')
     .description('races Powervisor against QEMU on the same guest and programs, in turns')
     .option('--rounds <n>', 'runs of each', parsePositive, 5)
-    .option('--guest <name>', `the guest: ${guestNames} (default: ${defaultGuest.name})`, parseGuest)
+    .option('--guest <name>', `the guest: ${guestNames}`, parseGuest, defaultGuest)
+    .option('--cpu <name>', "the guest's processor: power7, power8")
     .option('--accel <names>', 'ours under each of these, such as assist,trap (default: assist)', parseAccels)
     .option('--only <names>', 'programs or figures, such as int,sys or chase1M', (text: string) => text.split(','))
     .option('--boot-only', 'only boot')
     .option('--self', 'a second QEMU in our place: what the noise is')
+    .option('--echo', 'instead: 1000 times /bin/echo in a shell, under each accel')
     .option('--exits', 'instead: exits by cause of one boot under each accel, as Markdown')
     .option('--trap-cost', 'instead: nanoseconds of one privileged instruction')
     .option('--timeout <seconds>', 'for each run', parsePositive, 600)

@@ -1,10 +1,10 @@
 /** The race: each round runs every contender once, one after the other, on the same guest and programs. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ClockRate, clockRate, findProblems, parseConsole } from './console-log.ts';
+import { type ClockRate, clockRate, findProblems, parseConsole, type TimedLine } from './console-log.ts';
 import type { Contender } from './contenders.ts';
 import { CPU_TIME, commandLine, GUEST_READY, type Guest, LINUX_VERSION, metrics } from './guests.ts';
-import { type Run, runMachine } from './runner.ts';
+import { type Run, runMachine, type Typing } from './runner.ts';
 
 /** One contender's run in one round. */
 export interface Sample {
@@ -17,12 +17,32 @@ export interface Sample {
   readonly clock: ClockRate;
 }
 
+/** What the guest does in each round. */
+export interface Workload {
+  /** The kernel's command line. */
+  readonly append: string;
+  readonly typing?: Typing;
+  /** What is wrong with a run's output. */
+  problems(lines: readonly TimedLine[]): string[];
+  /** By the metrics' names. */
+  figures(lines: readonly TimedLine[]): Record<string, number>;
+}
+
+/** The guest runs these programs and ends; none: it only boots. */
+export function programsWorkload(guest: Guest, programs: readonly string[]): Workload {
+  return {
+    append: commandLine(guest, programs),
+    problems: (lines) => findProblems(parseConsole(lines), metrics, programs),
+    figures: (lines) =>
+      Object.fromEntries([...parseConsole(lines).figures].map(([name, { value }]) => [name, value] as const)),
+  };
+}
+
 export interface RaceOptions {
   readonly guest: Guest;
   readonly contenders: readonly Contender[];
   readonly rounds: number;
-  /** The guest's programs to run; none: it only boots. */
-  readonly programs: readonly string[];
+  readonly workload: Workload;
   readonly timeoutSeconds: number;
   /** A folder for every run's console log. */
   readonly logs?: string | undefined;
@@ -35,21 +55,24 @@ export interface RaceResult {
 }
 
 export async function race(options: RaceOptions): Promise<RaceResult> {
-  const { guest, contenders, rounds, programs, timeoutSeconds, logs } = options;
+  const { guest, contenders, rounds, workload, timeoutSeconds, logs } = options;
   const samples: Sample[] = [];
+  const boot = programsWorkload(guest, []);
+  const start = (contender: Contender, { append, typing }: Workload): Promise<Run> =>
+    runMachine(contender.command(append), timeoutSeconds, typing);
   // A boot of each that nobody counts: files into memory, compile caches filled.
   for (const contender of contenders) {
-    const run = await runMachine(contender.command(commandLine(guest, [])), timeoutSeconds);
-    const failure = examine(run, []);
+    const run = await start(contender, boot);
+    const failure = examine(run, boot);
     if (failure !== undefined) return { samples, failure: describe('warm-up', contender, run, failure) };
   }
   for (let round = 1; round <= rounds; round++) {
     for (const contender of contenders) {
-      const run = await runMachine(contender.command(commandLine(guest, programs)), timeoutSeconds);
+      const run = await start(contender, workload);
       if (logs !== undefined) saveLog(logs, `${guest.name}-${contender.name}-${round}.log`, run);
-      const failure = examine(run, programs);
+      const failure = examine(run, workload);
       if (failure !== undefined) return { samples, failure: describe(`round ${round}`, contender, run, failure) };
-      const sample = takeSample(round, contender.name, run);
+      const sample = takeSample(round, contender.name, run, workload);
       samples.push(sample);
       const ready = sample.figures[GUEST_READY]?.toFixed(2);
       console.error(
@@ -61,9 +84,9 @@ export async function race(options: RaceOptions): Promise<RaceResult> {
 }
 
 /** Why a run does not count, or undefined. */
-function examine(run: Run, programs: readonly string[]): string | undefined {
+function examine(run: Run, workload: Workload): string | undefined {
   if (run.timedOut) return `it had not ended after ${run.seconds.toFixed(0)} s and was killed`;
-  const problems = findProblems(parseConsole(run.lines), metrics, programs);
+  const problems = workload.problems(run.lines);
   if (run.status !== 0) problems.unshift(`the exit status is ${run.status ?? run.signal}, not 0`);
   return problems.length > 0 ? problems.join('; ') : undefined;
 }
@@ -78,12 +101,11 @@ function describe(when: string, contender: Contender, run: Run, failure: string)
   ].join('\n');
 }
 
-function takeSample(round: number, contender: string, run: Run): Sample {
+function takeSample(round: number, contender: string, run: Run, workload: Workload): Sample {
   const log = parseConsole(run.lines);
-  const figures: Record<string, number> = {};
+  const figures = workload.figures(run.lines);
   if (log.linuxVersion !== undefined) figures[LINUX_VERSION] = log.linuxVersion;
   if (log.ready !== undefined) figures[GUEST_READY] = log.ready.host;
-  for (const [name, { value }] of log.figures) figures[name] = value;
   if (run.cpuSeconds !== undefined) figures[CPU_TIME] = run.cpuSeconds;
   return { round, contender, seconds: run.seconds, figures, clock: clockRate(log) };
 }

@@ -16,6 +16,13 @@ export interface Run {
   readonly cpuSeconds?: number;
 }
 
+/** What is typed at the machine's console, once its output has `prompt` in it after a line that begins with `ready`. */
+export interface Typing {
+  readonly ready: string;
+  readonly prompt: string;
+  readonly text: string;
+}
+
 /** Linux counts processor time for programs in hundredths of a second on every architecture that Node runs on. */
 const TICKS_PER_SECOND = 100;
 
@@ -31,13 +38,29 @@ function childrenCpuSeconds(): number | undefined {
   }
 }
 
-/** Runs a command without input until it ends or the time is up. @throws what `spawn` says when it cannot start. */
-export function runMachine(command: readonly string[], timeoutSeconds: number): Promise<Run> {
+/** Calls `type` when the time to type has come. */
+function typist({ ready, prompt }: Typing, type: () => void): (text: string) => void {
+  let tail = '';
+  let done = false;
+  return (text) => {
+    if (done) return;
+    tail += text;
+    const at = `\n${tail}`.indexOf(`\n${ready}`);
+    if (at < 0) tail = tail.slice(-ready.length);
+    else if (tail.includes(prompt, at)) {
+      done = true;
+      type();
+    }
+  };
+}
+
+/** Runs a command, without input or with what is to be typed, until it ends or the time is up. @throws what `spawn` says when it cannot start. */
+export function runMachine(command: readonly string[], timeoutSeconds: number, typing?: Typing): Promise<Run> {
   const [program = '', ...words] = command;
   const cpuBefore = childrenCpuSeconds();
   const start = performance.now();
   const elapsed = (): number => (performance.now() - start) / 1000;
-  const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = typing ? spawn(program, words) : spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] });
   const clock = new LineClock();
   let stderr = '';
   let timedOut = false;
@@ -51,6 +74,13 @@ export function runMachine(command: readonly string[], timeoutSeconds: number): 
   };
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted).once('SIGHUP', interrupted);
   child.stdout.setEncoding('latin1').on('data', (text: string) => clock.add(text, elapsed()));
+  // A machine that ended has no use for more; its end is what the caller is told.
+  child.stdin?.on('error', () => {});
+  if (typing)
+    child.stdout.on(
+      'data',
+      typist(typing, () => child.stdin?.write(typing.text)),
+    );
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
   return new Promise((resolve, reject) => {
     const done = (): void => {

@@ -3,8 +3,9 @@
 #
 # GUEST is a folder beside this script, OUT receives the kernel image and initramfs.cpio.gz, WORK is scratch space
 # (about 700 MB). Sources come by name through apt, from whatever mirror the system is set up with, so apt verifies
-# them; apt's own lists are left alone. Progress goes to standard output, one line a step; the commands' own output to
-# WORK/log. `build.sh --packages GUEST` only prints the packages that must be installed.
+# them; apt's own lists are left alone. POWERVISOR_NODE is the Node that runs our sources. Progress goes to standard
+# output, one line a step; the commands' own output to WORK/log. `build.sh --packages GUEST` only prints the packages
+# that must be installed.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 list_only=
@@ -134,6 +135,12 @@ userland_soft_float() {
 	build_benchmarks "$here/soft-float/gcc"
 }
 
+# Debian's own C library for the cross compiler.
+userland_glibc() {
+	build_busybox "${cross}gcc -no-pie -fno-pie"
+	build_benchmarks "${cross}gcc" -static -no-pie
+}
+
 # build_busybox COMPILER
 build_busybox() {
 	local build=$work/busybox-build option
@@ -146,45 +153,30 @@ build_busybox() {
 	sed -i -E "s/^# CONFIG_($(paste -sd'|' "$here/common/busybox.config")) is not set/CONFIG_\1=y/" "$build/.config"
 	run "${make[@]}" oldconfig < <(yes '' || true)
 	run "${make[@]}" -j"$jobs" busybox
-	cd "$build"
-	HOSTCC=gcc sh "$work/busybox/applets/busybox.mkll" include/autoconf.h include/applets.h | sed 's#.*/##' > applet-list
 }
 
-# build_benchmarks COMPILER
+# build_benchmarks COMPILER [FLAG...]
 build_benchmarks() {
 	local name
 	step 'building the benchmarks'
 	mkdir -p "$work/bench"
 	for name in int mem fp sys; do
-		run "$1" -O2 -Wall -ffp-contract=off -s -o "$work/bench/bench-$name" "$here/userland/bench-$name.c"
+		run "$@" -O2 -Wall -ffp-contract=off -s -o "$work/bench/bench-$name" "$here/userland/bench-$name.c"
 	done
 }
 
-# The kernel's own archiver takes a list, so neither root nor mknod is needed.
 build_initramfs() {
-	local name
 	step 'packing the initramfs'
-	mkdir -p "$work/etc"
-	echo "$off" > "$work/etc/off"
-	echo 'root:x:0:0:root:/root:/bin/sh' > "$work/etc/passwd"
-	{
-		for name in bin dev etc proc root sbin sys tmp usr usr/bin; do echo "dir /$name 755 0 0"; done
-		echo 'nod /dev/console 600 0 0 c 5 1'
-		echo 'nod /dev/null 666 0 0 c 1 3'
-		echo "file /init $here/userland/init 755 0 0"
-		echo "file /bench.sh $here/userland/bench.sh 755 0 0"
-		for name in off passwd; do echo "file /etc/$name $work/etc/$name 644 0 0"; done
-		for name in int mem fp sys; do echo "file /bin/bench-$name $work/bench/bench-$name 755 0 0"; done
-		echo "file /bin/busybox $work/busybox-build/busybox 755 0 0"
-		grep -vx busybox "$work/busybox-build/applet-list" | while read -r name; do echo "slink /bin/$name busybox 777 0 0"; done
-	} > "$work/initramfs.list"
-	run gcc -O2 -o "$work/gen_init_cpio" "$work/linux/usr/gen_init_cpio.c"
-	"$work/gen_init_cpio" -t 1767225600 "$work/initramfs.list" 2>> "$log" | gzip -9n > "$out/initramfs.cpio.gz"
+	run "${POWERVISOR_NODE:-node}" "$here/../tools/guests/pack.ts" "$work/busybox-build/busybox" "$off" \
+		"$out/initramfs.cpio.gz" "$work"/bench/bench-*
 }
 
 step 'fetching and unpacking the sources'
 set_up_apt
-fetch_sources busybox musl glibc
+sources=busybox
+[ "$userland" != soft_float ] || sources='busybox musl glibc'
+# shellcheck disable=SC2086
+fetch_sources $sources
 fetch_kernel
 step 'building the kernel'
 build_kernel

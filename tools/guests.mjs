@@ -1,22 +1,47 @@
 /**
- * Finds a guest's files, building them if need be. They are in the folder that POWERVISOR_GUESTS names, if it has this
+ * Finds a guest's files, making them if need be. They are in the folder that POWERVISOR_GUESTS names, if it has this
  * guest, else in the cache ($XDG_CACHE_HOME/powervisor/guests), where the recipe of guests/ puts them.
  *
- * `node tools/guests.mjs [GUEST]` prints the folder.
+ * `node tools/guests.mjs [GUEST] [--update] [--mirror MIRROR]` prints the folder; `--update` makes it anew.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
 import { gunzipSync } from 'node:zlib';
-import { root } from './setup.mjs';
+import { fail, root, setUp } from './setup.mjs';
 
 const recipes = join(root, 'guests');
-/** What a guest's folder must hold; the recipe makes the kernel as an ELF file too. */
-const files = ['uImage', 'initramfs.cpio.gz'];
-const built = [...files, 'vmlinux'];
+const initramfs = 'initramfs.cpio.gz';
+/** Files of which each guest has one to boot. */
+const kernelOf = (name) => (name === '440' ? 'uImage' : 'vmlinux');
+/** All that the recipe makes. */
+const builtOf = (name) => [...new Set([kernelOf(name), 'vmlinux', initramfs])];
+
+/** The recipe of a guest of Debian's own packages; undefined for one that build.sh compiles. */
+function packageRecipe(name) {
+  const file = join(recipes, name, 'recipe.json');
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
+}
+
+export const guestNames = readdirSync(recipes).filter((name) =>
+  ['recipe.sh', 'recipe.json'].some((file) => existsSync(join(recipes, name, file))),
+);
 
 function cacheFolder() {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'powervisor');
@@ -31,42 +56,93 @@ function recipeHash(name) {
       else hash.update(`${entry.name}\0`).update(readFileSync(join(folder, entry.name)));
     }
   };
-  for (const folder of ['common', 'userland', 'soft-float', name]) add(join(recipes, folder));
-  return hash.update(readFileSync(join(recipes, 'build.sh'))).digest('hex');
+  const folders = packageRecipe(name) ? ['userland', name] : ['common', 'userland', 'soft-float', name];
+  for (const folder of folders) add(join(recipes, folder));
+  add(join(root, 'tools', 'guests'));
+  if (!packageRecipe(name)) hash.update(readFileSync(join(recipes, 'build.sh')));
+  return hash.digest('hex');
 }
 
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
+function firstBytes(file, count) {
+  const bytes = Buffer.alloc(count);
+  const descriptor = openSync(file, 'r');
+  readSync(descriptor, bytes, 0, count, 0);
+  closeSync(descriptor);
+  return bytes;
+}
+
 /** Why a freshly built guest is not fit to boot, or undefined. */
-function fault(folder) {
-  const kernel = readFileSync(join(folder, 'uImage'));
-  if (kernel.length < 1_000_000 || kernel.readUInt32BE(0) !== 0x27051956) return 'uImage is not a U-Boot image';
-  if (kernel.readUInt32BE(12) !== kernel.length - 64) return 'uImage has not the length that its header says';
+function fault(name, folder) {
+  const kernel = join(folder, kernelOf(name));
+  const { size } = statSync(kernel);
+  const head = firstBytes(kernel, 64);
+  if (size < 1_000_000) return `${kernelOf(name)} is too small`;
+  if (kernelOf(name) === 'uImage') {
+    if (head.readUInt32BE(0) !== 0x27051956) return 'uImage is not a U-Boot image';
+    if (head.readUInt32BE(12) !== size - 64) return 'uImage has not the length that its header says';
+  } else if (head.readUInt32BE(0) !== 0x7f454c46) return 'vmlinux is not an ELF file';
+  const recipe = packageRecipe(name);
+  const programs = recipe && !recipe.benchmarks ? [] : ['bench.sh', 'bin/bench-int', 'bin/bench-sys'];
   try {
-    const archive = gunzipSync(readFileSync(join(folder, 'initramfs.cpio.gz')));
-    const missing = ['init', 'bench.sh', 'bin/busybox', 'bin/sh', 'bin/bench-int', 'bin/bench-sys'].find(
-      (name) => !archive.includes(`${name}\0`),
-    );
-    return missing && `initramfs.cpio.gz has no ${missing}`;
+    const archive = gunzipSync(readFileSync(join(folder, initramfs)));
+    const missing = ['init', 'bin/busybox', 'bin/sh', ...programs].find((one) => !archive.includes(`${one}\0`));
+    return missing && `${initramfs} has no ${missing}`;
   } catch {
-    return 'initramfs.cpio.gz is not a gzip file';
+    return `${initramfs} is not a gzip file`;
   }
 }
 
+/** What is remembered of a file: while size and time are the same, it is not read again to be compared. */
+function stampOf(file, sum) {
+  const { size, mtimeMs } = statSync(file);
+  return { size, mtimeMs, sha256: sum ?? sha256(readFileSync(file)) };
+}
+
 /** Whether a cached guest is whole and made by the recipe as it is now. */
-function isCurrent(folder, recipe) {
+function isCurrent(name, folder, recipe) {
   try {
-    const stamp = JSON.parse(readFileSync(join(folder, 'stamp.json'), 'utf8'));
-    return stamp.recipe === recipe && built.every((file) => stamp[file] === sha256(readFileSync(join(folder, file))));
+    const stampFile = join(folder, 'stamp.json');
+    const stamp = JSON.parse(readFileSync(stampFile, 'utf8'));
+    if (stamp.recipe !== recipe) return false;
+    let changed = false;
+    for (const file of builtOf(name)) {
+      const known = stamp.files[file];
+      const path = join(folder, file);
+      const { size, mtimeMs } = statSync(path);
+      if (size !== known.size) return false;
+      if (mtimeMs === known.mtimeMs) continue;
+      if (sha256(readFileSync(path)) !== known.sha256) return false;
+      stamp.files[file] = stampOf(path, known.sha256);
+      changed = true;
+    }
+    if (changed) writeFileSync(stampFile, `${JSON.stringify(stamp, null, 2)}\n`);
+    return true;
   } catch {
     return false;
   }
 }
 
+/** Debian packages that have to be installed to make a guest. */
+function packagesFor(name) {
+  const recipe = packageRecipe(name);
+  if (recipe) return recipe.benchmarks?.packages ?? [];
+  const wanted = spawnSync('bash', [join(recipes, 'build.sh'), '--packages', name], { encoding: 'utf8' });
+  return wanted.stdout.trim().split(/\s+/);
+}
+
 /** Installs the Debian packages that the recipe needs; answers whether they are all there. */
 function installPackages(name) {
-  const wanted = spawnSync('bash', [join(recipes, 'build.sh'), '--packages', name], { encoding: 'utf8' });
-  const packages = wanted.stdout.trim().split(/\s+/);
+  const packages = packagesFor(name);
+  if (packages.length === 0) return true;
+  if (process.platform !== 'linux' || spawnSync('apt-get', ['--version']).status !== 0) {
+    const files = [kernelOf(name), initramfs].map((file) => `${name}/${file}`).join(' and ');
+    console.error(
+      `guest ${name}: it can be built on Debian only; elsewhere let POWERVISOR_GUESTS name a folder with ${files}`,
+    );
+    return false;
+  }
   const installed = () => {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own placeholders
     const query = spawnSync('dpkg-query', ['-W', '-f', '${Package} ${db:Status-Status}\n', ...packages], {
@@ -91,33 +167,36 @@ function installPackages(name) {
   return false;
 }
 
-/** Builds a guest into the cache. Answers its folder, or undefined after saying what is wrong. */
-function build(name, folder, recipe) {
-  if (process.platform !== 'linux' || spawnSync('apt-get', ['--version']).status !== 0) {
-    console.error(
-      `guest ${name}: it can be built on Debian only; elsewhere let POWERVISOR_GUESTS name a folder with ${files
-        .map((file) => `${name}/${file}`)
-        .join(' and ')}`,
-    );
-    return undefined;
-  }
-  console.log(`guest ${name}: building it from Debian's packages, once (some minutes)`);
+/** Makes a guest in the cache. Answers its folder, or undefined after saying what is wrong. */
+function build(name, folder, recipe, mirror) {
+  const node = setUp();
+  console.log(
+    packageRecipe(name)
+      ? `guest ${name}: making it of Debian's packages, once (a download of some 60 MB)`
+      : `guest ${name}: building it from Debian's packages, once (some minutes)`,
+  );
   if (!installPackages(name)) return undefined;
   const work = join(cacheFolder(), `build-${name}-${process.pid}`);
   const out = join(work, 'out');
   mkdirSync(out, { recursive: true });
-  const result = spawnSync('bash', [join(recipes, 'build.sh'), name, out, work], { stdio: 'inherit' });
+  const [command, ...words] = packageRecipe(name)
+    ? [node, join(root, 'tools', 'guests', 'from-packages.ts'), name, out]
+    : ['bash', join(recipes, 'build.sh'), name, out, work];
+  const env = { ...process.env, POWERVISOR_NODE: node, ...(mirror && { POWERVISOR_MIRROR: mirror }) };
+  const result = spawnSync(command, words, { stdio: ['ignore', 'inherit', 'inherit'], env });
   if (result.status !== 0) {
-    console.error(`guest ${name}: the build failed; its folder is ${work}`);
+    // What the packages' client could not do it has said itself, and it leaves nothing to look at.
+    if (packageRecipe(name)) rmSync(work, { recursive: true, force: true });
+    else console.error(`guest ${name}: the build failed; its folder is ${work}`);
     return undefined;
   }
-  const wrong = fault(out);
+  const wrong = fault(name, out);
   if (wrong) {
     console.error(`guest ${name}: the build's result cannot boot: ${wrong}`);
     return undefined;
   }
-  const stamp = Object.fromEntries(built.map((file) => [file, sha256(readFileSync(join(out, file)))]));
-  writeFileSync(join(out, 'stamp.json'), `${JSON.stringify({ recipe, ...stamp }, null, 2)}\n`);
+  const files = Object.fromEntries(builtOf(name).map((file) => [file, stampOf(join(out, file))]));
+  writeFileSync(join(out, 'stamp.json'), `${JSON.stringify({ recipe, files }, null, 2)}\n`);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(join(folder, '..'), { recursive: true });
   renameSync(out, folder);
@@ -125,21 +204,43 @@ function build(name, folder, recipe) {
   return folder;
 }
 
-/** The folder of a guest's files, built now if need be; undefined (with a message) where that cannot be done. */
-export function guest(name) {
+/**
+ * The paths of a guest's kernel and initial RAM disk and their folder, made now if need be; undefined (with a message)
+ * where that cannot be done.
+ */
+export function guest(name, { update = false, mirror } = {}) {
+  if (!guestNames.includes(name)) {
+    console.error(`guest ${name}: there is no such guest; there is: ${guestNames.join(', ')}`);
+    return undefined;
+  }
   const ready = process.env.POWERVISOR_GUESTS;
-  if (ready) {
+  const files = [kernelOf(name), initramfs];
+  const answer = (folder) => ({ folder, kernel: join(folder, files[0]), initrd: join(folder, files[1]) });
+  if (ready && !update) {
     const folder = join(ready, name);
-    if (files.every((file) => existsSync(join(folder, file)) && statSync(join(folder, file)).isFile())) return folder;
-    console.error(`guest ${name}: POWERVISOR_GUESTS has no ${join(folder, files[0])}; using the cache`);
+    if (files.every((file) => statSync(join(folder, file), { throwIfNoEntry: false })?.isFile())) return answer(folder);
+    // A folder of ready guests need not have what takes no compiler to make.
+    if (!packageRecipe(name) || existsSync(folder))
+      console.error(`guest ${name}: POWERVISOR_GUESTS has no ${join(folder, files[0])}; using the cache`);
   }
   const folder = join(cacheFolder(), 'guests', name);
   const recipe = recipeHash(name);
-  return isCurrent(folder, recipe) ? folder : build(name, folder, recipe);
+  if (!update && isCurrent(name, folder, recipe)) return answer(folder);
+  const made = build(name, folder, recipe, mirror);
+  return made && answer(made);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const folder = guest(process.argv[2] ?? '440');
-  if (folder) console.log(folder);
-  process.exit(folder ? 0 : 1);
+  let parsed;
+  try {
+    parsed = parseArgs({
+      options: { update: { type: 'boolean' }, mirror: { type: 'string' } },
+      allowPositionals: true,
+    });
+  } catch (error) {
+    fail(error.message);
+  }
+  const found = guest(parsed.positionals[0] ?? '440', parsed.values);
+  if (found) console.log(found.folder);
+  process.exit(found ? 0 : 1);
 }

@@ -41,7 +41,7 @@ if (chosen.length === 0) {
 }
 
 // The tests that boot take the guest from here; without one they say so and are skipped.
-const folder = guest('440');
+const folder = guest('440')?.folder;
 await buildCommand();
 
 const tests = (folder) =>

@@ -1,3 +1,4 @@
+import { getRandomValues } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import type { MachineHost } from '../machine/index.ts';
 
@@ -40,6 +41,14 @@ export class NodeHost implements MachineHost {
         resolve();
       };
     });
+  }
+
+  unixTime(): number {
+    return Date.now() / 1000;
+  }
+
+  random(bytes: Uint8Array): void {
+    getRandomValues(bytes as Uint8Array<ArrayBuffer>);
   }
 
   gunzip(bytes: Uint8Array, limit: number): Uint8Array {

@@ -50,6 +50,9 @@ const comparisonAliases = (): Alias[] =>
   (['cmp', 'cmpl'] as const).flatMap((of) => [
     alias(`${of}w`, of, '[BF,]RA,RB', { L: 0 }),
     alias(`${of}wi`, `${of}i`, of === 'cmp' ? '[BF,]RA,SI' : '[BF,]RA,UI', { L: 0 }),
+    // An embedded processor's disassembler writes these as the instruction with L = 1.
+    alias(`${of}d`, of, '[BF,]RA,RB', { L: 1 }, { inputOnly: true }),
+    alias(`${of}di`, `${of}i`, of === 'cmp' ? '[BF,]RA,SI' : '[BF,]RA,UI', { L: 1 }, { inputOnly: true }),
   ]);
 
 const TRAPS: readonly (readonly [name: string, to: number])[] = [

@@ -18,6 +18,7 @@ import { STORAGE64_INSTRUCTIONS } from './instructions/storage64.ts';
 import { STRING_INSTRUCTIONS } from './instructions/string.ts';
 import { SYSTEM_INSTRUCTIONS } from './instructions/system.ts';
 import { VECTOR_ARITHMETIC_INSTRUCTIONS } from './instructions/vector-arithmetic.ts';
+import { VECTOR_BITS_INSTRUCTIONS } from './instructions/vector-bits.ts';
 import { VECTOR_FLOAT_INSTRUCTIONS } from './instructions/vector-float.ts';
 import { VECTOR_LOGIC_INSTRUCTIONS } from './instructions/vector-logic.ts';
 import { VECTOR_PERMUTE_INSTRUCTIONS } from './instructions/vector-permute.ts';
@@ -49,6 +50,7 @@ const ROWS: readonly InstructionRow[] = [
   ...VECTOR_STORAGE_INSTRUCTIONS,
   ...VECTOR_PERMUTE_INSTRUCTIONS,
   ...VECTOR_ARITHMETIC_INSTRUCTIONS,
+  ...VECTOR_BITS_INSTRUCTIONS,
   ...VECTOR_LOGIC_INSTRUCTIONS,
   ...VECTOR_FLOAT_INSTRUCTIONS,
   ...VSX_INSTRUCTIONS,

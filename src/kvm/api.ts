@@ -79,11 +79,14 @@ export interface KvmRegs {
   gpr: bigint[];
 }
 
-/** KVM_GET_SREGS for BookE: the special registers by their Power ISA names, in lower case. */
+/**
+ * KVM_GET_SREGS: the special registers by their Power ISA names, in lower case. Numbers where they have 32 bits; Book3S
+ * has sdr1, slbe0 … slbe63 and slbv0 … slbv63 (RB and RS of slbmte) as BigInts.
+ */
 export interface KvmSregs {
   pvr: number;
   /** Register name ("csrr0", "ivpr", "ivor4", "tcr", "mmucr" …) to value. */
-  [name: string]: number;
+  [name: string]: number | bigint;
 }
 
 /** KVM_TRANSLATE's answer. */

@@ -1,7 +1,7 @@
 /** What differs between processor families, as one object with methods that a vCPU gets when it is made. */
 import type { HostCpu, HostMemory } from '../processor/index.ts';
-import type { KvmRegs, KvmRun, KvmSregs, KvmStats, KvmTranslation } from './api.ts';
-import type { MemorySlots } from './slots.ts';
+import type { Accel, KvmRegs, KvmRun, KvmSregs, KvmStats, KvmTranslation, VcpuCapability } from './api.ts';
+import type { MemorySlot, MemorySlots } from './slots.ts';
 import type { VcpuCounters } from './stats.ts';
 import type { GuestTime } from './time.ts';
 
@@ -17,8 +17,14 @@ export interface FamilyParts<Cpu extends HostCpu = HostCpu> {
   readonly time: GuestTime;
   readonly counters: VcpuCounters;
   readonly run: KvmRun;
-  /** The guest's kernel runs in translation mode 1, with assist meanings. */
-  readonly assist: boolean;
+  readonly accel: Accel;
+  readonly hashTable: HashTable;
+}
+
+/** A hashed page table outside of the guest's memory, which all vCPUs share: host real address, and size (0: there is none). */
+export interface HashTable {
+  address: number;
+  log2Bytes: number;
 }
 
 /** The guest's half of a vCPU: its privileged state and everything that is done about its exits. */
@@ -37,6 +43,8 @@ export interface VcpuFamily {
   handleExit(vector: number): number;
   interrupt(kind: number): void;
   criticalInterrupt(kind: number): void;
+  /** KVM_ENABLE_CAP. False: the family has no such capability. */
+  enableCap(capability: VcpuCapability): boolean;
   getRegs(): KvmRegs;
   setRegs(regs: KvmRegs): void;
   getSregs(): KvmSregs;
@@ -47,4 +55,8 @@ export interface VcpuFamily {
   readonly stats: KvmStats;
   translate(effectiveAddress: number): KvmTranslation;
   setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void;
+  /** Has the guest's next store to each page that `dirty` has a bit for come to KVM, which logs it. */
+  protectPages(slot: MemorySlot, dirty: Uint8Array): void;
+  /** The hashed page table outside of the guest's memory is another one. */
+  hashTableChanged(): void;
 }

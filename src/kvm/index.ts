@@ -1,7 +1,7 @@
 /** KVM: the hypervisor. User space uses what this file exports and nothing else. */
-import { createHostCpu, type RegionFunction, TranslationServer } from '../processor/index.ts';
+import { createHostCpu, createServerCpu, type RegionFunction, TranslationServer } from '../processor/index.ts';
 import type { TranslationSetup, Vm, VmOptions } from './api.ts';
-import { BOOKE_ASSIST } from './booke/assist.ts';
+import { ASSIST } from './models.ts';
 import { VirtualMachine } from './vm.ts';
 
 export * from './api.ts';
@@ -11,7 +11,7 @@ export * from './api.ts';
  * @throws KvmError when an option does not fit.
  */
 export function createVm(options: VmOptions): Vm {
-  return new VirtualMachine(options, createHostCpu);
+  return new VirtualMachine(options, { createHostCpu, createServerCpu });
 }
 
 /** The far end of a `TranslationPort`: made on a thread of its own from what `TranslationPort.start` was given. */
@@ -19,5 +19,5 @@ export function createTranslationServer(
   setup: TranslationSetup,
   compile?: (region: RegionFunction) => void,
 ): TranslationServer {
-  return new TranslationServer(setup, BOOKE_ASSIST, compile);
+  return new TranslationServer(setup, ASSIST[setup.processor] ?? null, compile);
 }

@@ -9,14 +9,47 @@ const FRAME_BYTES = 1 << FRAME_SHIFT;
 const PHYSICAL_ADDRESS_LIMIT = 2 ** 36;
 const LARGEST_PAGE_BYTES = 2 ** 28;
 
+const PAGE_FRAMES = PAGE_BYTES / FRAME_BYTES;
+
 /** A memory slot, in frames. */
-export interface MemorySlot {
+export class MemorySlot {
   readonly slot: number;
   readonly firstFrame: number;
   readonly endFrame: number;
   /** Host real frame minus guest frame. */
   readonly delta: number;
   readonly readonly: boolean;
+  /** The dirty log: a bit for each page of 4 KB; null: none is kept. */
+  #dirty: Uint8Array | null;
+
+  constructor(slot: number, firstFrame: number, endFrame: number, delta: number, readonly: boolean, logged: boolean) {
+    this.slot = slot;
+    this.firstFrame = firstFrame;
+    this.endFrame = endFrame;
+    this.delta = delta;
+    this.readonly = readonly;
+    this.#dirty = logged ? new Uint8Array(Math.ceil((endFrame - firstFrame) / PAGE_FRAMES / 8)) : null;
+  }
+
+  /** A dirty log is kept. */
+  get logged(): boolean {
+    return this.#dirty !== null;
+  }
+
+  /** A page (guest physical address / 4 KB) of the slot is written. */
+  markDirty(page: number): void {
+    if (this.#dirty === null) return;
+    const index = page - this.firstFrame / PAGE_FRAMES;
+    this.#dirty[index >> 3] = (this.#dirty[index >> 3] as number) | (1 << (index & 7));
+  }
+
+  /** The dirty log, which begins anew. */
+  takeDirty(): Uint8Array | undefined {
+    if (this.#dirty === null) return undefined;
+    const taken = this.#dirty;
+    this.#dirty = new Uint8Array(taken.length);
+    return taken;
+  }
 }
 
 /**
@@ -37,7 +70,7 @@ export class MemorySlots {
   }
 
   /** Adds a slot. @throws KvmError when it is malformed, overlaps another or does not fit. */
-  add(slot: number, guestPhysAddr: number, memorySize: number, readonly: boolean): void {
+  add(slot: number, guestPhysAddr: number, memorySize: number, readonly: boolean, logged = false): void {
     const end = guestPhysAddr + memorySize;
     const name = `memory slot ${slot} (${memorySize} bytes at 0x${guestPhysAddr.toString(16)})`;
     if (!(guestPhysAddr >= 0 && memorySize > 0 && end <= PHYSICAL_ADDRESS_LIMIT))
@@ -58,7 +91,8 @@ export class MemorySlots {
     if (base + memorySize > this.#ramBase + this.#ramBytes)
       throw new KvmError(`${name} does not fit: the virtual machine has room for ${this.#ramBytes} bytes`);
     this.#next = base + memorySize;
-    this.slots.push({ slot, firstFrame, endFrame, delta: base / FRAME_BYTES - firstFrame, readonly });
+    const delta = base / FRAME_BYTES - firstFrame;
+    this.slots.push(new MemorySlot(slot, firstFrame, endFrame, delta, readonly, logged));
   }
 
   /** The slot that holds a guest frame, or null. */

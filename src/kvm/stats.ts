@@ -28,6 +28,15 @@ export const COUNTER = {
   eager_shadows: 22,
   shadow_flushes: 23,
   emulated_accesses: 24,
+  pf_storage: 25,
+  pf_instruc: 26,
+  sp_storage: 27,
+  sp_instruc: 28,
+  ld: 29,
+  st: 30,
+  shadow_evictions: 31,
+  vsid_recycles: 32,
+  hcall_exits: 33,
 } as const;
 
 const NAMES = Object.keys(COUNTER);

@@ -8,6 +8,7 @@ import {
   type KvmStats,
   type KvmTranslation,
   type Vcpu,
+  type VcpuCapability,
 } from './api.ts';
 import { RESUME_GUEST, type VcpuFamily } from './family.ts';
 import { COUNTER, type VcpuCounters } from './stats.ts';
@@ -116,8 +117,8 @@ export class VirtualCpu implements Vcpu {
     }
   }
 
-  enableCap(): boolean {
-    return false;
+  enableCap(capability: VcpuCapability): boolean {
+    return this.#family.enableCap(capability);
   }
 
   interrupt(kind: number): void {

@@ -1,7 +1,7 @@
-import type { Vcpu } from '../kvm/api.ts';
+import type { Accel, Vcpu, Vm } from '../kvm/api.ts';
 import type { DeviceSpec, TreeNodeSpec } from './device.ts';
 
-/** A board's processor: KVM's model name, and what the device tree says of it. Frequencies in Hz, caches in bytes. */
+/** A processor that a board can have: KVM's model name, and what the device tree says of it. Frequencies in Hz, caches in bytes. */
 export interface CpuSpec {
   readonly model: string;
   readonly clockFrequency: number;
@@ -19,16 +19,32 @@ export interface BootSpec {
   readonly deviceTreeLimit: number;
   /** The kernel's linear mapping ends here: the initial RAM disk must lie below. */
   readonly initrdLimit: number;
+  /** Sets up what KVM keeps beside the registers (hash table, capabilities), after each reset. */
+  prepare?(vm: Vm, vcpu: Vcpu, memoryBytes: number): void;
   /** Sets a freshly reset processor's registers and mappings for the kernel's first instruction. */
-  enter(
-    vcpu: Vcpu,
-    entry: { readonly address: number; readonly deviceTree: number; readonly memoryBytes: number },
-  ): void;
+  enter(vcpu: Vcpu, entry: BootEntry): void;
+}
+
+/** Where and how a kernel is entered. Addresses are guest physical. */
+export interface BootEntry {
+  readonly address: number;
+  readonly deviceTree: number;
+  readonly memoryBytes: number;
+  readonly littleEndian: boolean;
 }
 
 /** What a board needs to know of a particular machine to lay out its devices. */
 export interface BoardConfiguration {
   readonly memoryBytes: number;
+  readonly cpu: CpuSpec;
+}
+
+/** What a board's device tree says of a particular machine beyond its devices. */
+export interface TreeConfiguration extends BoardConfiguration {
+  /** KVM's hypercall sequence, where the guest may use it. */
+  readonly hcallInstructions: readonly number[] | undefined;
+  /** Random bytes for the guest's own generator; empty where the host has none. */
+  readonly rngSeed: Uint8Array;
 }
 
 /** A board is data: processor, memory, devices with addresses and wiring, and how it boots. */
@@ -36,7 +52,12 @@ export interface Board {
   readonly name: string;
   /** One line for lists. */
   readonly description: string;
-  readonly cpu: CpuSpec;
+  /** The processors that it can have; the first is the customary one. */
+  readonly cpus: readonly [CpuSpec, ...CpuSpec[]];
+  /** How privileged instructions can be served; the first is the fastest. */
+  readonly accels: readonly [Accel, ...Accel[]];
+  /** Word size of the kernels that fit. */
+  readonly kernelBits: 32 | 64;
   readonly memory: {
     /** Bytes of RAM when the user names none. */
     readonly defaultBytes: number;
@@ -46,7 +67,7 @@ export interface Board {
   };
   devices(configuration: BoardConfiguration): readonly DeviceSpec[];
   /** Device-tree nodes that are not devices' own: the root and buses, parents first. */
-  readonly treeNodes: readonly TreeNodeSpec[];
+  treeNodes(configuration: TreeConfiguration): readonly TreeNodeSpec[];
   /** Path of the interrupt-independent memory node, such as "/memory". */
   readonly memoryNode: string;
   /** Names of the serial devices; the first is the console. */

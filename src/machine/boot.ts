@@ -1,11 +1,9 @@
 import type { GuestMemory, Vcpu } from '../kvm/api.ts';
-import type { Board } from './board.ts';
+import type { Board, TreeConfiguration } from './board.ts';
 import type { DeviceSpec } from './device.ts';
 import { makeDeviceTree } from './devicetree.ts';
 import { formatBytes, hex, MachineError } from './error.ts';
-import type { Gunzip } from './loaders/gzip.ts';
 import type { KernelImage } from './loaders/image.ts';
-import { loadKernel } from './loaders/index.ts';
 
 /** Files and texts that a machine boots from. */
 export interface BootFiles {
@@ -33,18 +31,19 @@ export interface Placement {
 
 /**
  * Chooses addresses: the board's customary ones, unless the kernel reaches into them or RAM ends before; then right behind
- * the kernel. All sizes and addresses in bytes. Throws MachineError when nothing fits.
+ * the kernel. All sizes and addresses in bytes; `ramEnd`: where RAM, or what may be used of it, ends. Throws MachineError
+ * when nothing fits.
  */
 export function placeImages(
   board: Board,
   kernelEnd: number,
   deviceTreeBytes: number,
   initrdBytes: number,
-  memoryBytes: number,
+  ramEnd: number,
 ): Placement {
   const { boot } = board;
-  const treeLimit = Math.min(memoryBytes, boot.deviceTreeLimit);
-  const initrdLimit = Math.min(memoryBytes, boot.initrdLimit);
+  const treeLimit = Math.min(ramEnd, boot.deviceTreeLimit);
+  const initrdLimit = Math.min(ramEnd, boot.initrdLimit);
   const fits = (place: Placement): boolean =>
     place.deviceTree + deviceTreeBytes <= treeLimit &&
     (initrdBytes === 0 ||
@@ -57,12 +56,12 @@ export function placeImages(
   if (initrdBytes === 0 || deviceTree + deviceTreeBytes > treeLimit)
     throw new MachineError(
       `the kernel ends at ${hex(kernelEnd)}, which leaves no room for the device tree below ${hex(treeLimit)}` +
-        (memoryBytes < boot.deviceTreeLimit ? '; more memory would fit' : '; a smaller kernel would fit'),
+        (ramEnd < boot.deviceTreeLimit ? '; more memory would fit' : '; a smaller kernel would fit'),
     );
   throw new MachineError(
     `the initrd has ${formatBytes(initrdBytes)}, but between the kernel and ${hex(initrdLimit)} there is room for ` +
       `${formatBytes(Math.max(0, initrdLimit - behind.initrd))}` +
-      (memoryBytes < boot.initrdLimit ? '; more memory would fit' : '; a smaller one would fit'),
+      (ramEnd < boot.initrdLimit ? '; more memory would fit' : '; a smaller one would fit'),
   );
 }
 
@@ -84,30 +83,34 @@ function checkAppend(append: string | undefined): void {
   }
 }
 
-/**
- * Puts kernel, initial RAM disk and device tree into guest memory and the processor at the kernel's entry.
- * `gunzip`: the host's decompressor, if it has one.
- */
+/** Puts kernel, initial RAM disk, device tree and firmware into guest memory and the processor at the kernel's entry. */
 export function bootGuest(
   board: Board,
   devices: readonly DeviceSpec[],
+  kernel: KernelImage,
   files: BootFiles,
-  memoryBytes: number,
+  configuration: TreeConfiguration,
   memory: GuestMemory,
   vcpu: Vcpu,
-  gunzip?: Gunzip,
 ): void {
   checkAppend(files.append);
-  const kernel = loadKernel(files.kernel, memoryBytes, gunzip);
+  const { memoryBytes } = configuration;
   const initrdBytes = files.initrd?.length ?? 0;
   const tree = (initrd: number): Uint8Array =>
     makeDeviceTree(board, devices, files.dtb, {
-      memoryBytes,
+      ...configuration,
       append: files.append ?? (files.dtb === undefined ? '' : undefined),
       initrd: initrdBytes > 0 ? { start: initrd, end: initrd + initrdBytes } : undefined,
     });
+  const firmware = devices.flatMap((device) => device.firmware ?? []);
+  const ramEnd = Math.min(memoryBytes, ...firmware.map(({ address }) => address));
+  const end = kernelEnd(kernel);
+  if (end > ramEnd)
+    throw new MachineError(
+      `the kernel ends at ${hex(end)}, but the firmware's place begins at ${hex(ramEnd)}; more memory would fit`,
+    );
   // The tree's size does not depend on the addresses in it.
-  const place = placeImages(board, kernelEnd(kernel), tree(0).length, initrdBytes, memoryBytes);
+  const place = placeImages(board, end, tree(0).length, initrdBytes, ramEnd);
 
   const write = (address: number, bytes: Uint8Array): void => {
     if (bytes.length > 0 && !memory.writeBytes(address, bytes))
@@ -119,5 +122,7 @@ export function bootGuest(
   }
   write(place.deviceTree, tree(place.initrd));
   if (files.initrd !== undefined && initrdBytes > 0) write(place.initrd, files.initrd);
-  board.boot.enter(vcpu, { address: kernel.entry, deviceTree: place.deviceTree, memoryBytes });
+  for (const { address, bytes } of firmware) write(address, bytes);
+  const { entry, littleEndian } = kernel;
+  board.boot.enter(vcpu, { address: entry, deviceTree: place.deviceTree, memoryBytes, littleEndian });
 }

@@ -1,5 +1,9 @@
+import type { Clock, GuestMemory } from '../kvm/api.ts';
 import { MachineError } from './error.ts';
+import type { World } from './host.ts';
+import type { Hypercall } from './hypercalls.ts';
 import type { InterruptLine } from './interrupts.ts';
+import type { PowerSwitch } from './power.ts';
 
 /** A device's state by name, as JSON holds it. */
 export type DeviceState = { [name: string]: number | boolean | string | readonly number[] | DeviceState };
@@ -19,12 +23,27 @@ export interface DcrRegion {
   writeDcr(offset: number, value: number): void;
 }
 
+/** Where bytes for the outside go. */
+export interface ByteSink {
+  writeByte(byte: number): void;
+}
+
+/** A device that a console can be connected to. */
+export interface ConsoleDevice extends Device {
+  /** Receives the output; boards connect the console here. */
+  sink: ByteSink | undefined;
+  /** Bytes from outside. Returns how many were taken; the rest did not fit and should be offered again later. */
+  receive(bytes: Uint8Array): number;
+}
+
 /** The life of a device: created, reset, accessed; saved and restored while the guest is stopped. */
 export interface Device {
   /** What the regions of the specification's `mmio` list answer with, in the same order. */
   readonly mmio?: readonly MmioRegion[];
   /** The same for its `dcr` list. */
   readonly dcr?: readonly DcrRegion[];
+  /** The hypercalls that it serves. */
+  readonly hypercalls?: readonly Hypercall[];
   /** The state after power-on. Deasserts every interrupt line. */
   reset(): void;
   save(): DeviceState;
@@ -36,8 +55,8 @@ export interface Device {
 
 /** A cell of a device-tree property: a number, or a reference to a device (or the processor, "cpu0") by name. */
 export type TreeCell = number | { readonly phandle: string };
-/** A property: present without value, text, texts, or cells. */
-export type TreeValue = true | string | readonly string[] | readonly TreeCell[];
+/** A property: present without value, text, texts, cells, or bytes. */
+export type TreeValue = true | string | readonly string[] | readonly TreeCell[] | Uint8Array;
 /** A device-tree node: where it stands, and what it says. */
 export interface TreeNodeSpec {
   readonly path: string;
@@ -49,7 +68,7 @@ export interface InterruptSpec {
   /** Name of the controller's device, or "cpu". */
   readonly controller: string;
   readonly input: number;
-  /** The controller's sense cell in the device tree (UIC: 1 rising edge, 4 level high, 8 level low). */
+  /** The controller's sense cell in the device tree (UIC: 1 rising edge, 4 level high, 8 level low; XICS: 0 edge, 1 level). */
   readonly sense?: number;
 }
 
@@ -62,6 +81,8 @@ export interface DeviceSpec {
   /** One for each interrupt output, in the device's own order. */
   readonly interrupts?: readonly InterruptSpec[];
   readonly node?: TreeNodeSpec;
+  /** What firmware leaves in guest memory for it; the device tree reserves the place. */
+  readonly firmware?: { readonly address: number; readonly reservedBytes: number; readonly bytes: Uint8Array };
   create(wiring: Wiring): Device;
 }
 
@@ -69,12 +90,20 @@ export interface DeviceSpec {
 export interface Wiring {
   /** The device's interrupt outputs, as `DeviceSpec.interrupts` lists them. */
   readonly interrupts: readonly InterruptLine[];
+  readonly memory: GuestMemory;
+  /** The guest's time. */
+  readonly clock: Clock;
+  readonly world: World;
+  readonly power: PowerSwitch;
+  /** The devices that stand before this one in the board's list, by name. */
+  device(name: string): Device | undefined;
 }
 
 /** The `interrupts` property for a device whose node has the controller as its interrupt parent. */
 export function interruptProperties(interrupts: readonly InterruptSpec[]): Record<string, TreeValue> {
   const first = interrupts[0];
-  if (first === undefined) return {};
+  // The processor's own pins have no node.
+  if (first === undefined || first.controller === 'cpu') return {};
   return {
     'interrupt-parent': [{ phandle: first.controller }],
     interrupts: interrupts.flatMap((one) => (one.sense === undefined ? [one.input] : [one.input, one.sense])),
@@ -86,6 +115,14 @@ export function savedNumber(state: DeviceState, name: string): number {
   const value = state[name];
   if (typeof value !== 'number') throw new MachineError(`the saved state lacks the number "${name}"`);
   return value >>> 0;
+}
+
+/** Reads a number that is no word (a time, a fraction) out of a saved state. */
+export function savedReal(state: DeviceState, name: string): number {
+  const value = state[name];
+  if (typeof value !== 'number' || !Number.isFinite(value))
+    throw new MachineError(`the saved state lacks the number "${name}"`);
+  return value;
 }
 
 /** Reads a truth value out of a saved state. */

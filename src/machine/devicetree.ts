@@ -1,11 +1,10 @@
-import type { Board } from './board.ts';
+import type { Board, TreeConfiguration } from './board.ts';
 import type { DeviceSpec, TreeValue } from './device.ts';
 import { MachineError } from './error.ts';
 import { buildFdt, type Fdt, FdtNode, type FdtValue, parseFdt } from './fdt.ts';
 
 /** What a device tree says beyond the board: sizes and addresses in bytes, `end` exclusive. */
-export interface TreeContents {
-  readonly memoryBytes: number;
+export interface TreeContents extends TreeConfiguration {
   /** The kernel's command line; undefined leaves what a given tree says. */
   readonly append: string | undefined;
   readonly initrd: { readonly start: number; readonly end: number } | undefined;
@@ -14,9 +13,10 @@ export interface TreeContents {
 const cpuName = 'cpu0';
 
 /** The board's own device tree, from its processor, its buses and its devices. */
-function boardTree(board: Board, devices: readonly DeviceSpec[]): FdtNode {
+function boardTree(board: Board, devices: readonly DeviceSpec[], configuration: TreeConfiguration): FdtNode {
   const root = new FdtNode('');
-  const paths = new Map<string, string>([[cpuName, board.cpu.node.path]]);
+  const { node: cpuNode } = configuration.cpu;
+  const paths = new Map<string, string>([[cpuName, cpuNode.path]]);
   for (const device of devices) if (device.node !== undefined) paths.set(device.name, device.node.path);
 
   const phandles = new Map<string, number>();
@@ -31,12 +31,13 @@ function boardTree(board: Board, devices: readonly DeviceSpec[]): FdtNode {
     return number;
   };
   const encode = (value: TreeValue): FdtValue => {
-    if (value === true || typeof value === 'string' || typeof value[0] === 'string') return value as FdtValue;
+    if (value === true || typeof value === 'string' || value instanceof Uint8Array) return value;
+    if (typeof value[0] === 'string') return value as FdtValue;
     return (value as readonly (number | { phandle: string })[]).map((cell) =>
       typeof cell === 'number' ? cell : phandle(cell.phandle),
     );
   };
-  const nodes = [...board.treeNodes, board.cpu.node, ...devices.flatMap(({ node }) => (node ? [node] : []))];
+  const nodes = [...board.treeNodes(configuration), cpuNode, ...devices.flatMap(({ node }) => (node ? [node] : []))];
   for (const { path, properties } of nodes) {
     const node = root.at(path);
     for (const [name, value] of Object.entries(properties)) node.set(name, encode(value));
@@ -74,9 +75,10 @@ function patch(root: FdtNode, board: Board, contents: TreeContents): void {
   const sizeCells = Math.min(root.cells('#size-cells')?.[0] ?? 1, 4);
   memoryNode(root, board).set('reg', [...inCells(0, addressCells), ...inCells(contents.memoryBytes, sizeCells)]);
   const processors = root.at('/cpus').children.filter((node) => node.text('device_type') === 'cpu');
-  for (const node of processors.length > 0 ? processors : [root.at(board.cpu.node.path)]) {
-    node.set('clock-frequency', board.cpu.clockFrequency);
-    node.set('timebase-frequency', board.cpu.timebaseFrequency);
+  const { cpu } = contents;
+  for (const node of processors.length > 0 ? processors : [root.at(cpu.node.path)]) {
+    node.set('clock-frequency', cpu.clockFrequency);
+    node.set('timebase-frequency', cpu.timebaseFrequency);
   }
   const chosen = root.at('/chosen');
   if (contents.append !== undefined) chosen.set('bootargs', contents.append);
@@ -100,7 +102,11 @@ export function makeDeviceTree(
   contents: TreeContents,
 ): Uint8Array {
   const tree: Fdt =
-    given === undefined ? { root: boardTree(board, devices), reservations: [], bootCpu: 0 } : parseFdt(given);
+    given === undefined ? { root: boardTree(board, devices, contents), reservations: [], bootCpu: 0 } : parseFdt(given);
   patch(tree.root, board, contents);
+  for (const { firmware } of devices) {
+    if (firmware !== undefined)
+      tree.reservations.push({ address: BigInt(firmware.address), size: BigInt(firmware.reservedBytes) });
+  }
   return buildFdt(tree);
 }

@@ -19,6 +19,6 @@ export function formatBytes(bytes: number): string {
 }
 
 /** Formats an address or register for messages, as 0x followed by lower-case hex digits. */
-export function hex(value: number): string {
+export function hex(value: number | bigint): string {
   return `0x${value.toString(16)}`;
 }

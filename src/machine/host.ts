@@ -18,6 +18,43 @@ export interface MachineHost {
    * results of more than `limit` bytes.
    */
   gunzip?(bytes: Uint8Array, limit: number): Uint8Array;
+  /** Seconds since 1970, which calendar clocks start from; without it they start at that date. */
+  unixTime?(): number;
+  /** Fills bytes that nobody can guess; without it guests get no randomness from outside. */
+  random?(bytes: Uint8Array): void;
+}
+
+/** What devices see of the world outside. */
+export interface World {
+  /** Seconds since 1970. */
+  unixTime(): number;
+  /** Fills bytes at random; undefined where the host has none. */
+  readonly random: ((bytes: Uint8Array) => void) | undefined;
+}
+
+/** The world as the host has it. */
+export function hostWorld(host: MachineHost): World {
+  return {
+    unixTime: () => host.unixTime?.() ?? 0,
+    random: host.random?.bind(host),
+  };
+}
+
+/** A world that is the same in every run, for runs that repeat exactly. */
+export function repeatableWorld(): World {
+  let state = 0x2545f491;
+  return {
+    unixTime: () => 0,
+    // Marsaglia's xorshift, 32 bits.
+    random: (bytes) => {
+      for (let i = 0; i < bytes.length; i++) {
+        state ^= state << 13;
+        state ^= state >>> 17;
+        state ^= state << 5;
+        bytes[i] = state >>> 24;
+      }
+    },
+  };
 }
 
 /** Console output is handed out in pieces of at most this many bytes. */

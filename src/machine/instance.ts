@@ -1,10 +1,13 @@
-import type { Vcpu } from '../kvm/api.ts';
+import type { Vcpu, Vm } from '../kvm/api.ts';
 import { KVM_INTERRUPT } from '../kvm/api.ts';
-import type { Board } from './board.ts';
+import type { Board, BoardConfiguration } from './board.ts';
 import { Bus } from './bus.ts';
 import type { Device, DeviceSpec, DeviceState } from './device.ts';
 import { MachineError } from './error.ts';
+import type { World } from './host.ts';
+import { Hypercalls } from './hypercalls.ts';
 import { InterruptLine, type InterruptSink } from './interrupts.ts';
+import { PowerSwitch } from './power.ts';
 
 /** The processor's interrupt pins: input 0 is the external interrupt, 1 the critical one. */
 class ProcessorPins implements InterruptSink {
@@ -28,18 +31,27 @@ function isSink(device: Device | undefined): device is Device & InterruptSink {
 /** A board with its devices made, mapped and wired to a processor. */
 export class BoardInstance {
   readonly bus = new Bus();
+  readonly hypercalls = new Hypercalls();
+  readonly power = new PowerSwitch();
   readonly specs: readonly DeviceSpec[];
   readonly #devices = new Map<string, Device>();
 
-  constructor(board: Board, memoryBytes: number, vcpu: Vcpu) {
-    this.specs = board.devices({ memoryBytes });
+  constructor(board: Board, configuration: BoardConfiguration, vm: Vm, vcpu: Vcpu, world: World) {
+    this.specs = board.devices(configuration);
     const pins = new ProcessorPins(vcpu);
     const lines = new Map<DeviceSpec, InterruptLine[]>();
     for (const spec of this.specs) {
       if (this.#devices.has(spec.name)) throw new MachineError(`two devices of this board are called "${spec.name}"`);
       const outputs = (spec.interrupts ?? []).map(() => new InterruptLine());
       lines.set(spec, outputs);
-      const device = spec.create({ interrupts: outputs });
+      const device = spec.create({
+        interrupts: outputs,
+        memory: vm.memory,
+        clock: vm.clock,
+        world,
+        power: this.power,
+        device: (name) => this.#devices.get(name),
+      });
       this.#devices.set(spec.name, device);
       spec.mmio?.forEach(({ base, size, littleEndian }, i) => {
         const region = device.mmio?.[i];
@@ -49,6 +61,7 @@ export class BoardInstance {
         const region = device.dcr?.[i];
         if (region !== undefined) this.bus.mapDcr(base, count, region);
       });
+      for (const hypercall of device.hypercalls ?? []) this.hypercalls.add(hypercall);
     }
     for (const [spec, outputs] of lines) {
       spec.interrupts?.forEach(({ controller, input }, i) => {
@@ -65,6 +78,7 @@ export class BoardInstance {
   }
 
   reset(): void {
+    this.power.release();
     for (const device of this.#devices.values()) device.reset();
   }
 
@@ -81,9 +95,9 @@ export class BoardInstance {
     }
   }
 
-  /** Counters of the bus, and of each device with its name in front. */
+  /** Counters of the bus and the hypercalls, and of each device with its name in front. */
   counters(): Record<string, number> {
-    const all = this.bus.counters();
+    const all = { ...this.bus.counters(), ...this.hypercalls.counters() };
     for (const [name, device] of this.#devices) {
       for (const [counter, value] of Object.entries(device.counters?.() ?? {})) all[`${name}_${counter}`] = value;
     }

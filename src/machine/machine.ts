@@ -8,14 +8,15 @@ import {
   type VmOptions,
 } from '../kvm/api.ts';
 import { createVm } from '../kvm/index.ts';
-import type { Board } from './board.ts';
+import type { Board, CpuSpec } from './board.ts';
 import { findBoard } from './boards/index.ts';
 import { type BootFiles, bootGuest } from './boot.ts';
-import type { DeviceState } from './device.ts';
-import { Ns16550 } from './devices/ns16550.ts';
+import type { ConsoleDevice, Device, DeviceState } from './device.ts';
 import { formatBytes, hex, MachineError } from './error.ts';
-import { ConsoleBuffer, type MachineHost } from './host.ts';
+import { ConsoleBuffer, hostWorld, type MachineHost, repeatableWorld, type World } from './host.ts';
 import { BoardInstance } from './instance.ts';
+import type { KernelImage } from './loaders/image.ts';
+import { loadKernel } from './loaders/index.ts';
 
 /** Everything that makes one machine. */
 export interface MachineOptions extends BootFiles {
@@ -24,8 +25,9 @@ export interface MachineOptions extends BootFiles {
   readonly host: MachineHost;
   /** Guest RAM in bytes; the board's customary size when absent. */
   readonly memoryBytes?: number | undefined;
-  /** Processor model, when it is not the board's own. */
+  /** Processor model, one of the board's; its customary one when absent. */
   readonly cpu?: string | undefined;
+  /** One of the board's; its fastest when absent. */
   readonly accel?: Accel | undefined;
   /** Retired-instruction time: nanoseconds per instruction (`VmOptions.icount`). */
   readonly icount?: number | undefined;
@@ -51,9 +53,37 @@ const SLICE_NS = 5e6;
 /** A guest that talks to devices all the time is timed once in so many exits. */
 const EXITS_PER_TIME_CHECK = 8;
 
+/** As many random bytes the guest's own generator gets at a boot. */
+const RNG_SEED_BYTES = 32;
+
+function isConsole(device: Device | undefined): device is ConsoleDevice {
+  return device !== undefined && 'receive' in device && 'sink' in device;
+}
+
+function findCpu(board: Board, name: string | undefined): CpuSpec {
+  const wanted = name?.toLowerCase();
+  const cpu = wanted === undefined ? board.cpus[0] : board.cpus.find(({ model }) => model === wanted);
+  if (cpu === undefined)
+    throw new MachineError(
+      `the board ${board.name} has no processor "${name?.slice(0, 64)}"; ` +
+        `${board.cpus.map(({ model }) => model).join(', ')} would fit`,
+    );
+  return cpu;
+}
+
+function findAccel(board: Board, accel: Accel | undefined): Accel {
+  if (accel !== undefined && !board.accels.includes(accel))
+    throw new MachineError(
+      `the board ${board.name} cannot run with accel "${accel}"; ${board.accels.join(', ')} would fit`,
+    );
+  return accel ?? board.accels[0];
+}
+
 /** A virtual machine: KVM's part, a board around it, and the loop between them. */
 export class Machine {
   readonly board: Board;
+  readonly cpu: CpuSpec;
+  readonly accel: Accel;
   readonly memoryBytes: number;
   readonly vm: Vm;
   readonly vcpu: Vcpu;
@@ -61,7 +91,9 @@ export class Machine {
   readonly #host: MachineHost;
   readonly #instance: BoardInstance;
   readonly #console: ConsoleBuffer;
-  readonly #serial: Ns16550 | undefined;
+  readonly #serial: ConsoleDevice | undefined;
+  readonly #kernel: KernelImage;
+  readonly #world: World;
   readonly #deadline: number;
   #quit: string | undefined;
   #slices = 0;
@@ -81,28 +113,34 @@ export class Machine {
         `the board ${board.name} cannot have ${formatBytes(memoryBytes)} of memory; ${board.memory.sizes} would fit`,
       );
     this.board = board;
+    this.cpu = findCpu(board, options.cpu);
+    this.accel = findAccel(board, options.accel);
     this.memoryBytes = memoryBytes;
     this.#options = options;
-    this.#host = options.host;
+    const { host } = options;
+    this.#host = host;
+    this.#world = options.icount === undefined ? hostWorld(host) : repeatableWorld();
+    this.#kernel = loadKernel(options.kernel, memoryBytes, host.gunzip?.bind(host), board.kernelBits);
     this.vm = (options.createVm ?? createVm)({
-      cpu: options.cpu ?? board.cpu.model,
-      accel: options.accel ?? 'assist',
-      clock: options.host.clock,
-      timebaseFrequency: board.cpu.timebaseFrequency,
+      cpu: this.cpu.model,
+      accel: this.accel,
+      clock: host.clock,
+      timebaseFrequency: this.cpu.timebaseFrequency,
       maxMemory: memoryBytes,
+      ...(this.#kernel.littleEndian && { littleEndian: true }),
       ...(options.icount !== undefined && { icount: options.icount }),
       ...(options.translation && { translation: options.translation }),
     });
     this.vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: memoryBytes });
     this.vcpu = this.vm.createVcpu(0);
-    this.#instance = new BoardInstance(board, memoryBytes, this.vcpu);
-    this.#console = new ConsoleBuffer(options.host);
+    this.#instance = new BoardInstance(board, { memoryBytes, cpu: this.cpu }, this.vm, this.vcpu, this.#world);
+    this.#console = new ConsoleBuffer(host);
     const serial = this.#instance.device(board.serial[0] ?? '');
-    if (serial instanceof Ns16550) {
+    if (isConsole(serial)) {
       this.#serial = serial;
       serial.sink = this.#console;
     }
-    this.#deadline = options.host.clock.now() + (options.timeoutNs ?? Number.POSITIVE_INFINITY);
+    this.#deadline = host.clock.now() + (options.timeoutNs ?? Number.POSITIVE_INFINITY);
     this.#boot();
   }
 
@@ -110,8 +148,16 @@ export class Machine {
     this.#instance.reset();
     this.vcpu.reset();
     const { board, memoryBytes, vm, vcpu } = this;
-    const gunzip = this.#host.gunzip?.bind(this.#host);
-    bootGuest(board, this.#instance.specs, this.#options, memoryBytes, vm.memory, vcpu, gunzip);
+    board.boot.prepare?.(vm, vcpu, memoryBytes);
+    const rngSeed = new Uint8Array(this.#world.random === undefined ? 0 : RNG_SEED_BYTES);
+    this.#world.random?.(rngSeed);
+    const configuration = {
+      memoryBytes,
+      cpu: this.cpu,
+      hcallInstructions: this.accel === 'trap' ? undefined : vm.getPvinfo(),
+      rngSeed,
+    };
+    bootGuest(board, this.#instance.specs, this.#kernel, this.#options, configuration, vm.memory, vcpu);
   }
 
   /** Runs the guest until it, the user or an error ends it. Never rejects for anything that the guest does. */
@@ -138,10 +184,10 @@ export class Machine {
   /** Runs the guest for one slice: until it has used its time, waits for something, or has ended. Allocates nothing. */
   #slice(): MachineEnd | undefined {
     const { vcpu } = this;
-    const { bus } = this.#instance;
+    const { bus, hypercalls, power } = this.#instance;
     const { clock } = this.#host;
     const run = vcpu.kvmRun;
-    const { mmio, dcr } = run;
+    const { mmio, dcr, paprHcall } = run;
     const start = clock.now();
     if (start >= this.#deadline) return { cause: 'timeout', message: 'the time limit was reached' };
     this.#slices++;
@@ -152,6 +198,11 @@ export class Machine {
         case KVM_EXIT.MMIO:
           if (mmio.isWrite) bus.writeMmio(mmio.physAddr, mmio.len, mmio.data);
           else mmio.data = bus.readMmio(mmio.physAddr, mmio.len);
+          if (power.pressed !== undefined) return this.#powerEvent();
+          break;
+        case KVM_EXIT.PAPR_HCALL:
+          hypercalls.serve(paprHcall, vcpu.id);
+          if (power.pressed !== undefined) return this.#powerEvent();
           break;
         case KVM_EXIT.DCR:
           if (dcr.isWrite) bus.writeDcr(dcr.dcrn, dcr.data);
@@ -164,6 +215,20 @@ export class Machine {
           return this.#rareExit();
       }
       if (++exits % EXITS_PER_TIME_CHECK === 0 && clock.now() - start >= SLICE_NS) return undefined;
+    }
+  }
+
+  #powerEvent(): MachineEnd | undefined {
+    const event = this.#instance.power.release();
+    switch (event?.kind) {
+      case 'shutdown':
+        return { cause: 'shutdown', message: 'the guest shut down' };
+      case 'reset':
+        return this.#reset('the guest reset the machine');
+      case 'crash':
+        return { cause: 'error', message: event.message };
+      default:
+        return undefined;
     }
   }
 

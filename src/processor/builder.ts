@@ -142,7 +142,7 @@ export abstract class Builder extends SimdBuilder implements Semantics {
   readonly littleEndian: boolean;
   readonly blockBytes: number;
   readonly hasFloat: boolean;
-  readonly #order: MemoryOrder;
+  protected readonly order: MemoryOrder;
   /** Storage is kept in the other byte order. */
   readonly #isTurned: boolean;
   protected readonly interrupts: InterruptNumbers;
@@ -165,7 +165,7 @@ export abstract class Builder extends SimdBuilder implements Semantics {
     this.hasFloat = model.hasFloat;
     this.littleEndian = model.littleEndian;
     this.#isTurned = (model.order === 0) !== model.littleEndian;
-    this.#order = model.order;
+    this.order = model.order;
     this.interrupts = model.interrupts;
     this.runtime = runtime;
     this.block = local('i32', block);
@@ -330,16 +330,16 @@ export abstract class Builder extends SimdBuilder implements Semantics {
     this.e.store(OP.i64Store, this.block, WIDE_STATE_OFFSETS[name], value as Node);
   }
   shared(name: SharedName): Node {
-    return load('i32', OP.i32Load, this.block, sharedWordOffset(name, this.#order));
+    return load('i32', OP.i32Load, this.block, sharedWordOffset(name, this.order));
   }
   setShared(name: SharedName, value: Expr): void {
-    this.e.store(OP.i32Store, this.block, sharedWordOffset(name, this.#order), value as Node);
+    this.e.store(OP.i32Store, this.block, sharedWordOffset(name, this.order), value as Node);
   }
   sharedWide(name: SharedName): Node {
-    return this.blockDoubleword(sharedWordOffset(name, this.#order));
+    return this.blockDoubleword(sharedWordOffset(name, this.order));
   }
   setSharedWide(name: SharedName, value: Expr): void {
-    this.setBlockDoubleword(sharedWordOffset(name, this.#order), value);
+    this.setBlockDoubleword(sharedWordOffset(name, this.order), value);
   }
   blockDoubleword(offset: number): Node {
     return load('i64', OP.i64Load, this.block, offset);
@@ -377,8 +377,8 @@ export abstract class Builder extends SimdBuilder implements Semantics {
    * What of an access the soft TLB's tag is compared with: the page, which the access must lie in as a whole. Storage that
    * is kept reversed has to be aligned for that; the bits that say so are compared with the tag's zeros.
    */
-  #pageOf(address: Node, bytes: number): Node {
-    if (this.#order !== 0) return this.and(address, -4096 | (bytes - 1));
+  protected pageOf(address: Node, bytes: number, _write: boolean): Node {
+    if (this.order !== 0) return this.and(address, -4096 | (bytes - 1));
     return this.and(this.add(address, bytes - 1), -4096);
   }
 
@@ -406,21 +406,37 @@ export abstract class Builder extends SimdBuilder implements Semantics {
     return { tag: this.wrap(pair), addend: this.wrap(this.shrUnsigned(pair, this.i64(32))) };
   }
 
+  /**
+   * Emits an access of a pinned effective address: `hit` with the page's addend where the soft TLB has the page, else
+   * `miss`, for the runtime to look closer.
+   */
+  protected access(address: Node, masked: Node, write: boolean, hit: (addend: Node) => void, miss: () => void): void {
+    const { tag, addend } = this.translate(address, write, masked);
+    this.e.if(this.eq(masked, tag), true);
+    hit(addend);
+    this.e.else();
+    miss();
+    this.e.end();
+  }
+
   /** The real address (before the byte-order XOR) of a pinned effective address for a load. */
   protected loadAddress(bytes: number, address: Node): Node {
     const { e } = this;
     const real = e.temporary('i32');
-    const masked = this.let(this.#pageOf(address, bytes));
-    const { tag, addend } = this.translate(address, false, masked);
-    e.if(this.eq(masked, tag), true);
-    e.set(real, this.add(this.low32(address), addend));
-    e.else();
-    e.call(this.runtime.slowLoad, address, constant('i32', bytes));
-    e.setFromStack(real);
-    e.if(this.eqz(local('i32', real)), false);
-    this.fault();
-    e.end();
-    e.end();
+    const masked = this.let(this.pageOf(address, bytes, false));
+    this.access(
+      address,
+      masked,
+      false,
+      (addend) => e.set(real, this.add(this.low32(address), addend)),
+      () => {
+        e.call(this.runtime.slowLoad, address, constant('i32', bytes));
+        e.setFromStack(real);
+        e.if(this.eqz(local('i32', real)), false);
+        this.fault();
+        e.end();
+      },
+    );
     return local('i32', real);
   }
 
@@ -447,12 +463,12 @@ export abstract class Builder extends SimdBuilder implements Semantics {
 
   /** Where an aligned item stands in storage that is kept in reversed units. */
   #lane(real: Node, bytes: number): Node {
-    return this.xor(real, this.#order & -bytes);
+    return this.xor(real, this.order & -bytes);
   }
 
   /** A doubleword between storage and a register: only words that are reversed by themselves stand in the wrong order. */
   #doubleword(value: Node, reversed = false): Node {
-    const ordered = this.#order === 3 ? this.rotl(value, constant('i64', 32)) : value;
+    const ordered = this.order === 3 ? this.rotl(value, constant('i64', 32)) : value;
     return reversed ? this.#swap64(this.let(ordered)) : ordered;
   }
 
@@ -474,18 +490,15 @@ export abstract class Builder extends SimdBuilder implements Semantics {
     const { e } = this;
     const ea = this.let(address);
     const pinned = this.let(value);
-    const masked = this.let(this.#pageOf(ea, bytes));
-    const { tag, addend } = this.translate(ea, true, masked);
-    e.if(this.eq(masked, tag), true);
-    const real = this.add(this.low32(ea), addend);
-    const at = this.#lane(real, bytes);
-    if (bytes === 4) e.store(OP.i32Store, at, 0, pinned);
-    else if (bytes === 2) e.store(OP.i32Store16, at, 0, pinned);
-    else if (bytes === 1) e.store(OP.i32Store8, at, 0, pinned);
-    else e.store(OP.i64Store, at, 0, this.#doubleword(pinned));
-    e.else();
-    this.#storeSlowly(bytes, ea, pinned);
-    e.end();
+    const masked = this.let(this.pageOf(ea, bytes, true));
+    const store = (addend: Node): void => {
+      const at = this.#lane(this.add(this.low32(ea), addend), bytes);
+      if (bytes === 4) e.store(OP.i32Store, at, 0, pinned);
+      else if (bytes === 2) e.store(OP.i32Store16, at, 0, pinned);
+      else if (bytes === 1) e.store(OP.i32Store8, at, 0, pinned);
+      else e.store(OP.i64Store, at, 0, this.#doubleword(pinned));
+    };
+    this.access(ea, masked, true, store, () => this.#storeSlowly(bytes, ea, pinned));
   }
 
   #storeSlowly(bytes: number, ea: Node, pinned: Node): void {
@@ -550,15 +563,14 @@ export abstract class Builder extends SimdBuilder implements Semantics {
   zeroBlock(address: Expr): void {
     const { e } = this;
     const ea = this.let(this.and(address, -this.blockBytes));
-    const masked = this.let(this.and(ea, -4096));
-    const { tag, addend } = this.translate(ea, true, masked);
-    e.if(this.eq(masked, tag), true);
-    const real = this.let(this.add(this.low32(ea), addend));
-    for (let offset = 0; offset < this.blockBytes; offset += 8) e.store(OP.i64Store, real, offset, constant('i64', 0));
-    e.else();
-    e.call(this.runtime.slowZeroBlock, ea);
-    this.#leaveUnless();
-    e.end();
+    const zero = (addend: Node): void => {
+      const real = this.let(this.add(this.low32(ea), addend));
+      for (let at = 0; at < this.blockBytes; at += 8) e.store(OP.i64Store, real, at, constant('i64', 0));
+    };
+    this.access(ea, this.let(this.and(ea, -4096)), true, zero, () => {
+      e.call(this.runtime.slowZeroBlock, ea);
+      this.#leaveUnless();
+    });
   }
 
   misaligned(address: Expr, access: 'load' | 'store'): void {

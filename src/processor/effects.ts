@@ -1,7 +1,20 @@
 /** What an instruction reads and writes, found by running its meaning against a builder that only takes notes. */
-import type { Cell, Expr, InstructionInterrupt, Meaning, Operand, Operands, Semantics } from '../isa/semantics.ts';
+import { FLOAT_OPS, type FloatOp } from '../isa/float-ops.ts';
+import type {
+  Cell,
+  Expr,
+  InstructionInterrupt,
+  Meaning,
+  Operand,
+  Operands,
+  Routine,
+  Semantics,
+  StateName,
+  ValueType,
+} from '../isa/semantics.ts';
+import { SIMD, SIMD_LANE, type SimdLaneOp, type SimdOp } from '../isa/simd.ts';
 import { CTR, crOffset, gprOffset, LR, XER_CA, XER_OV, XER_SO, ZERO_REGISTER } from './layout.ts';
-import { MODEL_440, type ProcessorModel } from './model.ts';
+import type { ProcessorModel } from './model.ts';
 
 /** State that a region keeps in locals, by bit: r0–r31 in `low`; CR0–7, LR, CTR, CA, OV, SO in `high`. */
 export const STATE_OFFSETS: readonly number[] = [
@@ -13,6 +26,8 @@ export const STATE_OFFSETS: readonly number[] = [
   XER_OV,
   XER_SO,
 ];
+/** Type of some state: registers of a word stand first in the block. */
+export const stateType = (offset: number, word: 'i32' | 'i64'): 'i32' | 'i64' => (offset <= CTR ? word : 'i32');
 const BIT_OF = new Map(STATE_OFFSETS.map((offset, bit) => [offset, bit]));
 
 /** A set of state bits. */
@@ -21,8 +36,27 @@ export interface StateSet {
   high: number;
 }
 
-/** How a CR field got its value: by a signed or unsigned comparison, or as four bits. */
-export type CrOrigin = 'signed' | 'unsigned' | 'bits';
+/**
+ * How a CR field got its value: by a signed or unsigned comparison of words or doublewords, as four bits, or one way or
+ * another by different paths.
+ */
+export type CrOrigin = 'bits' | 'mixed' | Comparison;
+export type Comparison = `${'signed' | 'unsigned'} ${'i32' | 'i64'}`;
+export const comparisonOf = (type: ValueType, signed: boolean): Comparison =>
+  `${signed ? 'signed' : 'unsigned'} ${type === 'i64' ? 'i64' : 'i32'}`;
+
+/** The state that says whether instructions of a facility may be carried out, and the interrupt when they may not. */
+const FACILITIES = ['floatAvailable', 'vectorAvailable', 'vsxAvailable'] as const satisfies StateName[];
+const UNAVAILABLE: readonly InstructionInterrupt[] = [
+  'floatingPointUnavailable',
+  'vectorUnavailable',
+  'vsxUnavailable',
+];
+const FACILITY_BITS: ReadonlyMap<string, number> = new Map(
+  [...FACILITIES.entries(), ...UNAVAILABLE.entries()].map(([i, name]) => [name, 1 << i]),
+);
+/** The bit of a facility in a set of them, by its state or its interrupt; 0 for what is none. */
+export const facilityOf = (name: StateName | InstructionInterrupt): number => FACILITY_BITS.get(name) ?? 0;
 
 export interface Effects {
   /** The last origin of each CR field that is written. */
@@ -31,7 +65,18 @@ export interface Effects {
   readonly writes: StateSet;
   /** It can end with an interrupt. */
   readonly mayInterrupt: boolean;
+  /** Facilities that are available when it does not end with an interrupt. */
+  readonly facilities: number;
 }
+
+/** The effects of what traps always. */
+export const TRAPS: Effects = {
+  reads: { low: 0, high: 0 },
+  writes: { low: 0, high: 0 },
+  crOrigins: new Map(),
+  mayInterrupt: true,
+  facilities: 0,
+};
 
 export function addState(set: StateSet, offset: number): void {
   const bit = BIT_OF.get(offset) as number;
@@ -57,7 +102,12 @@ export function stateOffsets(set: StateSet): number[] {
   return STATE_OFFSETS.filter((_, bit) => (bit < 32 ? set.low & (1 << bit) : set.high & (1 << (bit - 32))) !== 0);
 }
 
-const VALUE = { type: 'i32' } as const;
+const WORD32: Expr = { type: 'i32' };
+const WORD64: Expr = { type: 'i64' };
+const VECTOR: Expr = { type: 'v128' };
+const valueOfType = (type: 'i32' | 'i64' | 'v128'): Expr =>
+  type === 'v128' ? VECTOR : type === 'i64' ? WORD64 : WORD32;
+const typeOf = (a: Operand): ValueType => (typeof a === 'number' ? 'i32' : a.type);
 
 class Listener implements Semantics {
   readonly word: 'i32' | 'i64';
@@ -67,8 +117,9 @@ class Listener implements Semantics {
   readonly hasFloat: boolean;
   readonly reads: StateSet = { low: 0, high: 0 };
   readonly writes: StateSet = { low: 0, high: 0 };
-  readonly crOrigins = new Map<number, CrOrigin>();
+  crOrigins = new Map<number, CrOrigin>();
   mayInterrupt = false;
+  facilities = 0;
 
   constructor(model: ProcessorModel) {
     this.word = model.word;
@@ -78,73 +129,79 @@ class Listener implements Semantics {
     this.hasFloat = model.hasFloat;
   }
 
-  #value = (): Expr => VALUE;
-  i32 = this.#value;
-  i64 = this.#value;
-  wordOf = this.#value;
-  let = this.#value;
-  add = this.#value;
-  sub = this.#value;
-  mul = this.#value;
-  divSigned = this.#value;
-  divUnsigned = this.#value;
-  and = this.#value;
-  or = this.#value;
-  xor = this.#value;
-  not = this.#value;
-  neg = this.#value;
-  shl = this.#value;
-  shrUnsigned = this.#value;
-  shrSigned = this.#value;
-  rotl = this.#value;
-  clz = this.#value;
-  ctz = this.#value;
-  popcnt = this.#value;
-  signExtend8 = this.#value;
-  signExtend16 = this.#value;
-  signExtend32 = this.#value;
-  eq = this.#value;
-  ne = this.#value;
-  eqz = this.#value;
-  ltSigned = this.#value;
-  ltUnsigned = this.#value;
-  gtSigned = this.#value;
-  gtUnsigned = this.#value;
-  leSigned = this.#value;
-  leUnsigned = this.#value;
-  geSigned = this.#value;
-  geUnsigned = this.#value;
-  select = this.#value;
-  low32 = this.#value;
-  wordFromUnsigned32 = this.#value;
-  wordFromSigned32 = this.#value;
-  wrap = this.#value;
-  extendSigned = this.#value;
-  extendUnsigned = this.#value;
-  state = this.#value;
-  wideState = this.#value;
-  fpr = this.#value;
-  vsrHalf = this.#value;
-  vsr = this.#value;
-  v128 = this.#value;
-  simd = this.#value;
-  simdLane = this.#value;
-  shuffle = this.#value;
-  sharedWide = this.#value;
-  blockDoubleword = this.#value;
-  float = this.#value;
-  invoke = this.#value;
-  cell = (): Cell => ({ get: this.#value, set: () => {} });
-  shared = this.#value;
-  blockWord = this.#value;
-  blockWordAt = this.#value;
-  pc = this.#value;
-  nextPc = this.#value;
-  timebase = this.#value;
+  #narrow = (): Expr => WORD32;
+  #wide = (): Expr => WORD64;
+  #vector = (): Expr => VECTOR;
+  #word = (): Expr => valueOfType(this.word);
+  #same = (a: Expr): Expr => a;
+  /** An i32 beside an i64 is extended. */
+  #common = (a: Operand, b: Operand): Expr => (typeOf(a) === 'i64' || typeOf(b) === 'i64' ? WORD64 : WORD32);
+  i32 = this.#narrow;
+  eq = this.#narrow;
+  ne = this.#narrow;
+  eqz = this.#narrow;
+  ltSigned = this.#narrow;
+  ltUnsigned = this.#narrow;
+  gtSigned = this.#narrow;
+  gtUnsigned = this.#narrow;
+  leSigned = this.#narrow;
+  leUnsigned = this.#narrow;
+  geSigned = this.#narrow;
+  geUnsigned = this.#narrow;
+  low32 = this.#narrow;
+  wrap = this.#narrow;
+  state = this.#narrow;
+  shared = this.#narrow;
+  blockWord = this.#narrow;
+  blockWordAt = this.#narrow;
+  i64 = this.#wide;
+  signExtend32 = this.#wide;
+  extendSigned = this.#wide;
+  extendUnsigned = this.#wide;
+  wideState = this.#wide;
+  fpr = this.#wide;
+  vsrHalf = this.#wide;
+  sharedWide = this.#wide;
+  blockDoubleword = this.#wide;
+  timebase = this.#wide;
+  vsr = this.#vector;
+  v128 = this.#vector;
+  shuffle = this.#vector;
+  wordOf = this.#word;
+  wordFromUnsigned32 = this.#word;
+  wordFromSigned32 = this.#word;
+  pc = this.#word;
+  nextPc = this.#word;
+  let = this.#same;
+  not = this.#same;
+  neg = this.#same;
+  clz = this.#same;
+  ctz = this.#same;
+  popcnt = this.#same;
+  signExtend8 = this.#same;
+  signExtend16 = this.#same;
+  add = this.#common;
+  sub = this.#common;
+  mul = this.#common;
+  divSigned = this.#common;
+  divUnsigned = this.#common;
+  and = this.#common;
+  or = this.#common;
+  xor = this.#common;
+  shl = this.#common;
+  shrUnsigned = this.#common;
+  shrSigned = this.#common;
+  rotl = this.#common;
+  select = (_condition: Expr, a: Operand, b: Operand): Expr => this.#common(a, b);
+  simd = (op: SimdOp): Expr => ({ type: SIMD[op].result });
+  simdLane = (op: SimdLaneOp): Expr => ({ type: SIMD_LANE[op].result });
+  float = (op: FloatOp): Expr => ({ type: FLOAT_OPS[op].result });
+  invoke = ({ result }: Routine): Expr => valueOfType(result);
+  cell = (initial: Expr): Cell => ({ get: () => initial, set: () => {} });
 
   gpr(register: Operand): Expr {
     if (register !== ZERO_REGISTER) addState(this.reads, gprOffset(register as number));
-    return VALUE;
+    return valueOfType(this.word);
   }
   setGpr(register: Operand): void {
     addState(this.writes, gprOffset(register as number));
@@ -154,32 +211,32 @@ class Listener implements Semantics {
   }
   lr(): Expr {
     addState(this.reads, LR);
-    return VALUE;
+    return valueOfType(this.word);
   }
   setLr(): void {
     addState(this.writes, LR);
   }
   ctr(): Expr {
     addState(this.reads, CTR);
-    return VALUE;
+    return valueOfType(this.word);
   }
   setCtr(): void {
     addState(this.writes, CTR);
   }
   ca(): Expr {
     addState(this.reads, XER_CA);
-    return VALUE;
+    return WORD32;
   }
   setCa(): void {
     addState(this.writes, XER_CA);
   }
   ov(): Expr {
     addState(this.reads, XER_OV);
-    return VALUE;
+    return WORD32;
   }
   so(): Expr {
     addState(this.reads, XER_SO);
-    return VALUE;
+    return WORD32;
   }
   setOv(): void {
     this.so();
@@ -191,19 +248,19 @@ class Listener implements Semantics {
   }
   crField(field: Operand): Expr {
     addState(this.reads, crOffset(field as number));
-    return VALUE;
+    return WORD32;
   }
   setCrField(field: Operand): void {
     addState(this.writes, crOffset(field as number));
     this.crOrigins.set(field as number, 'bits');
   }
-  compare(field: Operand, _a: Expr, _b: Operand, signed: boolean): void {
+  compare(field: Operand, a: Expr, _b: Operand, signed: boolean): void {
     this.so();
     this.setCrField(field);
-    this.crOrigins.set(field as number, signed ? 'signed' : 'unsigned');
+    this.crOrigins.set(field as number, comparisonOf(a.type, signed));
   }
-  recordCr0(result: Expr): void {
-    this.compare(0, result, 0, true);
+  recordCr0(): void {
+    this.compare(0, valueOfType(this.computation), 0, true);
   }
   crBit(bit: Operand): Expr {
     return this.crField((bit as number) >> 2);
@@ -224,10 +281,16 @@ class Listener implements Semantics {
   setBlockWordAt(): void {}
   load(): Expr {
     this.mayInterrupt = true;
-    return VALUE;
+    return valueOfType(this.word);
   }
-  load64 = this.load;
-  load128 = this.load;
+  load64(): Expr {
+    this.mayInterrupt = true;
+    return WORD64;
+  }
+  load128(): Expr {
+    this.mayInterrupt = true;
+    return VECTOR;
+  }
   store(): void {
     this.mayInterrupt = true;
   }
@@ -236,8 +299,14 @@ class Listener implements Semantics {
   zeroBlock = this.store;
   if(_condition: Expr, then: () => void, otherwise?: () => void): void {
     const before = copyOf(this.writes);
+    const origins = this.crOrigins;
+    this.crOrigins = new Map(origins);
     then();
+    const afterThen = this.crOrigins;
+    this.crOrigins = new Map(origins);
     otherwise?.();
+    for (const field of new Set([...afterThen.keys(), ...this.crOrigins.keys()]))
+      if (afterThen.get(field) !== this.crOrigins.get(field)) this.crOrigins.set(field, 'mixed');
     // What is written on one path only keeps its value on the other.
     this.reads.low |= this.writes.low & ~before.low;
     this.reads.high |= this.writes.high & ~before.high;
@@ -247,17 +316,18 @@ class Listener implements Semantics {
   }
   branchRelative(): void {}
   branchIndirect(): void {}
-  interrupt(_kind: InstructionInterrupt): void {
+  interrupt(kind: InstructionInterrupt): void {
     this.mayInterrupt = true;
+    this.facilities |= facilityOf(kind);
   }
   misaligned = this.store;
   contextSynchronize(): void {}
 }
 
 /** The effects of an instruction whose operands are all known. */
-export function effectsOf(meaning: Meaning, operands: Operands, model: ProcessorModel = MODEL_440): Effects {
+export function effectsOf(meaning: Meaning, operands: Operands, model: ProcessorModel): Effects {
   const listener = new Listener(model);
   meaning(listener, operands);
-  const { reads, writes, crOrigins, mayInterrupt } = listener;
-  return { reads, writes, crOrigins, mayInterrupt };
+  const { reads, writes, crOrigins, mayInterrupt, facilities } = listener;
+  return { reads, writes, crOrigins, mayInterrupt, facilities };
 }

@@ -5,9 +5,9 @@ import type { ContextMode, ServerCpu } from './interface-server.ts';
 import { FIRST_ROUTINE, generateInterpreter } from './interpreter.ts';
 import { MODE } from './layout.ts';
 import { HOST_HTAB, HOST_HTAB_LOG2_GROUPS, WIDE_RESERVE_ADDRESS } from './layout64.ts';
-import { LEVELS_970, LEVELS_POWER7, LEVELS_POWER8 } from './levels.ts';
+import { LEVELS_OF, type ProcessorName } from './levels.ts';
 import type { HostMemory } from './memory.ts';
-import { MODEL_SERVER, MODEL_SERVER_LITTLE_ENDIAN, type ProcessorModel } from './model.ts';
+import { modelOf, type ProcessorModel } from './model.ts';
 import { serverRuntime } from './refill-server.ts';
 import { RegionManager } from './region/manager.ts';
 import { Translator } from './region/translate.ts';
@@ -18,8 +18,7 @@ import { runtimeFunctions } from './runtime-functions.ts';
 import { ServerTlb } from './server-tlb.ts';
 import { encodeModule } from './wasm/module.ts';
 
-export const SERVER_LEVELS = { '970': LEVELS_970, power7: LEVELS_POWER7, power8: LEVELS_POWER8 } as const;
-export type ServerModelName = keyof typeof SERVER_LEVELS;
+export type ServerModelName = Exclude<ProcessorName, '440'>;
 
 export interface ServerCpuOptions extends HostCpuOptions {
   readonly model: ServerModelName;
@@ -33,7 +32,8 @@ export interface ServerCpuOptions extends HostCpuOptions {
 /** What is interpreted only is never hot. */
 const NEVER_HOT = Number.POSITIVE_INFINITY;
 /** Interpretations of a block after which it is translated. */
-const HOT_THRESHOLD = NEVER_HOT;
+const HOT_THRESHOLD = 1024;
+
 /**
  * Translation modes. The first two, in 64-bit mode and the byte order that storage is kept in, are translated; code in the
  * others is rare (RTAS, the first instructions of a kernel in the other byte order, 32-bit programs) and has an
@@ -72,14 +72,14 @@ export class HostServer implements ServerCpu {
     this.memory = memory;
     this.base = base;
     this.#options = options;
-    this.#model = memory.littleEndian ? MODEL_SERVER_LITTLE_ENDIAN : MODEL_SERVER;
+    this.#model = modelOf(options.model, memory.order);
     this.hashTable = { address: HOST_HTAB, log2Groups: options.log2Groups ?? HOST_HTAB_LOG2_GROUPS };
     this.#loop = new RunLoop(memory, base);
     this.#mode = (base + MODE) >> 2;
     this.#tlb = new ServerTlb(memory, base);
     i32[(base + WIDE_RESERVE_ADDRESS) >> 2] = 1;
 
-    this.#handlers = new HandlerTable(SERVER_LEVELS[options.model], options.assist, 'i64');
+    this.#handlers = new HandlerTable(LEVELS_OF[options.model], options.assist, 'i64');
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
     const vcpu = new WebAssembly.Global({ value: 'i32', mutable: false }, base);
     const tick = (remaining: number): number => this.#loop.tick(remaining);
@@ -99,11 +99,9 @@ export class HostServer implements ServerCpu {
     this.#loop.regions = new RegionManager(
       memory,
       this.#cache,
-      options.translation ?? new Translator(memory, this.#handlers, options.assist),
-      table,
-      vcpu,
-      instance.exports,
-      { timebase: options.timebase, tick },
+      options.translation ?? new Translator(memory, this.#handlers, options.assist, this.#model),
+      { table, vcpu, core: instance.exports, own: { timebase: options.timebase, tick } },
+      { base, model: this.#model },
     );
     const run = instance.exports['run'] as () => number;
     this.#runs.push(run, run);

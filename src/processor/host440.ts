@@ -5,6 +5,7 @@ import { generateInterpreter } from './interpreter.ts';
 import { MODE, NO_RESERVATION, RESERVE_ADDRESS, TLB_SEARCH_ENTRIES } from './layout.ts';
 import { LEVELS_440 } from './levels.ts';
 import type { HostMemory } from './memory.ts';
+import { MODEL_440 } from './model.ts';
 import { RUNTIME_440 } from './refill440.ts';
 import { RegionManager } from './region/manager.ts';
 import { Translator } from './region/translate.ts';
@@ -64,11 +65,9 @@ export class Host440 implements Host440Cpu {
     this.#loop.regions = new RegionManager(
       memory,
       this.#cache,
-      options.translation ?? new Translator(memory, handlers, options.assist),
-      table,
-      vcpu,
-      instance.exports,
-      { timebase: options.timebase, tick },
+      options.translation ?? new Translator(memory, handlers, options.assist, MODEL_440),
+      { table, vcpu, core: instance.exports, own: { timebase: options.timebase, tick } },
+      { base, model: MODEL_440 },
     );
     this.#run = instance.exports.run as () => number;
   }

@@ -10,6 +10,7 @@ export * from './interface.ts';
 export * from './interface-server.ts';
 export * from './layout.ts';
 export * from './layout64.ts';
+export type { ProcessorName } from './levels.ts';
 export { HostMemory, type MemoryOrder } from './memory.ts';
 export {
   type RegionFunction,

@@ -12,6 +12,7 @@ import type { Expr, InstructionInterrupt, Meaning, Operand, Operands, ProgramCau
 import { Builder, type DynamicCrBit, SOFT_TLB_SHAPES } from './builder.ts';
 import {
   BUDGET,
+  CODE_CHANGED,
   CODE_PAGES,
   COUNTER_BASE,
   COUNTERS,
@@ -24,7 +25,7 @@ import {
 } from './layout.ts';
 import { MODEL_440, type ProcessorModel } from './model.ts';
 import { routineIndex } from './routines.ts';
-import { CORE, EXECUTE, REGION_HANDLER, SIGNATURES } from './runtime.ts';
+import { CORE, EXECUTE, REGION_HANDLER, REGION_RESULT, SIGNATURES } from './runtime.ts';
 import { setInstructionInterrupt } from './traps.ts';
 import type { StaticValues } from './variants.ts';
 import { Emitter, type Label } from './wasm/emitter.ts';
@@ -416,16 +417,17 @@ function emitSpecial(e: Emitter, h: HandlerBuilder, handler: number, locals: Loc
       e.br(targets.lookup);
       return;
     case HANDLER.region: {
-      // Type 0 of the module is the region's: (effective address of the page, depth) → 0, or not zero after an interrupt.
+      // Type 0 of the module is the region's: (effective address of the page, depth) → REGION_RESULT.
+      e.store(OP.i32Store, v, CODE_CHANGED, constant('i32', 0));
       e.store(OP.i32Store, v, BUDGET, remaining(h, locals, 0));
       count(e, h, v, 'region_entries', constant('i32', 1));
       count(e, h, v, 'region_instructions', load('i32', OP.i32Load, v, BUDGET));
       const page = h.let(h.and(h.pc(), -4096));
       e.callIndirect(0, load('i32', OP.i32Load, record, 4), page, constant('i32', 0));
-      const interrupted = e.temporary('i32');
-      e.setFromStack(interrupted);
+      const result = e.temporary('i32');
+      e.setFromStack(result);
       count(e, h, v, 'region_instructions', h.neg(load('i32', OP.i32Load, v, BUDGET)));
-      e.brIf(h.eqz(local('i32', interrupted)), targets.lookup);
+      e.brIf(h.ne(local('i32', result), REGION_RESULT.interrupted), targets.lookup);
       leave(e, v, targets.lookup);
       return;
     }

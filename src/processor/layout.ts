@@ -53,6 +53,9 @@ export const CODE_PAGES = 0x18c;
 export const ADDRESS_SPACE = 0x190;
 export const PID = 0x194;
 
+/** Not zero: code that was translated has changed, and regions that are running may be old. */
+export const CODE_CHANGED = 0x198;
+
 /** TLB_BASE, MODE, CODE_PAGES and ADDRESS_SPACE of the two contexts that vector code switches between, by address space. */
 export const CONTEXTS = 0x1a0;
 export const CONTEXT_BYTES = 0x10;
@@ -168,12 +171,11 @@ export const TOUCH_BLOCK = 0x00200000;
 export const RECORD_ARENA = 0x03000000;
 export const RECORD_ARENA_END = 0x0e000000;
 /**
- * Call sites of translated code remember where they went: 16 bytes each, the code entry of the soft TLB (tag, addend) under
- * which the target was found, and the target region's slot. Cleared when any region goes. The first word counts them.
+ * Call sites of translated code remember where they went: the real address of the target, and its region's slot.
+ * Cleared when any region goes. The first word counts them.
  */
 export const LINK_CELLS = 0x0e000000;
-export const LINK_CELL_BYTES = 16;
-/** Offset of the slot, behind the tag and the addend, by the word type. */
-export const LINK_CELL_SLOT = { i32: 8, i64: 12 } as const;
+export const LINK_CELL = { real: 0, slot: 4 } as const;
+export const LINK_CELL_BYTES = 8;
 export const MAX_LINK_CELLS = 0x10000;
 export const RAM_BASE = 0x10000000;

@@ -28,3 +28,12 @@ export const LEVELS_POWER7: ReadonlySet<Level> = new Set([...LEVELS_970, 'isel',
 
 /** The instruction groups of POWER8. */
 export const LEVELS_POWER8: ReadonlySet<Level> = new Set([...LEVELS_POWER7, '2.07', 'vector-2.07', 'vsx-2.07']);
+
+/** The instruction groups of each processor. */
+export const LEVELS_OF = {
+  '440': LEVELS_440,
+  '970': LEVELS_970,
+  power7: LEVELS_POWER7,
+  power8: LEVELS_POWER8,
+} as const;
+export type ProcessorName = keyof typeof LEVELS_OF;

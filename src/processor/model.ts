@@ -1,3 +1,4 @@
+import type { ProcessorName } from './levels.ts';
 import type { MemoryOrder } from './memory.ts';
 import { BOOKE_INTERRUPTS, type InterruptNumbers, SERVER_INTERRUPTS } from './traps.ts';
 
@@ -36,3 +37,9 @@ export const MODEL_SERVER: ProcessorModel = {
   interrupts: SERVER_INTERRUPTS,
 };
 export const MODEL_SERVER_LITTLE_ENDIAN: ProcessorModel = { ...MODEL_SERVER, order: 0, littleEndian: true };
+
+/** What a processor's translated code depends on, by the order that storage is kept in. */
+export function modelOf(name: ProcessorName, order: MemoryOrder): ProcessorModel {
+  if (name === '440') return MODEL_440;
+  return order === 0 ? MODEL_SERVER_LITTLE_ENDIAN : MODEL_SERVER;
+}

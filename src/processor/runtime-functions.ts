@@ -15,7 +15,7 @@ import {
   EXIT_ADDRESS,
   EXIT_SYNDROME,
   EXIT_VECTOR,
-  LINK_CELL_SLOT,
+  LINK_CELL,
   TLB_BASE,
 } from './layout.ts';
 import type { ProcessorModel } from './model.ts';
@@ -276,9 +276,9 @@ function link({ model }: FamilyRuntime): WasmFunction {
   e.setFromStack(slot);
   e.if(local('i32', slot));
   const entry = s.let(s.codeTlbEntry(address));
-  e.store(OP.i64Store, cell, 0, load('i64', OP.i64Load, entry, 0));
-  if (s.word === 'i64') e.store(OP.i32Store, cell, 8, load('i32', OP.i32Load, entry, SOFT_TLB_SHAPES.i64.addend));
-  e.store(OP.i32Store, cell, LINK_CELL_SLOT[s.word], local('i32', slot));
+  const addend = load('i32', OP.i32Load, entry, SOFT_TLB_SHAPES[s.word].addend);
+  e.store(OP.i32Store, cell, LINK_CELL.real, s.add(s.low32(address), addend));
+  e.store(OP.i32Store, cell, LINK_CELL.slot, local('i32', slot));
   e.end();
   e.push(local('i32', slot));
   return e.finish();

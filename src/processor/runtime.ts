@@ -1,4 +1,7 @@
 /** What generated code and its surroundings know of each other: functions, their types, flags of pages. */
+
+import { ROUTINES } from '../isa/routines.ts';
+import type { ProcessorModel } from './model.ts';
 import type { Import, Signature } from './wasm/module.ts';
 
 export const READ = 1;
@@ -13,6 +16,9 @@ export const MAY_BE_WRITTEN = 2;
 
 /** Handler number of records that lead to a region (interpreter.ts, HANDLER). */
 export const REGION_HANDLER = 2;
+
+/** What a region answers: it was left for the address in PC, there is an interrupt, or code of its callers may have changed. */
+export const REGION_RESULT = { left: 0, interrupted: 1, codeChanged: 2 } as const;
 
 /** Types of the functions between generated code and its surroundings, on a processor with this word. */
 function signatures<W extends 'i32' | 'i64'>(word: W) {
@@ -80,12 +86,21 @@ export const REGION_IMPORTS = [
   'tick',
 ] as const;
 
+/** Functions that regions import: of the core module, among them the routines that there are. */
+export function regionFunctions({ word, hasFloat }: ProcessorModel): { name: string; signature: Signature }[] {
+  const routines = hasFloat ? ROUTINES : [];
+  return [
+    ...REGION_IMPORTS.map((name) => ({ name, signature: SIGNATURES[word][name] })),
+    ...routines.map(({ name, params, result }) => ({ name, signature: { params, results: [result] } })),
+  ];
+}
+
 /** Imports of a module of regions. */
-export function regionImports(memoryPages: number, word: 'i32' | 'i64'): Import[] {
+export function regionImports(memoryPages: number, model: ProcessorModel): Import[] {
   return [
     { name: 'memory', kind: 'memory', pages: memoryPages, maximum: memoryPages },
     { name: 'table', kind: 'table' },
     { name: 'vcpu', kind: 'global' },
-    ...REGION_IMPORTS.map((name) => ({ name, kind: 'function', signature: SIGNATURES[word][name] }) as const),
+    ...regionFunctions(model).map((fn) => ({ ...fn, kind: 'function' }) as const),
   ];
 }

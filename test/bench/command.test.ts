@@ -21,7 +21,16 @@ test('without QEMU there is one clear line, and status 2', () => {
 });
 
 test('a wrong command line is one line, and status 2', () => {
-  for (const words of [['--guest', '604'], ['--accel', 'magic'], ['--rounds', '0'], ['--only', 'quake'], ['--fast']]) {
+  for (const words of [
+    ['--guest', '604'],
+    ['--accel', 'magic'],
+    ['--rounds', '0'],
+    ['--only', 'quake'],
+    ['--fast'],
+    ['--cpu', 'power8'],
+    ['--accel', 'pv'],
+    ['--guest', 'ppc64el', '--cpu', 'power7'],
+  ]) {
     const { status, stderr } = bench(words);
     assert.equal(status, 2, words.join(' '));
     assert.match(stderr, /^[^\n]+\n$/);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ExitCounts, exitRatios, formatExits } from '../../bench/exits.ts';
-import { commandLine, guests, metrics, programs } from '../../bench/guests.ts';
+import { commandLine, guests, metricsOf, onCpu, programs } from '../../bench/guests.ts';
 import type { Sample } from '../../bench/race.ts';
 import { formatClocks, formatReport, makeReport, verdict } from '../../bench/report.ts';
 import { median, summarize } from '../../bench/statistics.ts';
@@ -18,6 +18,9 @@ const samples = [
   ...[sample(1, 'qemu', 2), sample(1, 'assist', 1), sample(2, 'qemu', 4), sample(2, 'assist', 8)],
   ...[sample(3, 'qemu', 3), sample(3, 'assist', 2)],
 ];
+
+const [guest] = guests;
+const metrics = metricsOf(guest);
 
 test('median and summary', () => {
   assert.equal(median([3, 1, 2]), 2);
@@ -65,8 +68,6 @@ test('figures have three digits, tables have columns', () => {
 });
 
 test("the guest's command line runs what is wanted", () => {
-  const [guest] = guests;
-  assert.ok(guest);
   assert.equal(commandLine(guest, programs), 'console=ttyS0 bench poweroff');
   assert.equal(commandLine(guest, []), 'console=ttyS0 poweroff');
   assert.equal(
@@ -102,4 +103,27 @@ test('exits by cause, the rare ones together', () => {
   assert.match(text, /^\| 2 others +\| +3 \| +0 \|$/m);
   assert.doesNotMatch(text, /light|accesses/);
   assert.deepEqual(exitRatios(counts), [{ accel: 'assist', ratio: 5 }]);
+});
+
+test('a goal is that of the figure, else that of its program', () => {
+  const goalOf = (name: string): number | undefined => metrics.find((one) => one.name === name)?.goal;
+  assert.deepEqual(
+    ['bench-mem chase1M', 'bench-mem memcpy4K', 'bench-sys fork+exec+wait', 'bench-sys signal', 'bench-fp nbody'].map(
+      goalOf,
+    ),
+    [5, 1, 1, 0.8, undefined],
+  );
+  // A misspelt one would be no goal at all.
+  for (const { goals } of guests) {
+    const known = metrics.flatMap(({ name, program }) => [name, program]);
+    for (const name of Object.keys(goals)) assert.ok(known.includes(name), name);
+  }
+});
+
+test('a processor is named to both', () => {
+  const server = guests.find(({ name }) => name === 'book3s64');
+  assert.ok(server);
+  assert.deepEqual(onCpu(server, 'power7').qemu.slice(-2), ['-cpu', 'POWER7']);
+  assert.deepEqual(onCpu(server).ours.slice(-2), ['--cpu', 'power8']);
+  assert.equal(onCpu(guest), guest);
 });

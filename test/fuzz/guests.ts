@@ -14,6 +14,7 @@ import {
 } from '../../src/kvm/index.ts';
 import { bamboo } from '../../src/machine/boards/bamboo.ts';
 import type { Ns16550 } from '../../src/machine/devices/ns16550.ts';
+import { repeatableWorld } from '../../src/machine/host.ts';
 import { BoardInstance } from '../../src/machine/instance.ts';
 import { interestingWord } from '../truth/machine-state.ts';
 import { Random } from '../truth/random.ts';
@@ -59,13 +60,14 @@ export class HostileGuests {
       cpu: '440ep',
       accel,
       clock: { now: () => 0 },
-      timebaseFrequency: bamboo.cpu.timebaseFrequency,
+      timebaseFrequency: bamboo.cpus[0].timebaseFrequency,
       maxMemory: MEMORY_BYTES,
       icount: NS_PER_INSTRUCTION,
     });
     this.#vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: MEMORY_BYTES });
     this.#vcpu = this.#vm.createVcpu(0);
-    this.#board = new BoardInstance(bamboo, MEMORY_BYTES, this.#vcpu);
+    const configuration = { memoryBytes: MEMORY_BYTES, cpu: bamboo.cpus[0] };
+    this.#board = new BoardInstance(bamboo, configuration, this.#vm, this.#vcpu, repeatableWorld());
     this.#serial = this.#board.device('serial0') as Ns16550;
     this.#serial.sink = { writeByte: () => this.printed++ };
   }

@@ -21,6 +21,7 @@ function randomState() {
     xer: next() & 0xe000007f,
     lr: value(),
     ctr: value(),
+    vsrs: Array.from({ length: 64 }, () => [BigInt.asIntN(64, value()), BigInt.asIntN(64, value())]),
   };
 }
 
@@ -31,17 +32,23 @@ function execute(
   mode: Mode,
   dynamic: boolean,
 ) {
-  const evaluator = new Evaluator(structuredClone(state), new DataView(new ArrayBuffer(256)), MEMORY, mode);
+  const { vsrs, ...registersBefore } = structuredClone(state);
+  const evaluator = new Evaluator(registersBefore, new DataView(new ArrayBuffer(256)), MEMORY, mode);
+  for (const [n, halves] of vsrs.entries()) {
+    evaluator.vsrs[n] = halves;
+    if (n < 32) evaluator.fpr[n] = halves[0] as bigint;
+  }
   const outcome = evaluator.execute(instruction, word, PC, dynamic);
   const { registers, state: words, wideState, memory } = evaluator;
-  return { outcome, registers, words, wideState, memory };
+  const vectors = Array.from({ length: 64 }, (_, n) => evaluator.vsr(n));
+  return { outcome, registers, words, wideState, vectors, memory };
 }
 
 const randomWord = ({ mask, value: bits }: Instruction): number => (next() & ~mask) | bits;
 
 test('a meaning is the same with operands known beforehand and with operands from the word', () => {
   for (const instruction of INSTRUCTIONS.filter(({ level }) => SERVER_LEVELS.has(level))) {
-    for (let i = 0; i < 40; i++) {
+    for (let i = 0; i < (/^v/.test(instruction.level) ? 12 : 40); i++) {
       const word = randomWord(instruction);
       const state = randomState();
       const outcomes = [false, true].map((dynamic) => execute(instruction, word, state, MODE_64, dynamic));

@@ -3,6 +3,7 @@ import { VirtualMachine } from '../../src/kvm/vm.ts';
 import {
   BOOKE_VECTOR,
   BUDGET,
+  createServerCpu,
   ESR,
   EXIT_ADDRESS,
   EXIT_SYNDROME,
@@ -152,7 +153,7 @@ export class Rig {
         maxMemory: RAM_BYTES + 2 ** 20,
         ...options,
       },
-      (hostOptions) => (cpu = new FakeCpu(hostOptions)),
+      { createServerCpu, createHostCpu: (hostOptions) => (cpu = new FakeCpu(hostOptions)) },
     );
     this.vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: RAM_BYTES });
     this.vcpu = this.vm.createVcpu(0);

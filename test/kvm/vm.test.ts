@@ -5,7 +5,7 @@ import { CODE, INTR, RAM_BYTES, Rig, step } from './fake-cpu.ts';
 
 test('options and slots that do not fit are refused with one line', () => {
   for (const options of [
-    { cpu: '970' },
+    { cpu: '604' },
     { accel: 'pv' as const },
     { maxMemory: 3 * 2 ** 30 },
     { timebaseFrequency: 0 },

@@ -1,4 +1,12 @@
-import { KVM_EXIT, type KvmExitReason, type KvmRegs, type KvmRun, type Vcpu, type Vm } from '../../src/kvm/api.ts';
+import {
+  KVM_EXIT,
+  type KvmExitReason,
+  type KvmRegs,
+  type KvmRun,
+  type Vcpu,
+  type VcpuCapability,
+  type Vm,
+} from '../../src/kvm/api.ts';
 import type { MachineHost } from '../../src/machine/host.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -13,6 +21,10 @@ export interface FakeVm extends Vm {
   regs: KvmRegs;
   resets: number;
   runs: number;
+  /** Arguments of allocateHtab and enableCap, in order. */
+  htabs: number[];
+  capabilities: VcpuCapability[];
+  pvinfo: readonly number[] | undefined;
 }
 
 /** Makes it. A script that ends is followed by INTR exits for ever. */
@@ -54,12 +66,15 @@ export function makeFakeVm(memoryBytes: number, script: Script): FakeVm {
     },
     resets: 0,
     runs: 0,
+    htabs: [],
+    capabilities: [],
+    pvinfo: undefined,
     clock: { now: () => 0 },
     stats: { vm_counter: 1 },
     setUserMemoryRegion: () => {},
-    allocateHtab: unused,
+    allocateHtab: (log2Bytes) => void vm.htabs.push(log2Bytes),
     getDirtyLog: unused,
-    getPvinfo: unused,
+    getPvinfo: () => vm.pvinfo,
     memory: {
       contains,
       read8: (address) => (contains(address, 1) ? view.getUint8(address) : undefined),
@@ -101,7 +116,7 @@ export function makeFakeVm(memoryBytes: number, script: Script): FakeVm {
       setOneReg: unused,
       translate: unused,
       setTlbEntry: (index, entry) => void vm.tlb.set(index, entry),
-      enableCap: unused,
+      enableCap: (capability) => vm.capabilities.push(capability) > 0,
       reset: () => void vm.resets++,
       stats: { sum_exits: 5 },
     }),

@@ -59,8 +59,9 @@ test('any tree comes back from its blob', () => {
 });
 
 function boardBlob(memoryBytes = 256 * MiB): Uint8Array {
-  return makeDeviceTree(bamboo, bamboo.devices({ memoryBytes }), undefined, {
-    memoryBytes,
+  const configuration = { memoryBytes, cpu: bamboo.cpus[0], hcallInstructions: undefined, rngSeed: new Uint8Array(0) };
+  return makeDeviceTree(bamboo, bamboo.devices(configuration), undefined, {
+    ...configuration,
     append: 'console=ttyS0 quiet',
     initrd: { start: 0x1900000, end: 0x1950000 },
   });
@@ -97,7 +98,14 @@ test("a user's tree gets this machine's memory, frequencies and command line, an
   root.at('/chosen').set('linux,initrd-start', 1).set('bootargs', 'kept').set('x', true);
   root.at('/mine').set('answer', 42);
   const given = buildFdt({ root, reservations: [{ address: 4096n, size: 4096n }], bootCpu: 0 });
-  const contents = { memoryBytes: 64 * MiB, append: undefined, initrd: undefined };
+  const contents = {
+    memoryBytes: 64 * MiB,
+    cpu: bamboo.cpus[0],
+    hcallInstructions: undefined,
+    rngSeed: new Uint8Array(0),
+    append: undefined,
+    initrd: undefined,
+  };
   const patched = parseFdt(makeDeviceTree(bamboo, bamboo.devices(contents), given, contents));
   assert.deepEqual(patched.root.find('/memory@0')?.cells('reg'), [0, 64 * MiB]);
   assert.equal(patched.root.find('/memory'), undefined);

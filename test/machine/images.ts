@@ -50,3 +50,44 @@ export function makeElf(segments: readonly ElfSegment[], entry: number, patch?: 
   patch?.(view);
   return file;
 }
+
+export interface Elf64Segment {
+  type?: number;
+  virtual: bigint;
+  physical: bigint;
+  bytes: Uint8Array;
+  memory?: number;
+}
+
+/** Makes a 64-bit PowerPC executable; `patch` may spoil the header. */
+export function makeElf64(
+  segments: readonly Elf64Segment[],
+  entry: bigint,
+  littleEndian = false,
+  patch?: (view: DataView) => void,
+): Uint8Array {
+  let offset = 64 + segments.length * 56;
+  const file = new Uint8Array(offset + segments.reduce((sum, one) => sum + one.bytes.length, 0));
+  const view = new DataView(file.buffer);
+  file.set([0x7f, 0x45, 0x4c, 0x46, 2, littleEndian ? 1 : 2, 1]);
+  view.setUint16(16, 2, littleEndian);
+  view.setUint16(18, 21, littleEndian);
+  view.setUint32(20, 1, littleEndian);
+  view.setBigUint64(24, entry, littleEndian);
+  view.setBigUint64(32, 64n, littleEndian);
+  view.setUint16(52, 64, littleEndian);
+  view.setUint16(54, 56, littleEndian);
+  view.setUint16(56, segments.length, littleEndian);
+  segments.forEach(({ type = 1, virtual, physical, bytes, memory = bytes.length }, i) => {
+    const at = 64 + i * 56;
+    view.setUint32(at, type, littleEndian);
+    view.setUint32(at + 4, 7, littleEndian);
+    [BigInt(offset), virtual, physical, BigInt(bytes.length), BigInt(memory), 4n].forEach((value, field) => {
+      view.setBigUint64(at + 8 + field * 8, value, littleEndian);
+    });
+    file.set(bytes, offset);
+    offset += bytes.length;
+  });
+  patch?.(view);
+  return file;
+}

@@ -11,9 +11,9 @@ import { type ElfSegment, makeElf, makeUImage } from './images.ts';
 const MiB = 2 ** 20;
 const code = Uint8Array.from({ length: 5000 }, (_, i) => (i * 7 + (i >> 3)) & 0xff);
 
-function refuses(file: Uint8Array, message: RegExp, memoryBytes = 16 * MiB): void {
+function refuses(file: Uint8Array, message: RegExp, bits: 32 | 64 = 32): void {
   assert.throws(
-    () => loadKernel(file, memoryBytes),
+    () => loadKernel(file, 16 * MiB, undefined, bits),
     (error) => {
       assert.ok(error instanceof MachineError, String(error));
       assert.match(error.message, message);

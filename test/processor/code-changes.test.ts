@@ -257,7 +257,10 @@ test('a translation that comes when its code has changed is not used', () => {
       },
     },
   });
-  server = new TranslationServer({ memory: cpu.memory.wasm, order: cpu.memory.order, assist: false }, new Map());
+  server = new TranslationServer(
+    { memory: cpu.memory.wasm, order: cpu.memory.order, processor: '440', assist: false },
+    new Map(),
+  );
   prepare(cpu);
   for (let value = 1; value < 5; value++) {
     // A place is found hot once.
@@ -298,7 +301,10 @@ test('a module that was made before its page changed is not installed', () => {
       },
     },
   });
-  server = new TranslationServer({ memory: cpu.memory.wasm, order: cpu.memory.order, assist: false }, new Map());
+  server = new TranslationServer(
+    { memory: cpu.memory.wasm, order: cpu.memory.order, processor: '440', assist: false },
+    new Map(),
+  );
   prepare(cpu);
   for (let value = 1; value < 5; value++) {
     // A place is found hot once.

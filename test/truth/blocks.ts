@@ -3,9 +3,9 @@
  * returns to elsewhere. All storage accesses are aimed at the window through registers that the code leaves alone, and
  * every loop ends.
  */
-import { FIELDS, type FieldName, fieldBits } from '../../src/isa/index.ts';
+import { FIELDS, type FieldName, fieldBits, type Instruction } from '../../src/isa/index.ts';
 import type { Batch } from './batch.ts';
-import { NOWHERE, STATE, type State, seededState, WINDOW } from './machine-state.ts';
+import { NOWHERE, STATE, seededState, WINDOW } from './machine-state.ts';
 import type { Random } from './random.ts';
 import { type Form, formsOf, isStorage, randomWord } from './single.ts';
 
@@ -42,35 +42,51 @@ const CONDITIONS = [4, 12];
 const BASE_REACH = 48;
 const REACH = 64;
 
-interface Choices {
+/** The instructions that blocks are made of. */
+export interface Choices {
   readonly plain: readonly Form[];
   readonly flags: readonly Form[];
   readonly storage: readonly Form[];
 }
 
 const NOT_PLAIN =
-  /^(b|bc|bclr|bcctr|mftb|lmw|lswi|lswx|stswx|lwarx|stwcx\.|icbi|isel|mfspr|mtspr|mfdcrx|mtdcrx|tw|twi)$/;
+  /^(b|bc|bclr|bcctr|bctar|mftb|lmw|lswi|lswx|stswx|l[bhwdq]arx|st[bhwdq]cx\.|lq|stq|icbi|isel|mfspr|mtspr|mfdcrx|mtdcrx|tw|twi)$/;
+const DISPLACEMENTS = ['D', 'DS', 'DQ'] as const satisfies FieldName[];
 /** What reads or writes CR and XER. */
 const FLAGS = /^(cmp|cmpl|cmpi|cmpli|cr.*|mcrf|mcrxr|mfcr|mfocrf|mtcrf|mtocrf|adde|addze|addme|subfe|subfze|subfme)$/;
 /** The oracle gets these wrong: see exceptions.ts. */
 const MISJUDGED = /^n?mac/;
 
-function choicesOf(judged: boolean): Choices {
-  const forms = formsOf().filter(({ instruction }) => instruction.meaning !== null);
-  const usable = forms.filter(({ instruction }) => !NOT_PLAIN.test(instruction.mnemonic));
-  const allowed = usable.filter(({ instruction }) => !judged || !MISJUDGED.test(instruction.mnemonic));
-  const plain = allowed.filter(({ instruction }) => !isStorage(instruction));
+/** Forms that blocks can be made of, sorted. */
+export function choicesOf(forms: readonly Form[], storage: (instruction: Instruction) => boolean): Choices {
+  const usable = forms.filter(
+    ({ instruction }) => instruction.meaning !== null && !NOT_PLAIN.test(instruction.mnemonic),
+  );
+  const plain = usable.filter(({ instruction }) => !storage(instruction));
   return {
     plain,
     flags: plain.filter(({ name, instruction }) => FLAGS.test(instruction.mnemonic) || /o\.?$|\.$/.test(name)),
-    storage: allowed.filter(({ instruction }) => isStorage(instruction)),
+    storage: usable.filter(({ instruction }) => storage(instruction)),
   };
 }
 
-const CHOICES = { judged: choicesOf(true), all: choicesOf(false) };
+const CHOICES = {
+  judged: choicesOf(
+    formsOf().filter(({ instruction }) => !MISJUDGED.test(instruction.mnemonic)),
+    isStorage,
+  ),
+  all: choicesOf(formsOf(), isStorage),
+};
+
+/** The registers of a state that a block is run from. */
+export interface AimedState {
+  setGpr(n: number, value: number): void;
+  setCtr(value: number): void;
+  setLr(value: number): void;
+}
 
 /** Makes one block. */
-class BlockWriter {
+export class BlockWriter {
   readonly #random: Random;
   readonly #judged: boolean;
   readonly #choices: Choices;
@@ -86,10 +102,10 @@ class BlockWriter {
   #countsWithCtr = false;
   #isSubroutine = false;
 
-  constructor(random: Random, judged: boolean) {
+  constructor(random: Random, choices: Choices, judged: boolean) {
     this.#random = random;
     this.#judged = judged;
-    this.#choices = judged ? CHOICES.judged : CHOICES.all;
+    this.#choices = choices;
     const numbers = Array.from({ length: 32 }, (_, n) => n);
     for (let i = 31; i > 0; i--) {
       const j = random.below(i + 1);
@@ -176,15 +192,15 @@ class BlockWriter {
     let word = this.#word(form);
     let base: number = random.pick(this.bases);
     const displacement = random.below(2 * REACH) - REACH;
-    if (instruction.access?.update) {
+    if (instruction.fields.includes('RA')) {
       const rt = fieldBits(word, 'RT');
-      const updated = this.#scratch.filter((n) => n !== 0 && (n !== rt || instruction.access?.kind === 'store'));
+      const updated = this.#scratch.filter((n) => n !== 0 && (n !== rt || instruction.access?.kind !== 'load'));
       const pointer = random.pick(updated);
       this.#put(addi(pointer, base, random.below(16)));
       base = pointer;
       word = this.#set(word, 'RA', base);
       if (instruction.fields.includes('RB')) word = this.#set(word, 'RB', this.index);
-      else word = this.#set(word, 'D', displacement & 0xffff);
+      else word = this.#displace(word, instruction, displacement);
     } else if (instruction.fields.includes('RB')) {
       const [ra, rb] = random.pick([
         [base, this.index],
@@ -192,12 +208,19 @@ class BlockWriter {
         [0, base],
       ]) as [number, number];
       word = this.#set(this.#set(word, 'RA', ra), 'RB', rb);
-    } else if (instruction.fields.includes('D')) {
-      word = this.#set(this.#set(word, 'RA', base), 'D', displacement & 0xffff);
+    } else if (DISPLACEMENTS.some((name) => instruction.fields.includes(name))) {
+      word = this.#displace(this.#set(word, 'RA', base), instruction, displacement);
       // stmw: eight registers at most.
       if (instruction.mnemonic === 'stmw') word = this.#set(word, 'RT', 24 + random.below(8));
     } else word = this.#set(word, 'RA', base);
     this.#put(word);
+  }
+
+  /** A displacement as far as the field goes. */
+  #displace(word: number, { fields }: Instruction, displacement: number): number {
+    const name = DISPLACEMENTS.find((field) => fields.includes(field)) as FieldName;
+    const unused = 31 - FIELDS[name].last;
+    return this.#set(word, name, (displacement & 0xffff) >>> unused);
   }
 
   /** lswi and stswi, and lmw where it leaves the reserved registers alone. */
@@ -374,14 +397,14 @@ class BlockWriter {
     });
   }
 
-  aim(random: Random, state: State): void {
+  aim(random: Random, state: AimedState): void {
     const middle = WINDOW + 128;
-    state[this.bases[0]] = middle - BASE_REACH + 4 * random.below(BASE_REACH / 2);
-    state[this.bases[1]] = middle - BASE_REACH + random.below(2 * BASE_REACH);
-    state[this.index] = random.below(2 * REACH) - REACH;
-    state[this.counter] = random.below(6);
-    if (random.chance(0.5)) state[STATE.ctr] = random.below(4);
-    state[STATE.lr] = NOWHERE + 4 * random.below(64);
+    state.setGpr(this.bases[0], middle - BASE_REACH + 4 * random.below(BASE_REACH / 2));
+    state.setGpr(this.bases[1], middle - BASE_REACH + random.below(2 * BASE_REACH));
+    state.setGpr(this.index, random.below(2 * REACH) - REACH);
+    state.setGpr(this.counter, random.below(6));
+    if (random.chance(0.5)) state.setCtr(random.below(4));
+    state.setLr(NOWHERE + 4 * random.below(64));
   }
 }
 
@@ -390,7 +413,7 @@ class BlockWriter {
  * @param judged by the oracle: without the instructions that it gets wrong.
  */
 export function addBlock(random: Random, batch: Batch, executions: number, judged: boolean): void {
-  const writer = new BlockWriter(random, judged);
+  const writer = new BlockWriter(random, judged ? CHOICES.judged : CHOICES.all, judged);
   writer.write();
   const room = batch.reserve(writer.length);
   const { address } = room;
@@ -399,7 +422,17 @@ export function addBlock(random: Random, batch: Batch, executions: number, judge
     const seed = random.word();
     const state = seededState(seed);
     state[STATE.pc] = address;
-    writer.aim(random, state);
+    writer.aim(random, {
+      setGpr: (n, value) => {
+        state[n] = value;
+      },
+      setCtr: (value) => {
+        state[STATE.ctr] = value;
+      },
+      setLr: (value) => {
+        state[STATE.lr] = value;
+      },
+    });
     batch.executions.push({ seed, state, window: random.below(batch.windows.length), subject });
   }
 }

@@ -67,7 +67,10 @@ class HeldTranslation implements TranslationPort {
   posted = false;
 
   constructor(memory: HostMemory) {
-    this.#server = new TranslationServer({ memory: memory.wasm, order: memory.order, assist: false }, new Map());
+    this.#server = new TranslationServer(
+      { memory: memory.wasm, order: memory.order, processor: '440', assist: false },
+      new Map(),
+    );
   }
   start(): void {}
   post(job: TranslationJob): void {

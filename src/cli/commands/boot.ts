@@ -10,7 +10,7 @@ import { Terminal } from '../terminal.ts';
 import { NodeTranslationPort } from '../translation-port.ts';
 import { parseChoice, parseIcount, parseMemory, parseSeconds } from '../values.ts';
 
-const accels = ['trap', 'assist'] as const satisfies readonly Accel[];
+const accels = ['trap', 'pv', 'assist'] as const satisfies readonly Accel[];
 const endSignals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 const brokenPipeStatus = 141;
 
@@ -26,7 +26,8 @@ interface BootArguments {
   append?: string;
   memory?: number;
   dtb?: string;
-  accel: Accel;
+  cpu?: string;
+  accel?: Accel;
   stats?: string;
   timeout?: number;
   reboot: boolean;
@@ -42,12 +43,12 @@ export function addBoot(program: Command): void {
     .option('--initrd <file>', 'the initial RAM disk')
     .option('--append <words>', "the kernel's command line")
     .option('--memory <size>', "memory, such as 256M or 1G (the machine's own choice if absent)", parseMemory)
+    .option('--cpu <model>', "processor (the machine's first if absent)")
     .option('--dtb <file>', 'a device tree to use in place of the built-in one')
     .option(
       '--accel <way>',
-      `how privileged instructions are served: ${accels.join(' or ')}`,
+      `how privileged instructions are served: ${accels.join(', ')} (the machine's fastest if absent)`,
       (text: string) => parseChoice(text, accels, 'way'),
-      'assist' as Accel,
     )
     .option('--stats <file>', 'write exits by cause and other counters as JSON; - for standard output')
     .option('--timeout <seconds>', 'end with status 124 after so much time', parseSeconds)
@@ -89,6 +90,7 @@ async function boot(options: BootArguments): Promise<number> {
     dtb,
     append: options.append,
     memoryBytes: options.memory,
+    cpu: options.cpu,
     accel: options.accel,
     noReboot: !options.reboot,
     timeoutNs: options.timeout === undefined ? undefined : options.timeout * 1e9,

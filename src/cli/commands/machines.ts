@@ -9,9 +9,11 @@ export function addMachines(program: Command): void {
     .description('list the machines')
     .action(() => {
       const width = Math.max(...boards.map((board) => board.name.length));
-      for (const { name, description, memory } of boards) {
+      for (const { name, description, memory, cpus, accels } of boards) {
         print(
-          `${name.padEnd(width)}  ${description} (memory: ${formatBytes(memory.defaultBytes)}; ${memory.sizes} fit)\n`,
+          `${name.padEnd(width)}  ${description}\n` +
+            `${' '.repeat(width)}  processors: ${cpus.map(({ model }) => model).join(', ')}; accel: ${accels.join(', ')}; ` +
+            `memory: ${formatBytes(memory.defaultBytes)} (${memory.sizes} fit)\n`,
         );
       }
     });

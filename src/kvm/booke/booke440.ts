@@ -63,7 +63,7 @@ export class Booke440 implements VcpuFamily {
     this.#counts = counters.counts;
     const tlb = new GuestTlb440(buffer, cpu.base);
     const shadow = new Shadow440(cpu, tlb, counters);
-    const context = new BookeContext(cpu, memory, slots, tlb, shadow, parts.assist);
+    const context = new BookeContext(cpu, memory, slots, tlb, shadow, parts.accel === 'assist');
     const interrupts = new BookeInterrupts(context, counters);
     const timers = new BookeTimers(context.words, buffer, cpu.base, time, () => interrupts.refreshTimers());
     const sprs = new SprEmulation(context, timers, time, counters, run);
@@ -159,6 +159,15 @@ export class Booke440 implements VcpuFamily {
         interrupts.set(PRIORITY.CRITICAL_LEVEL, false);
     }
   }
+
+  enableCap(): boolean {
+    return false;
+  }
+
+  /** No dirty log is kept of a 440's memory. */
+  protectPages(): void {}
+
+  hashTableChanged(): void {}
 
   getRegs(): KvmRegs {
     return this.#registers.getRegs();

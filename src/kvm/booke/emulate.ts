@@ -7,6 +7,7 @@ import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlots } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
+import { IO } from '../storage.ts';
 import { MMUCR_STID, MMUCR_STS, MSR } from './bits.ts';
 import type { BookeContext } from './context.ts';
 import type { BookeInterrupts } from './interrupts.ts';
@@ -33,7 +34,6 @@ import {
 import { type GuestTlb440, permissions } from './mmu440.ts';
 import { type Shadow440, USE } from './shadow440.ts';
 import type { SprEmulation } from './spr-emulation.ts';
-import { IO } from './storage.ts';
 
 /** Mnemonics, extended opcodes and primary opcodes of what is emulated; a row's index is its case below. */
 export const EMULATED_ROWS: readonly (readonly [mnemonic: string, primary: number, extended: number])[] = [

@@ -3,25 +3,9 @@
  * a copy of memory. What the shared struct has (SPRG0-7, SRR0/1, DEAR, ESR, MSR, PIR) is kept there and nowhere else;
  * the rest is in words from BOOKE_STATE on. All constants here are indexes of 32-bit words in the block.
  */
-import {
-  BUDGET,
-  CR,
-  CTR,
-  EVENT,
-  EXIT_ADDRESS,
-  EXIT_SYNDROME,
-  GPR,
-  LR,
-  PC,
-  RESERVE_ADDRESS,
-  type SharedField,
-  sharedWordOffset,
-  USPRG0,
-  XER_BYTE_COUNT,
-  XER_CA,
-  XER_OV,
-  XER_SO,
-} from '../../processor/index.ts';
+import { type SharedField, sharedWordOffset } from '../../processor/index.ts';
+
+export * from '../words.ts';
 
 /** Byte offset in the block of the words below, and of the end of this range. */
 export const BOOKE_STATE = 0x3000;
@@ -51,23 +35,6 @@ export type StateField = (typeof STATE_NAMES)[number];
 export const stateOffset = (name: StateField): number => BOOKE_STATE + STATE_NAMES.indexOf(name) * 4;
 const word = (name: StateField): number => stateOffset(name) >> 2;
 const shared = (field: SharedField): number => sharedWordOffset(field) >> 2;
-
-/** Word indexes of the registers that the processor owns. General register n is at W_GPR + 2n. */
-export const W_GPR = GPR >> 2;
-export const W_PC = PC >> 2;
-export const W_LR = LR >> 2;
-export const W_CTR = CTR >> 2;
-export const W_CR = CR >> 2;
-export const W_XER_SO = XER_SO >> 2;
-export const W_XER_OV = XER_OV >> 2;
-export const W_XER_CA = XER_CA >> 2;
-export const W_XER_BYTE_COUNT = XER_BYTE_COUNT >> 2;
-export const W_USPRG0 = USPRG0 >> 2;
-export const W_RESERVE_ADDRESS = RESERVE_ADDRESS >> 2;
-export const W_EXIT_ADDRESS = EXIT_ADDRESS >> 2;
-export const W_EXIT_SYNDROME = EXIT_SYNDROME >> 2;
-export const W_BUDGET = BUDGET >> 2;
-export const W_EVENT = EVENT >> 2;
 
 /** Word indexes of what the shared struct holds. */
 export const W_MSR = shared('msr');

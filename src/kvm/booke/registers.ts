@@ -3,7 +3,8 @@ import type { KvmRegs, KvmSregs } from '../api.ts';
 import type { BookeContext } from './context.ts';
 import type { BookeInterrupts } from './interrupts.ts';
 import {
-  W_CR,
+  readCr,
+  readXer,
   W_CTR,
   W_DEAR,
   W_GPR,
@@ -17,8 +18,9 @@ import {
   W_SRR0,
   W_SRR1,
   wordOf,
+  writeCr,
+  writeXer,
 } from './layout.ts';
-import { readXer, writeXer } from './spr-emulation.ts';
 import { SPR_ROWS } from './sprs.ts';
 import type { BookeTimers } from './timers.ts';
 
@@ -67,7 +69,7 @@ export class BookeRegisters {
   getRegs(): KvmRegs {
     return {
       pc: this.#get(W_PC),
-      cr: BigInt(this.#cr()),
+      cr: BigInt(readCr(this.#words)),
       ctr: this.#get(W_CTR),
       lr: this.#get(W_LR),
       xer: BigInt(readXer(this.#words) >>> 0),
@@ -89,8 +91,7 @@ export class BookeRegisters {
     this.#set(W_SRR1, regs.srr1);
     for (let n = 0; n < 32; n++) this.#set(W_GPR + TWO_WORDS * n, regs.gpr[n] ?? 0n);
     for (const [n, word] of W_SPRG.entries()) this.#set(word, regs.sprg[n] ?? 0n);
-    const cr = Number(BigInt.asUintN(32, regs.cr));
-    for (let field = 0; field < 8; field++) words[W_CR + field] = (cr >>> (28 - 4 * field)) & 15;
+    writeCr(words, Number(BigInt.asIntN(32, regs.cr)));
     writeXer(words, Number(BigInt.asIntN(32, regs.xer)));
     this.#context.setPid(Number(BigInt.asUintN(8, regs.pid)));
     this.#context.setMsr(Number(BigInt.asIntN(32, regs.msr)));
@@ -106,9 +107,10 @@ export class BookeRegisters {
   }
 
   setSregs(sregs: Partial<KvmSregs>): void {
-    for (const [name, value] of Object.entries(sregs)) {
+    for (const [name, given] of Object.entries(sregs)) {
       const word = SREGS.get(name);
-      if (word === undefined || value === undefined) continue;
+      if (word === undefined || given === undefined) continue;
+      const value = Number(given);
       if (name === 'tcr') this.#timers.writeTcr(value | 0);
       else if (name === 'tsr') this.#timers.writeTsr(value | 0);
       else if (name === 'dec') this.#timers.writeDec(value | 0);
@@ -153,11 +155,5 @@ export class BookeRegisters {
 
   #set(word: number, value: bigint): void {
     this.#words[word] = Number(BigInt.asIntN(32, value));
-  }
-
-  #cr(): number {
-    let cr = 0;
-    for (let field = 0; field < 8; field++) cr |= (this.#words[W_CR + field] as number) << (28 - 4 * field);
-    return cr >>> 0;
   }
 }

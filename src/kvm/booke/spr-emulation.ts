@@ -5,7 +5,7 @@ import type { VcpuCounters } from '../stats.ts';
 import type { GuestTime } from '../time.ts';
 import { DBCR0_RST } from './bits.ts';
 import type { BookeContext } from './context.ts';
-import { W_DBCR0, W_XER_BYTE_COUNT, W_XER_CA, W_XER_OV, W_XER_SO } from './layout.ts';
+import { readXer, W_DBCR0, writeXer } from './layout.ts';
 import { SPECIAL, SPR_MASK, SPR_SPECIAL, SPR_WORD } from './sprs.ts';
 import type { BookeTimers } from './timers.ts';
 
@@ -113,24 +113,4 @@ export class SprEmulation {
         return NO_SPR;
     }
   }
-}
-
-/** What is kept beside the flags: the byte count, and the reserved bits as they were written. */
-const XER_REST = 0x1fffffff;
-
-/** XER as one word (Power ISA Book I, 3.2.2). */
-export function readXer(words: Int32Array): number {
-  return (
-    ((words[W_XER_SO] as number) << 31) |
-    ((words[W_XER_OV] as number) << 30) |
-    ((words[W_XER_CA] as number) << 29) |
-    ((words[W_XER_BYTE_COUNT] as number) & XER_REST)
-  );
-}
-
-export function writeXer(words: Int32Array, value: number): void {
-  words[W_XER_SO] = value >>> 31;
-  words[W_XER_OV] = (value >>> 30) & 1;
-  words[W_XER_CA] = (value >>> 29) & 1;
-  words[W_XER_BYTE_COUNT] = value & XER_REST;
 }

@@ -4,60 +4,26 @@
  */
 import { Decoder } from '../../isa/decoder.ts';
 import type { Access, Level } from '../../isa/define.ts';
-import { INSTRUCTIONS } from '../../isa/table.ts';
 import { BOOKE_VECTOR, type Host440Cpu, type HostMemory } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlot } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
+import { CACHE, cacheKindById, extend, IO, reverse } from '../storage.ts';
 import type { BookeContext } from './context.ts';
 import type { BookeInterrupts } from './interrupts.ts';
 import { W_GPR, W_IO_KIND, W_IO_REGISTER, W_PC } from './layout.ts';
 import { type GuestTlb440, pageMask } from './mmu440.ts';
 
 const LEVELS_440: readonly Level[] = ['base', 'string', 'booke', '44x', '4xx', 'float'];
-/** Cache instructions that a device's page lets pass without an effect. */
-const CACHE_HINTS: ReadonlySet<string> = new Set(['dcba', 'dcbf', 'dcbi', 'dcbst', 'dcbt', 'dcbtst', 'icbi', 'icbt']);
-
 /** The E bit of TLB word 2: the page is little-endian. */
 const LITTLE_ENDIAN_PAGE = 0x80;
 
-/** The ioKind word: which read waits for user space. */
-export const IO = { NONE: 0, MMIO: 1, DCR: 2, KIND: 0xf, BYTES_SHIFT: 4, SIGNED: 0x100, REVERSED: 0x200 } as const;
-
-const HINT = 1;
-const ZERO = 2;
-
 let decoder440: Decoder | null = null;
-let cacheKinds: Uint8Array | null = null;
 
 /** The 440's decoder: one for all vCPUs, made when the first one is. */
 function decoder(): Decoder {
   return (decoder440 ??= new Decoder(new Set(LEVELS_440)));
-}
-
-/** By instruction id: HINT, ZERO (dcbz), or 0. */
-function cacheKindById(): Uint8Array {
-  if (cacheKinds === null) {
-    cacheKinds = new Uint8Array(INSTRUCTIONS.length);
-    for (const { id, mnemonic } of INSTRUCTIONS) {
-      if (CACHE_HINTS.has(mnemonic)) cacheKinds[id] = HINT;
-      else if (mnemonic === 'dcbz') cacheKinds[id] = ZERO;
-    }
-  }
-  return cacheKinds;
-}
-
-/** Turns the low `bytes` bytes of a value round. */
-function reverse(value: number, bytes: number): number {
-  if (bytes === 4) return (value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24);
-  return bytes === 2 ? ((value & 0xff) << 8) | ((value >>> 8) & 0xff) : value;
-}
-
-/** A value of `bytes` bytes, zero- or sign-extended to a word. */
-function extend(value: number, bytes: number, signed: boolean): number {
-  const shift = 32 - bytes * 8;
-  return signed ? (value << shift) >> shift : (value << shift) >>> shift;
 }
 
 export class StorageEmulation {
@@ -104,11 +70,11 @@ export class StorageEmulation {
     const access = instruction?.access;
     if (access === undefined) {
       const kind = instruction === undefined ? 0 : this.#cacheKind[instruction.id];
-      if (kind === HINT) {
+      if (kind === CACHE.HINT) {
         words[W_PC] = ((words[W_PC] as number) + 4) | 0;
         return RESUME_GUEST;
       }
-      if (kind === ZERO) return this.#alignment(address, 0);
+      if (kind === CACHE.ZERO) return this.#alignment(address, 0);
       return this.#cannot(instruction?.mnemonic ?? `instruction 0x${(word >>> 0).toString(16)}`, address);
     }
     const ra = (word >>> 16) & 31;

@@ -1,6 +1,6 @@
 import type { Vcpu } from '../../kvm/api.ts';
-import type { Board, BoardConfiguration } from '../board.ts';
-import type { DeviceSpec } from '../device.ts';
+import type { Board, BoardConfiguration, BootEntry } from '../board.ts';
+import type { DeviceSpec, TreeNodeSpec } from '../device.ts';
 import { indirectDcrs, plainDcrs } from '../devices/dcr-registers.ts';
 import { ns16550 } from '../devices/ns16550.ts';
 import { ppc4xxPci } from '../devices/ppc4xx-pci.ts';
@@ -137,10 +137,7 @@ const STACK = 16 * MiB - 8;
  * The state in which QEMU's board enters a kernel: translation space 0 maps every effective address to the same real
  * one, here with the sixteen 256 MiB entries that a 440 has for it. r3 = device tree, r1 = stack, the rest 0.
  */
-function enter(
-  vcpu: Vcpu,
-  { address, deviceTree, memoryBytes }: { address: number; deviceTree: number; memoryBytes: number },
-): void {
+function enter(vcpu: Vcpu, { address, deviceTree, memoryBytes }: BootEntry): void {
   for (let index = 0; index < TLB_ENTRIES; index++) {
     const base = index * TLB_ENTRY_BYTES;
     if (base >= 2 ** 32) {
@@ -168,32 +165,36 @@ function enter(
 export const bamboo: Board = {
   name: 'bamboo',
   description: 'AMCC 440EP evaluation board (PowerPC 440, two serial ports, PCI)',
-  cpu: {
-    model: '440ep',
-    clockFrequency: CPU_CLOCK,
-    timebaseFrequency: TIMEBASE,
-    node: {
-      path: '/cpus/cpu@0',
-      properties: {
-        device_type: 'cpu',
-        model: 'PowerPC,440EP',
-        reg: [0],
-        'i-cache-line-size': [32],
-        'd-cache-line-size': [32],
-        'i-cache-size': [32768],
-        'd-cache-size': [32768],
-        'dcr-controller': true,
-        'dcr-access-method': 'native',
+  cpus: [
+    {
+      model: '440ep',
+      clockFrequency: CPU_CLOCK,
+      timebaseFrequency: TIMEBASE,
+      node: {
+        path: '/cpus/cpu@0',
+        properties: {
+          device_type: 'cpu',
+          model: 'PowerPC,440EP',
+          reg: [0],
+          'i-cache-line-size': [32],
+          'd-cache-line-size': [32],
+          'i-cache-size': [32768],
+          'd-cache-size': [32768],
+          'dcr-controller': true,
+          'dcr-access-method': 'native',
+        },
       },
     },
-  },
+  ],
+  accels: ['assist', 'trap'],
+  kernelBits: 32,
   memory: {
     defaultBytes: 256 * MiB,
     sizes: '8 MiB to 1 GiB, made of at most four banks of 8, 16, 32, 64, 128 or 256 MiB',
     fits: (bytes) => sdramBanks(bytes) !== undefined,
   },
   devices,
-  treeNodes: [
+  treeNodes: (): readonly TreeNodeSpec[] => [
     {
       path: '/',
       properties: {

@@ -1,10 +1,14 @@
 import type { Board } from '../board.ts';
 import { MachineError } from '../error.ts';
 import { bamboo } from './bamboo.ts';
+import { bare } from './bare.ts';
+import { pseries } from './pseries.ts';
 
 /** Every board, one line each. */
 export const boards: readonly Board[] = [
   bamboo, // AMCC 440EP evaluation board
+  pseries, // partition of an IBM Power server
+  bare, // 64-bit processor, RAM, serial port
 ];
 
 /** The board of this name. Throws MachineError with the names that exist. */

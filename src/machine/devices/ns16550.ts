@@ -1,5 +1,6 @@
 import {
-  type Device,
+  type ByteSink,
+  type ConsoleDevice,
   type DeviceSpec,
   type DeviceState,
   type InterruptSpec,
@@ -59,11 +60,6 @@ const FIFO_BYTES = 16;
 /** What waits on the outside for room in the FIFO; `receive` takes no more than this. */
 export const RECEIVE_QUEUE_BYTES = 65536;
 
-/** Where transmitted bytes go. */
-export interface ByteSink {
-  writeByte(byte: number): void;
-}
-
 /**
  * A 16550A. Characters take no time: what is written is sent at once, and the receiver's time-out, which is four character
  * times on the chip, comes as soon as no further input waits.
@@ -73,11 +69,10 @@ export interface ByteSink {
  * setting up anything, as polling does. What it clears out of the FIFO counts as not yet sent, and so does what polling
  * brought when it sets up something instead of reading it. Nothing is ever overrun.
  */
-export class Ns16550 implements Device, MmioRegion {
+export class Ns16550 implements ConsoleDevice, MmioRegion {
   readonly mmio: readonly MmioRegion[] = [this];
   readonly #interrupt: InterruptLine;
   readonly #divisorAtReset: number;
-  /** Receives the output; boards connect the console here. */
   sink: ByteSink | undefined;
   readonly #fifo = new ByteQueue(FIFO_BYTES);
   /** Has room for what a cleared FIFO gives back. */
@@ -109,7 +104,6 @@ export class Ns16550 implements Device, MmioRegion {
     this.#divisor = divisorAtReset;
   }
 
-  /** Bytes from outside. Returns how many were taken; the rest did not fit in the queue and should be offered again later. */
   receive(bytes: Uint8Array): number {
     const taken = Math.max(0, Math.min(bytes.length, RECEIVE_QUEUE_BYTES - this.#queue.length));
     for (let i = 0; i < taken; i++) this.#queue.push(bytes[i] as number);

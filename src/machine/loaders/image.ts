@@ -12,6 +12,8 @@ export interface KernelImage {
   readonly format: 'ELF' | 'uImage' | 'raw';
   readonly segments: readonly Segment[];
   readonly entry: number;
+  /** Its instructions are in little-endian order. */
+  readonly littleEndian: boolean;
 }
 
 /** Throws MachineError unless [address, address + bytes) lies in RAM, which begins at 0. */

@@ -26,5 +26,6 @@ export function loadRaw(file: Uint8Array, memoryBytes: number): KernelImage {
   if (file.length < 4) throw new MachineError(`the kernel has ${file.length} bytes; ${wish}`);
   if (isText(file)) throw new MachineError(`the kernel is a text file; ${wish}`);
   checkFits('the kernel', 0, file.length, memoryBytes);
-  return { format: 'raw', segments: [{ address: 0, bytes: file, memoryBytes: file.length }], entry: 0 };
+  const segments = [{ address: 0, bytes: file, memoryBytes: file.length }];
+  return { format: 'raw', segments, entry: 0, littleEndian: false };
 }

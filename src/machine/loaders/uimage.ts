@@ -61,5 +61,6 @@ export function loadUImage(file: Uint8Array, memoryBytes: number, fast?: Gunzip)
     throw new MachineError(
       `the uImage's entry point ${hex(entry)} is not an instruction of its ${bytes.length} bytes at ${hex(address)}`,
     );
-  return { format: 'uImage', segments: [{ address, bytes, memoryBytes: bytes.length }], entry };
+  const segments = [{ address, bytes, memoryBytes: bytes.length }];
+  return { format: 'uImage', segments, entry, littleEndian: false };
 }

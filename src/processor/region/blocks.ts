@@ -3,9 +3,10 @@ import type { Instruction } from '../../isa/define.ts';
 import { FIELDS, type FieldName, fieldBits, fieldValue } from '../../isa/fields.ts';
 import type { Meaning, Operands } from '../../isa/semantics.ts';
 import { branchesNear } from '../code-cache.ts';
-import { type Effects, effectsOf } from '../effects.ts';
+import { type Effects, effectsOf, TRAPS } from '../effects.ts';
 import type { HandlerTable } from '../handlers.ts';
 import { ZERO_REGISTER } from '../layout.ts';
+import type { ProcessorModel } from '../model.ts';
 import { canonicalBo } from '../variants.ts';
 
 /** An instruction with its operands known. */
@@ -13,6 +14,8 @@ export interface Decoded {
   readonly instruction: Instruction;
   /** Null: it traps as privileged. */
   readonly meaning: Meaning | null;
+  /** The meaning is KVM's, which may change the mode that code runs in. */
+  readonly assisted: boolean;
   readonly operands: Operands;
   readonly effects: Effects;
 }
@@ -43,17 +46,21 @@ export interface RegionLimits {
   readonly instructions: number;
 }
 
-const NO_ORIGINS: Effects['crOrigins'] = new Map();
-
 /** Decodes words for translation, remembering what it found: code repeats itself. */
 export class RegionDecoder {
   readonly #handlers: HandlerTable;
   readonly #meaningOf: (instruction: Instruction, word: number) => Meaning | null;
+  readonly #model: ProcessorModel;
   readonly #known = new Map<number, Decoded | null>();
 
-  constructor(handlers: HandlerTable, meaningOf: (instruction: Instruction, word: number) => Meaning | null) {
+  constructor(
+    handlers: HandlerTable,
+    meaningOf: (instruction: Instruction, word: number) => Meaning | null,
+    model: ProcessorModel,
+  ) {
     this.#handlers = handlers;
     this.#meaningOf = meaningOf;
+    this.#model = model;
   }
 
   /** Null: not for the translator (illegal, or the interpreter's). */
@@ -71,11 +78,8 @@ export class RegionDecoder {
     if (!instruction || instruction.interpreted) return null;
     const meaning = this.#meaningOf(instruction, word);
     const operands = operandsOf(instruction, word);
-    const none = { low: 0, high: 0 };
-    const effects = meaning
-      ? effectsOf(meaning, operands)
-      : { reads: none, writes: none, crOrigins: NO_ORIGINS, mayInterrupt: true };
-    return { instruction, meaning, operands, effects };
+    const effects = meaning ? effectsOf(meaning, operands, this.#model) : TRAPS;
+    return { instruction, meaning, assisted: meaning !== instruction.meaning, operands, effects };
   }
 }
 
@@ -112,7 +116,11 @@ function successorOffsets(instruction: Instruction, word: number, offset: number
     }
     case 'bclr':
     case 'bcctr':
+    case 'bctar':
       return link || ((word >>> 21) & 20) !== 20 ? [next] : [];
+    case 'isync':
+    case 'icbi':
+      return [next];
     default:
       return [];
   }

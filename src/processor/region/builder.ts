@@ -7,19 +7,21 @@
  * return address the caller goes on; with any other PC the caller leaves as well.
  */
 import type { Expr, InstructionInterrupt, Operand, ProgramCause } from '../../isa/semantics.ts';
-import { Builder, type RuntimeFunctions, type Translation } from '../builder.ts';
-import { type CrOrigin, copyOf, hasState, type StateSet, stateOffsets, unite } from '../effects.ts';
-import { BUDGET, CR, gprOffset, PC, TLB_BASE, XER_SO, ZERO_REGISTER } from '../layout.ts';
-import { SIGNATURES } from '../runtime.ts';
+import { type RuntimeFunctions, SOFT_TLB_SHAPES } from '../builder.ts';
+import { type CrOrigin, copyOf, type StateSet, unite } from '../effects.ts';
+import { BUDGET, CODE_CHANGED, LINK_CELL, PC, TLB_BASE } from '../layout.ts';
+import type { ProcessorModel } from '../model.ts';
+import { REGION_RESULT, SIGNATURES } from '../runtime.ts';
 import { setInstructionInterrupt } from '../traps.ts';
 import { Emitter, type Label } from '../wasm/emitter.ts';
 import type { WasmFunction } from '../wasm/module.ts';
-import { constant, isConstant, load, local, NODE, type Node } from '../wasm/node.ts';
+import { constant, load, local, type Node } from '../wasm/node.ts';
 import { OP } from '../wasm/opcodes.ts';
 import type { Block, Decoded } from './blocks.ts';
-import { type CrFields, type CrKnowledge, crAtBlocks, endsWithCall } from './condition.ts';
-import { analyseState, type DataFlow } from './dataflow.ts';
-import { analyse, blocksInLoops, type Dispatcher, type FlowGraph } from './graph.ts';
+import { type CrFields, crAtBlocks } from './condition.ts';
+import { analyseState, type DataFlow, facilitiesAfter, facilitiesAtBlocks } from './dataflow.ts';
+import { analyse, type Dispatcher, type FlowGraph } from './graph.ts';
+import { RegionStorage } from './storage.ts';
 
 export interface RegionRuntime extends RuntimeFunctions {
   /** (effective address) → slot of the region that begins there, or 0. */
@@ -32,98 +34,60 @@ export interface RegionRuntime extends RuntimeFunctions {
 
 /** Deeper calls leave to the dispatcher: the host's stack is bounded. */
 const MAX_DEPTH = 500;
-/** The fault word: offset in the page (13 bits), then the instructions of the block that did not retire. */
+/** The fault word: offset in the page (13 bits), then the instructions that have retired and are not counted yet. */
 const FAULT_OFFSET_BITS = 13;
 
 /** Where a call goes: to this page, to a fixed place in another, or to an address in a register. */
 type CallTarget = 'near' | 'far' | 'anywhere';
 
-/** Locals of a CR field that is compared in the region. */
-interface ComparedField {
-  readonly a: number;
-  readonly b: number;
-  /** 0: the four bits are in the field's own local; 1: signed comparison of a and b; 2: unsigned. */
-  readonly origin: number;
-}
-const ORIGIN_NUMBER: Record<CrOrigin, number> = { bits: 0, signed: 1, unsigned: 2 };
-
-/** No page has this tag. */
-const NO_PAGE = -1;
-
-const PAGE = local('i32', 0);
 const DEPTH = local('i32', 1);
 
-class RegionBuilder extends Builder {
+class RegionBuilder extends RegionStorage {
   readonly #blocks: readonly Block[];
   readonly #graph: FlowGraph;
   readonly #newCell: () => number;
   readonly #indexOf: Map<number, number>;
   readonly #region: RegionRuntime;
-  readonly #locals = new Map<number, number>();
-  /** State by local: the other way round. */
-  readonly #stateOf = new Map<number, number>();
-  /** State that the address in a temporary was made from. */
-  readonly #baseOf = new Map<number, number>();
-  /** Pages known where code is being emitted, and all that have locals, by 2 × state + (1: may be written). */
-  #pages = new Map<number, Translation>();
-  /** Blocks in loops without calls, and the pages (keys as above) that accesses in them go through. */
-  readonly #inLoop: ReadonlySet<number>;
-  readonly #loopPages = new Set<number>();
-  readonly #pageLocals = new Map<number, Translation>();
-  readonly #budget: number;
-  readonly #pc: number;
-  readonly #result: number;
+  /** Effective address of the page. */
+  readonly #page: Node;
+  readonly #budget: Node;
+  readonly #pc: Node;
+  readonly #result: Node;
   readonly #blockLabels: (Label | undefined)[] = [];
   readonly #loopLabels: (Label | undefined)[] = [];
   #exit: Label = 0;
   #return: Label = 0;
   #fault: Label = 0;
-  /** The instruction that is being emitted. */
-  #block!: Block;
-  #blockIndex = 0;
-  #at = 0;
-  #current!: Decoded;
   #terminated = false;
+  /** Instructions that the budget was not lowered by yet: with the whole of this block, and up to this instruction. */
+  #uncounted = 0;
+  #retired = 0;
   readonly #selectors = new Map<number, number>();
-  readonly #compared = new Map<number, ComparedField>();
   readonly #crAtBlocks: readonly CrFields[];
+  readonly #facilitiesAtBlocks: readonly number[];
   readonly #state: DataFlow;
-  /** What is only in locals where code is being emitted. */
-  #dirty: StateSet = { low: 0, high: 0 };
-  /** What is known of the CR fields where code is being emitted. */
-  #cr: CrKnowledge[] = [];
 
-  constructor(e: Emitter, runtime: RegionRuntime, blocks: readonly Block[], graph: FlowGraph, newCell: () => number) {
-    const block = e.newLocal('i32');
-    const tlb = e.newLocal('i32');
-    super(e, runtime, block, tlb);
+  constructor(
+    e: Emitter,
+    runtime: RegionRuntime,
+    blocks: readonly Block[],
+    graph: FlowGraph,
+    newCell: () => number,
+    model: ProcessorModel,
+  ) {
+    super(e, runtime, { block: e.newLocal('i32'), tlb: e.newLocal('i32') }, blocks, model);
     this.#region = runtime;
     this.#blocks = blocks;
     this.#graph = graph;
     this.#newCell = newCell;
     this.#indexOf = new Map(blocks.map((b, index) => [b.start, index]));
-    this.#budget = e.newLocal('i32');
-    this.#pc = e.newLocal('i32');
-    this.#result = e.newLocal('i32');
-    this.#inLoop = blocksInLoops(blocks, endsWithCall);
-    for (const index of this.#inLoop) for (const decoded of (blocks[index] as Block).code) this.#noteLoopPage(decoded);
+    this.#page = local(model.word, 0);
+    this.#budget = local('i32', e.newLocal('i32'));
+    this.#pc = local(model.word, e.newLocal(model.word));
+    this.#result = local('i32', e.newLocal('i32'));
     this.#state = analyseState(blocks, (index) => this.#leavesAfter(index));
     this.#crAtBlocks = crAtBlocks(blocks);
-    // A comparison takes SO along. Where SO changes, it has to be computed then and there.
-    const changesSo = blocks.some(({ code }) => code.some(({ effects }) => hasState(effects.writes, XER_SO)));
-    if (changesSo) return;
-    for (const { code } of blocks)
-      for (const { effects } of code)
-        for (const [field, origin] of effects.crOrigins)
-          if (origin !== 'bits' && !this.#compared.has(field))
-            this.#compared.set(field, { a: e.newLocal('i32'), b: e.newLocal('i32'), origin: e.newLocal('i32') });
-  }
-
-  #noteLoopPage({ instruction: { access }, operands }: Decoded): void {
-    if (!access) return;
-    const base = (access.update ? operands.RA : operands.RA0) as number;
-    if (base !== ZERO_REGISTER && !access.indexed)
-      this.#loopPages.add(gprOffset(base) * 2 + Number(access.kind === 'store'));
+    this.#facilitiesAtBlocks = facilitiesAtBlocks(blocks);
   }
 
   /** Whether control can leave the region behind a block: to an address outside, or when the budget is spent. */
@@ -150,44 +114,51 @@ class RegionBuilder extends Builder {
     this.#fault = e.block();
     this.#tree(0);
     e.unreachable();
-    e.end(); // fault: PC and the part of the block's budget that was not used, from the fault word
-    const word = local('i32', this.#pc);
-    e.set(this.#budget, this.add(local('i32', this.#budget), this.shrUnsigned(word, FAULT_OFFSET_BITS)));
-    e.set(this.#pc, this.add(PAGE, this.and(word, (1 << FAULT_OFFSET_BITS) - 1)));
-    e.set(this.#result, constant('i32', 1));
+    e.end(); // fault: PC, and what retired since the budget was counted, from the fault word
+    const word = this.#pc;
+    this.#setBudget(this.sub(this.#budget, this.low32(this.shrUnsigned(word, FAULT_OFFSET_BITS))));
+    this.#setPc(this.add(this.#page, this.and(word, (1 << FAULT_OFFSET_BITS) - 1)));
+    e.set(this.#result.value as number, constant('i32', REGION_RESULT.interrupted));
     e.br(this.#return);
     e.end(); // exit: to the region that begins there, which takes this one's place
-    const pc = local('i32', this.#pc);
-    const budget = local('i32', this.#budget);
-    e.if(this.gtSigned(budget, 0), true);
+    const pc = this.#pc;
+    e.if(this.gtSigned(this.#budget, 0), true);
     const slot = e.temporary('i32');
     e.call(this.#region.regionAt, pc);
     e.setFromStack(slot);
     e.if(local('i32', slot), true);
-    e.store(OP.i32Store, this.block, BUDGET, budget);
+    e.store(OP.i32Store, this.block, BUDGET, this.#budget);
     e.returnCallIndirect(0, local('i32', slot), this.and(pc, -4096), DEPTH);
     e.end();
     e.end();
     e.end(); // return
-    e.store(OP.i32Store, this.block, BUDGET, budget);
-    e.store(OP.i32Store, this.block, PC, pc);
-    e.push(local('i32', this.#result));
+    e.store(OP.i32Store, this.block, BUDGET, this.#budget);
+    this.#storePc(pc);
+    e.push(this.#result);
     return e.finish();
+  }
+
+  #setBudget(value: Node): void {
+    this.e.set(this.#budget.value as number, value);
+  }
+  /** Lowers the budget by what has retired: where control leaves, or comes to a place that it comes to otherwise too. */
+  #count(): void {
+    if (this.#uncounted > 0) this.#setBudget(this.add(this.#budget, -this.#uncounted));
+    this.#uncounted = 0;
+  }
+  #setPc(value: Node): void {
+    this.e.set(this.#pc.value as number, value);
+  }
+  #storePc(value: Node): void {
+    this.e.store(this.word === 'i64' ? OP.i64Store : OP.i32Store, this.block, PC, value);
   }
 
   /** Loads what is needed from the vCPU block. */
   #reload(live: StateSet): void {
-    const { e } = this;
-    e.set(this.tlb.value as number, load('i32', OP.i32Load, this.block, TLB_BASE));
-    e.set(this.#budget, load('i32', OP.i32Load, this.block, BUDGET));
-    for (const offset of stateOffsets(live)) e.set(this.#local(offset), load('i32', OP.i32Load, this.block, offset));
-    for (const { origin } of this.#compared.values()) e.set(origin, constant('i32', 0));
-    for (const key of this.#loopPages) e.set(this.#pageOf(key).tag.value as number, constant('i32', NO_PAGE));
-  }
-
-  /** Writes back what is only in locals. */
-  #spill(dirty: StateSet): void {
-    for (const offset of stateOffsets(dirty)) this.e.store(OP.i32Store, this.block, offset, this.read(offset));
+    this.e.set(this.tlb.value as number, load('i32', OP.i32Load, this.block, TLB_BASE));
+    this.#setBudget(load('i32', OP.i32Load, this.block, BUDGET));
+    this.loadState(live);
+    this.forgetPages();
   }
 
   // --- control flow
@@ -199,7 +170,11 @@ class RegionBuilder extends Builder {
     const merges = (children[index] as readonly number[])
       .filter((child) => isMerge[child])
       .sort((a, b) => (order[b] as number) - (order[a] as number));
-    if (isLoop[index]) this.#loopLabels[index] = e.loop();
+    if (isMerge[index]) this.#uncounted = 0;
+    if (isLoop[index]) {
+      this.#count();
+      this.#loopLabels[index] = e.loop();
+    }
     for (const merge of merges) this.#blockLabels[merge] = e.block();
     if (index < this.#blocks.length) this.#body(index);
     else this.#dispatch(this.#graph.dispatcherNodes[index - this.#blocks.length] as Dispatcher);
@@ -216,35 +191,42 @@ class RegionBuilder extends Builder {
   #body(index: number): void {
     const { e } = this;
     const block = this.#blocks[index] as Block;
-    this.#cr = [...(this.#crAtBlocks[index] as CrFields)];
-    if (this.#graph.isMerge[index] || this.#graph.isLoop[index]) this.#pages.clear();
-    this.#dirty = copyOf(this.#state.dirtyIn[index] as StateSet);
-    e.set(this.#budget, this.add(local('i32', this.#budget), -block.code.length));
+    this.cr = [...(this.#crAtBlocks[index] as CrFields)];
+    if (this.#graph.isMerge[index] || this.#graph.isLoop[index]) this.pages.clear();
+    this.dirty = copyOf(this.#state.dirtyIn[index] as StateSet);
+    this.facilities = this.#facilitiesAtBlocks[index] as number;
+    const before = this.#uncounted;
+    this.#uncounted += block.code.length;
     this.#terminated = false;
     for (let i = 0; i < block.code.length && !this.#terminated; i++) {
       const decoded = block.code[i] as Decoded;
       // Emission of successors comes back here with its own state.
-      this.#block = block;
-      this.#blockIndex = index;
-      this.#at = i;
-      this.#current = decoded;
+      this.basicBlock = block;
+      this.blockIndex = index;
+      this.at = i;
+      this.#retired = before + i;
+      this.current = decoded;
+      this.written = { low: 0, high: 0 };
       // A branch leaves with its own changes; before any other instruction an interrupt finds those of the ones before.
-      if (decoded.instruction.ends) unite(this.#dirty, decoded.effects.writes);
+      if (decoded.instruction.ends) unite(this.dirty, decoded.effects.writes);
       if (decoded.meaning) decoded.meaning(this, decoded.operands);
       else this.interrupt('program', 'privileged');
-      if (!decoded.instruction.ends) unite(this.#dirty, decoded.effects.writes);
+      if (decoded.instruction.ends) continue;
+      unite(this.dirty, decoded.effects.writes);
+      this.facilities = facilitiesAfter(decoded, this.facilities);
     }
     if (this.#terminated) return;
     e.releaseTemporaries();
-    if (block.stopsAt >= 0) this.#leave(this.add(PAGE, block.stopsAt));
+    if (block.stopsAt >= 0) this.#leave(this.add(this.#page, block.stopsAt));
     else this.#branch(index, block.end);
     this.#terminated = true;
   }
 
   /** Leaves the region for an address; `toCaller` when the one who called is likely to wait there. */
   #leave(target: Node, toCaller = false): void {
-    this.#spill(this.#dirty);
-    this.e.set(this.#pc, target);
+    this.#count();
+    this.spill(this.dirty);
+    this.#setPc(target);
     this.e.br(toCaller ? this.#return : this.#exit);
   }
 
@@ -253,7 +235,9 @@ class RegionBuilder extends Builder {
     const { e } = this;
     const { order, isMerge } = this.#graph;
     const last = dispatcher.entries.length - 1;
+    this.#count();
     for (const [i, entry] of dispatcher.entries.entries()) {
+      this.#uncounted = 0;
       if (i < last) e.if(this.eq(this.#selectorOf(dispatcher), i));
       if ((order[entry] as number) <= (order[dispatcher.node] as number)) e.br(this.#loopLabels[entry] as Label);
       else if (isMerge[entry]) e.br(this.#blockLabels[entry] as Label);
@@ -272,7 +256,7 @@ class RegionBuilder extends Builder {
   #branch(from: number, offset: number): void {
     const target = this.#indexOf.get(offset);
     if (target === undefined) {
-      this.#leave(this.add(PAGE, offset));
+      this.#leave(this.add(this.#page, offset));
       return;
     }
     let node = target;
@@ -289,51 +273,54 @@ class RegionBuilder extends Builder {
   #jump(from: number, target: number, offset: number): void {
     const { e } = this;
     if (this.#graph.isIrreducible(from, target)) {
-      this.#leave(this.add(PAGE, offset));
+      this.#leave(this.add(this.#page, offset));
       return;
     }
     const { order, isMerge } = this.#graph;
+    if ((order[target] as number) <= (order[from] as number) || isMerge[target]) this.#count();
     if ((order[target] as number) <= (order[from] as number)) {
-      e.if(this.gtSigned(local('i32', this.#budget), 0), true);
+      e.if(this.gtSigned(this.#budget, 0), true);
       e.br(this.#loopLabels[target] as Label);
       e.end();
       // Mostly there is nothing to leave for. A region that stays keeps its caller, and its place in the loop.
       const granted = e.temporary('i32');
-      e.call(this.#region.tick, local('i32', this.#budget));
+      e.call(this.#region.tick, this.#budget);
       e.setFromStack(granted);
       e.if(local('i32', granted), true);
-      e.set(this.#budget, local('i32', granted));
+      this.#setBudget(local('i32', granted));
       e.br(this.#loopLabels[target] as Label);
       e.end();
-      this.#leave(this.add(PAGE, offset));
+      this.#leave(this.add(this.#page, offset));
     } else if (isMerge[target]) e.br(this.#blockLabels[target] as Label);
     else this.#tree(target);
   }
 
   /** The address that follows the block. */
   #fallThrough(from: number, block: Block): void {
-    if (block.end >= 4096) this.#leave(this.add(PAGE, 4096));
+    if (block.end >= 4096) this.#leave(this.add(this.#page, 4096));
     else this.#branch(from, block.end);
   }
 
   /** Emits both ways out of a block. `taken` must not come back. */
   #twoWays(condition: Expr | null, taken: () => void): void {
     const { e } = this;
-    const from = this.#blockIndex;
-    const block = this.#block;
+    const from = this.blockIndex;
+    const block = this.basicBlock;
     const node = condition as Node | null;
     if (node) {
       // Other blocks are emitted in between, with what is known of CR there.
-      const cr = this.#cr;
-      const dirty = this.#dirty;
-      const pages = new Map(this.#pages);
+      const { cr, dirty, facilities } = this;
+      const uncounted = this.#uncounted;
+      const pages = new Map(this.pages);
       e.if(node);
       e.releaseTemporaries();
       taken();
       e.end();
-      this.#cr = cr;
-      this.#dirty = dirty;
-      this.#pages = pages;
+      this.cr = cr;
+      this.dirty = dirty;
+      this.facilities = facilities;
+      this.pages = pages;
+      this.#uncounted = uncounted;
       this.#fallThrough(from, block);
     } else {
       e.releaseTemporaries();
@@ -343,25 +330,24 @@ class RegionBuilder extends Builder {
   }
 
   #links(): boolean {
-    return this.#current.operands.LK === 1;
+    return this.current.operands.LK === 1;
   }
 
   override branchRelative(condition: Expr | null, displacement: Operand, absolute: boolean): void {
     const offset = this.#offset() + (displacement as number);
     const near = !absolute && offset >= 0 && offset < 4096;
-    const target = absolute ? constant('i32', displacement as number) : this.add(PAGE, offset);
-    const from = this.#blockIndex;
-    const block = this.#block;
+    const target = absolute ? this.wordOf(displacement) : this.add(this.#page, offset);
+    const from = this.blockIndex;
+    const block = this.basicBlock;
     if (this.#links()) this.#twoWays(condition, () => this.#call(target, from, block, near ? 'near' : 'far'));
     else this.#twoWays(condition, () => (near ? this.#branch(from, offset) : this.#leave(target)));
   }
 
   override branchIndirect(condition: Expr | null, target: Expr, isReturn: boolean): void {
-    const from = this.#blockIndex;
-    const block = this.#block;
-    const { e } = this;
-    e.set(this.#pc, this.and(target, -4));
-    const pc = local('i32', this.#pc);
+    const from = this.blockIndex;
+    const block = this.basicBlock;
+    const pc = this.#pc;
+    this.#setPc(this.and(target, -4));
     if (this.#links()) this.#twoWays(condition, () => this.#call(pc, from, block, 'anywhere'));
     else this.#twoWays(condition, () => this.#leave(pc, isReturn));
   }
@@ -369,47 +355,54 @@ class RegionBuilder extends Builder {
   /** Calls the region at an address and goes on behind the call when it returns there. */
   #call(target: Node, from: number, block: Block, where: CallTarget): void {
     const { e } = this;
-    this.#spill(this.#dirty);
-    e.store(OP.i32Store, this.block, BUDGET, local('i32', this.#budget));
-    e.store(OP.i32Store, this.block, PC, target);
-    const slot = this.#slotOf(target, where).value as number;
-    e.if(this.or(this.eqz(local('i32', slot)), this.gtUnsigned(DEPTH, MAX_DEPTH)), false);
-    e.return(constant('i32', 0));
+    this.#count();
+    this.spill(this.dirty);
+    e.store(OP.i32Store, this.block, BUDGET, this.#budget);
+    this.#storePc(target);
+    const slot = this.#slotOf(target, where);
+    e.if(this.or(this.eqz(slot), this.gtUnsigned(DEPTH, MAX_DEPTH)), false);
+    e.return(constant('i32', REGION_RESULT.left));
     e.end();
-    e.callIndirect(0, local('i32', slot), this.and(load('i32', OP.i32Load, this.block, PC), -4096), this.add(DEPTH, 1));
-    e.ifStack(false);
-    e.return(constant('i32', 1));
+    e.callIndirect(0, slot, where === 'near' ? this.#page : this.and(target, -4096), this.add(DEPTH, 1));
+    const result = e.temporary('i32');
+    e.setFromStack(result);
+    e.if(local('i32', result), false);
+    e.return(local('i32', result));
     e.end();
-    e.if(this.ne(load('i32', OP.i32Load, this.block, PC), this.add(PAGE, block.end)), false);
-    e.return(constant('i32', 0));
+    e.if(this.ne(this.loadOf(PC), this.add(this.#page, block.end)), false);
+    e.return(constant('i32', REGION_RESULT.left));
     e.end();
     e.releaseTemporaries();
     const next = this.#indexOf.get(block.end);
     this.#reload(next === undefined ? { low: 0, high: 0 } : (this.#state.liveIn[next] as StateSet));
-    this.#cr = new Array<CrKnowledge>(8).fill('bits');
-    this.#dirty = { low: 0, high: 0 };
-    this.#pages.clear();
+    this.cr = new Array<CrOrigin>(8).fill('bits');
+    this.dirty = { low: 0, high: 0 };
+    this.facilities = 0;
     this.#fallThrough(from, block);
   }
 
-  /** The slot of the region at an address, or 0, in a local. A fixed target is remembered in a cell of the call site. */
+  /** The slot of the region at an address, or 0, in a local. The call site remembers it in a cell. */
   #slotOf(target: Node, where: CallTarget): Node {
     const { e } = this;
     const index = e.temporary('i32');
     const slot = local('i32', index);
-    const cell = where === 'anywhere' ? 0 : this.#newCell();
+    const cell = this.#newCell();
     if (cell === 0) {
       e.call(this.#region.regionAt, target);
       e.setFromStack(index);
       return slot;
     }
     const address = constant('i32', cell);
+    const remembered = load('i32', OP.i32Load, address, LINK_CELL.slot);
     // This page stays where it is while its code runs; another one is looked at.
-    const remembered = load('i32', OP.i32Load, address, 8);
     if (where === 'near') e.set(index, remembered);
     else {
-      const now = load('i64', OP.i64Load, this.codeTlbEntry(this.let(target)), 0);
-      e.set(index, this.select(this.eq(now, load('i64', OP.i64Load, address, 0)), remembered, 0));
+      const pinned = this.let(target);
+      const entry = this.let(this.codeTlbEntry(pinned));
+      const isMapped = this.eq(this.codeTag(entry), this.and(pinned, -4096));
+      const real = this.add(this.low32(pinned), load('i32', OP.i32Load, entry, SOFT_TLB_SHAPES[this.word].addend));
+      const isKnown = this.and(isMapped, this.eq(real, load('i32', OP.i32Load, address, LINK_CELL.real)));
+      e.set(index, this.select(isKnown, remembered, 0));
     }
     e.if(this.eqz(slot), false);
     e.call(this.#region.link, target, address);
@@ -418,182 +411,61 @@ class RegionBuilder extends Builder {
     return slot;
   }
 
-  // --- storage
-
-  /**
-   * Accesses through one base register mostly stay in one page: a frame, a structure, an array for a while. What was
-   * found for one stays true until a call, so it is kept in locals, a tag and an addend for each register.
-   * In loops without calls every access compares with what its register's last one found, and looks again when it is
-   * another page. Elsewhere the first access looks the page up, and those that follow in the block and in the blocks
-   * that only it leads to compare with it; there another page costs a call of the runtime.
-   */
-  protected override translate(address: Node, write: boolean, masked: Node): Translation {
-    const { e } = this;
-    const base = this.#baseOf.get(address.value as number);
-    if (base === undefined) return super.translate(address, write, masked);
-    const key = base * 2 + Number(write);
-    if (this.#loopPages.has(key) && this.#inLoop.has(this.#blockIndex)) {
-      const page = this.#pageOf(key);
-      e.if(this.ne(masked, page.tag), false);
-      this.#lookUp(page, address, write, masked);
-      e.end();
-      return page;
-    }
-    // A page that may be written may be read.
-    const known = this.#pages.get(base * 2 + 1) ?? (write ? undefined : this.#pages.get(base * 2));
-    if (known) return known;
-    const page = this.#pageOf(key);
-    this.#lookUp(page, address, write, masked);
-    this.#pages.set(key, page);
-    return page;
-  }
-
-  /** Emits the look-up of a page into its locals. */
-  #lookUp(page: Translation, address: Node, write: boolean, masked: Node): void {
-    const found = super.translate(address, write, masked);
-    this.e.set(page.tag.value as number, found.tag);
-    this.e.set(page.addend.value as number, found.addend);
-  }
-
-  #pageOf(key: number): Translation {
-    let page = this.#pageLocals.get(key);
-    if (!page) {
-      page = { tag: local('i32', this.e.newLocal('i32')), addend: local('i32', this.e.newLocal('i32')) };
-      this.#pageLocals.set(key, page);
-    }
-    return page;
-  }
-
-  /** Notes which register an address was made from: only a hint for `translate`. */
-  override let(value: Expr): Node {
-    const node = value as Node;
-    const base = node.kind === NODE.binary && node.op === OP.i32Add && isConstant(node.b as Node) ? node.a : node;
-    const pinned = super.let(value);
-    if (pinned === node || pinned.kind !== NODE.local) return pinned;
-    const state = base?.kind === NODE.local ? this.#stateOf.get(base.value as number) : undefined;
-    if (state === undefined) this.#baseOf.delete(pinned.value as number);
-    else this.#baseOf.set(pinned.value as number, state);
-    return pinned;
-  }
-
-  // --- state
-
-  /** The local of some state. */
-  #local(offset: number): number {
-    let index = this.#locals.get(offset);
-    if (index === undefined) {
-      index = this.e.newLocal('i32');
-      this.#locals.set(offset, index);
-      this.#stateOf.set(index, offset);
-    }
-    return index;
-  }
-
-  protected override read(offset: number): Node {
-    const own = local('i32', this.#local(offset));
-    const field = (offset - CR) >> 2;
-    const compared = offset >= CR && field < 8 ? this.#compared.get(field) : undefined;
-    return compared ? this.#bitsOf(field, compared, own) : own;
-  }
-
-  /** The four bits of a field: as they are, or computed from a comparison's operands. */
-  #bitsOf(field: number, { a, b, origin }: ComparedField, bits: Node): Node {
-    const left = local('i32', a);
-    const right = local('i32', b);
-    const known = this.#cr[field] as CrKnowledge;
-    if (known === 'bits') return bits;
-    if (known !== 'mixed') return this.compareBits(left, right, known === 'signed');
-    const which = local('i32', origin);
-    const signed = this.compareBits(left, right, true);
-    const unsigned = this.compareBits(left, right, false);
-    return this.select(which, this.select(this.eq(which, ORIGIN_NUMBER.signed), signed, unsigned), bits);
-  }
-
-  protected override write(offset: number, value: Node): void {
-    this.e.set(this.#local(offset), value);
-    const field = (offset - CR) >> 2;
-    if (offset >= CR && field < 8) this.#setOrigin(field, 'bits');
-  }
-
-  #setOrigin(field: number, origin: CrOrigin): void {
-    const compared = this.#compared.get(field);
-    if (compared) this.e.set(compared.origin, constant('i32', ORIGIN_NUMBER[origin]));
-    this.#cr[field] = origin;
-  }
-
-  override compare(field: Operand, a: Expr, b: Operand, signed: boolean): void {
-    const number = field as number;
-    const compared = this.#compared.get(number);
-    if (!compared) {
-      super.compare(field, a, b, signed);
-      return;
-    }
-    const left = this.let(a);
-    this.e.set(compared.b, this.node(b));
-    this.e.set(compared.a, left);
-    this.#setOrigin(number, signed ? 'signed' : 'unsigned');
-  }
-
-  /** A bit that a comparison made is asked of the operands. */
-  override crBit(bit: Operand): Node {
-    const field = (bit as number) >> 2;
-    const compared = this.#compared.get(field);
-    const known = this.#cr[field];
-    if (!compared || known === 'bits' || known === 'mixed') return super.crBit(bit);
-    const a = local('i32', compared.a);
-    const b = local('i32', compared.b);
-    const signed = known === 'signed';
-    switch ((bit as number) & 3) {
-      case 0:
-        return signed ? this.ltSigned(a, b) : this.ltUnsigned(a, b);
-      case 1:
-        return signed ? this.gtSigned(a, b) : this.gtUnsigned(a, b);
-      case 2:
-        return this.eq(a, b);
-      default:
-        return this.so();
-    }
-  }
-
   // --- ends
 
   #offset(): number {
-    return this.#block.start + this.#at * 4;
+    return this.basicBlock.start + this.at * 4;
   }
 
   override pc(): Node {
-    return this.add(PAGE, this.#offset());
+    return this.add(this.#page, this.#offset());
   }
   override nextPc(): Node {
-    return this.add(PAGE, this.#offset() + 4);
+    return this.add(this.#page, this.#offset() + 4);
   }
 
   /** Leaves with the interrupt that is set; `retired` when this instruction counts as done. */
-  #leaveWithInterrupt(retired: boolean): void {
+  #leaveWithInterrupt(dirty: StateSet, retired: boolean): void {
     const done = retired ? 1 : 0;
-    const left = this.#block.code.length - this.#at - done;
-    const word = (this.#offset() + done * 4) | (left << FAULT_OFFSET_BITS);
-    this.#spill(this.#dirty);
-    this.e.set(this.#pc, constant('i32', word));
+    const word = (this.#offset() + done * 4) | ((this.#retired + done) << FAULT_OFFSET_BITS);
+    this.spill(dirty);
+    this.#setPc(constant(this.word, word));
     this.e.br(this.#fault);
   }
 
   protected override fault(): void {
-    this.#leaveWithInterrupt(false);
+    this.#leaveWithInterrupt(this.dirty, false);
   }
 
   override interrupt(kind: InstructionInterrupt, cause?: ProgramCause): void {
     setInstructionInterrupt(this.e, this.block, this.interrupts, kind, cause);
-    this.#leaveWithInterrupt(kind === 'systemCall');
-    if (this.#current.instruction.ends || !this.#current.meaning) {
+    // An enabled floating-point exception comes after the results.
+    const dirty = copyOf(this.dirty);
+    unite(dirty, this.written);
+    this.#leaveWithInterrupt(dirty, kind === 'systemCall');
+    if (this.current.instruction.ends || !this.current.meaning) {
       this.e.releaseTemporaries();
       this.#terminated = true;
     }
   }
 
+  /**
+   * Code is fetched anew only when some was changed: then the callers' code may be old as well, and all go back to the
+   * interpreter, which finds what is there now.
+   */
   override contextSynchronize(): void {
-    this.#leave(this.nextPc());
-    this.e.releaseTemporaries();
+    const { e } = this;
+    const from = this.blockIndex;
+    const block = this.basicBlock;
+    this.#count();
+    e.if(load('i32', OP.i32Load, this.block, CODE_CHANGED), false);
+    this.spill(this.dirty);
+    this.#setPc(this.nextPc());
+    e.set(this.#result.value as number, constant('i32', REGION_RESULT.codeChanged));
+    e.br(this.#return);
+    e.end();
+    e.releaseTemporaries();
+    this.#fallThrough(from, block);
     this.#terminated = true;
   }
 
@@ -607,7 +479,9 @@ export function emitRegion(
   blocks: readonly Block[],
   runtime: RegionRuntime,
   newCell: () => number,
+  model: ProcessorModel,
 ): WasmFunction | null {
   const graph = analyse(blocks);
-  return graph && new RegionBuilder(new Emitter(SIGNATURES.i32.region), runtime, blocks, graph, newCell).emit();
+  const emitter = new Emitter(SIGNATURES[model.word].region);
+  return graph && new RegionBuilder(emitter, runtime, blocks, graph, newCell, model).emit();
 }

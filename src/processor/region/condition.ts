@@ -7,13 +7,10 @@
 import type { CrOrigin } from '../effects.ts';
 import type { Block } from './blocks.ts';
 
-/** What a field holds at some point: one origin, or several by different paths. */
-export type CrKnowledge = CrOrigin | 'mixed';
-
 /** Knowledge of the eight fields. */
-export type CrFields = readonly CrKnowledge[];
+export type CrFields = readonly CrOrigin[];
 
-const ALL_BITS: CrFields = new Array<CrKnowledge>(8).fill('bits');
+const ALL_BITS: CrFields = new Array<CrOrigin>(8).fill('bits');
 
 /** Whether the block ends with a call, after which the fields are loaded from the vCPU block again. */
 export function endsWithCall(block: Block): boolean {
@@ -54,6 +51,6 @@ export function crAtBlocks(blocks: readonly Block[]): CrFields[] {
   return known.map((fields) => fields ?? ALL_BITS);
 }
 
-function meet(a: CrFields, b: CrFields): CrFields {
+export function meet(a: CrFields, b: CrFields): CrFields {
   return a.map((origin, field) => (origin === b[field] ? origin : 'mixed'));
 }

@@ -5,7 +5,7 @@
  * that the loop does not change.
  */
 import { copyOf, type StateSet, unite } from '../effects.ts';
-import type { Block } from './blocks.ts';
+import type { Block, Decoded } from './blocks.ts';
 import { endsWithCall, isConditional } from './condition.ts';
 
 export interface DataFlow {
@@ -84,4 +84,27 @@ function liveBefore(
     if (effects.mayInterrupt) unite(live, dirtyAt[i] as StateSet);
   }
   return live;
+}
+
+/** Facilities that are known to be available behind an instruction. What KVM's meanings do may take one away. */
+export const facilitiesAfter = ({ assisted, effects }: Decoded, before: number): number =>
+  assisted ? 0 : before | effects.facilities;
+
+/** The facilities that are known to be available where each block begins: none at the entry and behind calls. */
+export function facilitiesAtBlocks(blocks: readonly Block[]): number[] {
+  const known: number[] = blocks.map((_, index) => (index === 0 ? 0 : -1));
+  for (const work = [0]; work.length > 0; ) {
+    const index = work.pop() as number;
+    const block = blocks[index] as Block;
+    let out = known[index] as number;
+    for (const decoded of block.code) out = facilitiesAfter(decoded, out);
+    if (endsWithCall(block)) out = 0;
+    for (const next of block.successors) {
+      const merged = (known[next] as number) & out;
+      if (merged === known[next]) continue;
+      known[next] = merged;
+      work.push(next);
+    }
+  }
+  return known;
 }

@@ -1,7 +1,8 @@
 import type { CodeCache, CodePage } from '../code-cache.ts';
-import { LINK_CELL_BYTES, LINK_CELLS } from '../layout.ts';
+import { CODE_CHANGED, LINK_CELL_BYTES, LINK_CELLS, TRANSLATION_MODES } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
-import { REGION_IMPORTS } from '../runtime.ts';
+import type { ProcessorModel } from '../model.ts';
+import { regionFunctions } from '../runtime.ts';
 import type { TranslationPort } from './server.ts';
 import type { RegionRequest, TranslatedRegion, Translator } from './translate.ts';
 
@@ -14,6 +15,15 @@ const PORT_BATCH = 4;
 /** Where regions are translated: on another thread, or here and now. */
 export type TranslationPlace = TranslationPort | Translator;
 
+/** What regions import. */
+export interface RegionSurroundings {
+  readonly table: WebAssembly.Table;
+  readonly vcpu: WebAssembly.Global;
+  /** Of the core module. */
+  readonly core: WebAssembly.Exports;
+  readonly own: { readonly timebase: () => number; readonly tick: (remaining: number) => number };
+}
+
 const isPort = (place: TranslationPlace): place is TranslationPort => 'poll' in place;
 
 /** Collects hot entries, has them translated in batches, and installs the regions. */
@@ -23,6 +33,8 @@ export class RegionManager {
   readonly #place: TranslationPlace;
   readonly #table: WebAssembly.Table;
   readonly #imports: WebAssembly.Imports;
+  /** Index of the word that tells regions which are running. */
+  readonly #codeChanged: number;
   /** By the record of the entry. */
   readonly #waiting = new Map<number, RegionRequest>();
   #outstanding = false;
@@ -38,17 +50,16 @@ export class RegionManager {
     memory: HostMemory,
     cache: CodeCache,
     place: TranslationPlace,
-    table: WebAssembly.Table,
-    vcpu: WebAssembly.Global,
-    core: WebAssembly.Exports,
-    own: { readonly timebase: () => number; readonly tick: (remaining: number) => number },
+    { table, vcpu, core, own }: RegionSurroundings,
+    { base, model }: { readonly base: number; readonly model: ProcessorModel },
   ) {
     this.#memory = memory;
     this.#cache = cache;
     this.#place = place;
     this.#table = table;
+    this.#codeChanged = (base + CODE_CHANGED) >> 2;
     const functions = Object.fromEntries(
-      REGION_IMPORTS.map((name) => [name, name === 'timebase' || name === 'tick' ? own[name] : core[name]]),
+      regionFunctions(model).map(({ name }) => [name, name === 'timebase' || name === 'tick' ? own[name] : core[name]]),
     );
     this.#imports = { e: { memory: memory.wasm, table, vcpu, ...functions } as WebAssembly.ModuleImports };
     cache.onDrop = (page) => this.#drop(page);
@@ -57,6 +68,7 @@ export class RegionManager {
   /** A block was interpreted so often that it is worth translating. */
   hot(record: number): void {
     const page = this.#cache.pageOfRecord(record);
+    if (page.mode >= TRANSLATION_MODES) return;
     const offset = this.#cache.offsetOfRecord(page, record);
     // The count goes on where a region begins, and comes round again.
     if (page.regions.has(offset)) return;
@@ -136,6 +148,7 @@ export class RegionManager {
     if (page.regions.size === 0) return;
     // Any call site may lead there.
     const words = this.#memory.u32;
+    words[this.#codeChanged] = 1;
     const cells = (words[LINK_CELLS >> 2] as number) + 1;
     words.fill(0, (LINK_CELLS + LINK_CELL_BYTES) >> 2, (LINK_CELLS + cells * LINK_CELL_BYTES) >> 2);
     for (const { slot } of page.regions.values()) {

@@ -4,10 +4,13 @@
  */
 import { HandlerTable } from '../handlers.ts';
 import type { AssistTable } from '../interface.ts';
-import { SOFT_TLB, SOFT_TLB_SET_BYTES, TLB_BASE, TOUCH_BLOCK } from '../layout.ts';
-import { LEVELS_440 } from '../levels.ts';
+import { SOFT_TLB, TLB_BASE, TOUCH_BLOCK } from '../layout.ts';
+import { WIDE_TLB_SET_BYTES } from '../layout64.ts';
+import { LEVELS_OF, type ProcessorName } from '../levels.ts';
 import { HostMemory, type MemoryOrder } from '../memory.ts';
-import { REGION_IMPORTS } from '../runtime.ts';
+import { modelOf } from '../model.ts';
+import { regionFunctions } from '../runtime.ts';
+import type { Signature } from '../wasm/module.ts';
 import { type RegionRequest, type TranslatedRegion, Translator } from './translate.ts';
 
 /** Entries to translate into one module. */
@@ -27,6 +30,7 @@ export interface TranslationResult {
 export interface TranslationSetup {
   readonly memory: WebAssembly.Memory;
   readonly order: MemoryOrder;
+  readonly processor: ProcessorName;
   /** Whether code of translation mode 1 has KVM's assist meanings inlined. */
   readonly assist: boolean;
 }
@@ -39,8 +43,11 @@ export interface TranslationPort {
   poll(): TranslationResult | undefined;
 }
 
-/** A region: (effective address of its page, call depth) → not zero after an interrupt. */
-export type RegionFunction = (page: number, depth: number) => number;
+/** A region: (effective address of its page, a bigint on 64-bit processors, call depth) → REGION_RESULT. */
+export type RegionFunction = (page: number | bigint, depth: number) => number;
+
+/** A function that does nothing. */
+const dummy = ({ results: [result] }: Signature) => (result === 'i64' ? () => 0n : () => 0);
 
 /** Translates jobs; runs on a thread of its own. */
 export class TranslationServer {
@@ -53,20 +60,22 @@ export class TranslationServer {
    * @param compile has the engine compile a function as well as it can, here and now, where the embedder knows how;
    * else the function is called, and the engine's own tiers decide.
    */
-  constructor(
-    setup: TranslationSetup,
-    assist: AssistTable,
-    compile: (region: RegionFunction) => void = (region) => region(0, 0),
-  ) {
-    this.#compile = compile;
+  constructor(setup: TranslationSetup, assist: AssistTable | null, compile?: (region: RegionFunction) => void) {
+    const model = modelOf(setup.processor, setup.order);
+    this.#compile = compile ?? ((region) => region(model.word === 'i64' ? 0n : 0, 0));
     const memory = new HostMemory(setup.memory, setup.order);
     const table = setup.assist ? assist : null;
-    this.#translator = new Translator(memory, new HandlerTable(LEVELS_440, table), table);
+    this.#translator = new Translator(
+      memory,
+      new HandlerTable(LEVELS_OF[setup.processor], table, model.word),
+      table,
+      model,
+    );
     // Functions are called once here so that the engine compiles them on this thread. They run on a block of their
     // own in which no page is mapped and the budget is spent, so each leaves at its first access or back edge.
-    memory.i32.fill(-1, (TOUCH_BLOCK + SOFT_TLB) >> 2, (TOUCH_BLOCK + SOFT_TLB + SOFT_TLB_SET_BYTES) >> 2);
+    memory.i32.fill(-1, (TOUCH_BLOCK + SOFT_TLB) >> 2, (TOUCH_BLOCK + SOFT_TLB + WIDE_TLB_SET_BYTES) >> 2);
     memory.i32[(TOUCH_BLOCK + TLB_BASE) >> 2] = TOUCH_BLOCK + SOFT_TLB;
-    const functions = Object.fromEntries(REGION_IMPORTS.map((name) => [name, () => 0]));
+    const functions = Object.fromEntries(regionFunctions(model).map(({ name, signature }) => [name, dummy(signature)]));
     this.#imports = {
       e: {
         memory: setup.memory,

@@ -11,6 +11,8 @@ import {
   TRANSLATION_MODES,
 } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
+import type { ProcessorModel } from '../model.ts';
+import { routineIndex } from '../routines.ts';
 import { REGION_IMPORTS, regionImports, SIGNATURES } from '../runtime.ts';
 import type { VariantIndex } from '../variants.ts';
 import { encodeModule, type WasmFunction } from '../wasm/module.ts';
@@ -57,28 +59,35 @@ const SMALL_REGION = 40;
 
 const LIMITS: RegionLimits = { blocks: 40, instructions: 200 };
 
-const REGION_RUNTIME = Object.fromEntries(
-  REGION_IMPORTS.map((name, index) => [name, index]),
-) as unknown as RegionRuntime;
+const REGION_RUNTIME = {
+  ...Object.fromEntries(REGION_IMPORTS.map((name, index) => [name, index])),
+  routine: (name: string) => routineIndex(name, REGION_IMPORTS.length),
+} as unknown as RegionRuntime;
 
 /** Translates batches of regions out of one host memory. */
 export class Translator {
   readonly #memory: HostMemory;
   readonly #decoders: RegionDecoder[] = [];
+  readonly #model: ProcessorModel;
   readonly #u16: Uint16Array;
   /** By the address of the page's records. */
   readonly #coverage = new Map<number, PageCoverage>();
 
-  constructor(memory: HostMemory, handlers: HandlerTable, assist: AssistTable | null) {
+  constructor(memory: HostMemory, handlers: HandlerTable, assist: AssistTable | null, model: ProcessorModel) {
+    this.#model = model;
     this.#memory = memory;
     this.#u16 = new Uint16Array(memory.wasm.buffer);
     for (let mode = 0; mode < TRANSLATION_MODES; mode++) {
       this.#decoders.push(
-        new RegionDecoder(handlers, (instruction, word) => {
-          const variants = handlers.variants[instruction.id] as VariantIndex;
-          const { values } = variants.valuesOf(variants.indexOf(word, false));
-          return meaningOf(instruction, values, mode, assist);
-        }),
+        new RegionDecoder(
+          handlers,
+          (instruction, word) => {
+            const variants = handlers.variants[instruction.id] as VariantIndex;
+            const { values } = variants.valuesOf(variants.indexOf(word, false));
+            return meaningOf(instruction, values, mode, assist, model.word);
+          },
+          model,
+        ),
       );
     }
   }
@@ -132,7 +141,7 @@ export class Translator {
       const decoder = this.#decoders[request.mode] as RegionDecoder;
       const blocks = findBlocks(source, decoder, request.real & 4095, LIMITS);
       if (!blocks) continue;
-      const emitted = emitRegion(blocks, REGION_RUNTIME, () => this.#newCell());
+      const emitted = emitRegion(blocks, REGION_RUNTIME, () => this.#newCell(), this.#model);
       if (!emitted) continue;
       const instructions = blocks.reduce((n, block) => n + block.code.length, 0);
       for (const block of blocks) coverage.blocks.add(block.start);
@@ -148,7 +157,9 @@ export class Translator {
     }
     const pages = this.#memory.byteLength / 65536;
     const bytes =
-      functions.length === 0 ? null : encodeModule(regionImports(pages, 'i32'), functions, [SIGNATURES.i32.region]);
+      functions.length === 0
+        ? null
+        : encodeModule(regionImports(pages, this.#model), functions, [SIGNATURES[this.#model.word].region]);
     return { bytes, regions, covered };
   }
 }

@@ -3,7 +3,7 @@ import { FIELDS, fieldBits, fieldValue, type Instruction } from '../../../src/is
 import { CODE, CODE_BYTES, DATA_PAGES, NOWHERE, READ_ONLY_PAGE, WINDOW, WINDOW_BYTES } from '../machine-state.ts';
 import type { Random } from '../random.ts';
 import { type Form, randomWord } from '../single.ts';
-import { interestingDoubleword, randomState, STATE, type State } from './state.ts';
+import { interestingDoubleword, randomState, STATE, type State, vsrPlace } from './state.ts';
 
 const TRAP = 0x7fe00008;
 /** Traps around each case. */
@@ -59,16 +59,19 @@ function accessBytes(instruction: Instruction, word: number, state: State): numb
   if (/^(lswi|stswi)$/.test(mnemonic)) return fieldBits(word, 'NB') || 32;
   if (/^(lswx|stswx)$/.test(mnemonic)) return Number(state[STATE.xer] as bigint) & 127;
   if (/^(l|st)q/.test(mnemonic)) return 16;
+  if (/^(l|st)(vxl?|xvd2x|xvw4x)$/.test(mnemonic)) return 16;
+  if (/^(lxvdsx|lxsdx|stxsdx)$/.test(mnemonic)) return 8;
+  if (/^(l|st)ve[bhw]x/.test(mnemonic)) return { b: 1, h: 2, w: 4 }[mnemonic.at(-2) as 'b' | 'h' | 'w'];
   if (/^(l|st)d(arx|cx\.)$/.test(mnemonic) || /^(l|st)fd/.test(mnemonic)) return 8;
   if (/^(l|st)h(arx|cx\.)$/.test(mnemonic)) return 2;
   if (/^(l|st)b(arx|cx\.)$/.test(mnemonic)) return 1;
-  if (/^(lw|stw)|^(l|st)f|^(l|st)xsspx/.test(mnemonic)) return 4;
+  if (/^(lw|stw)|^(l|st)f|^(l|st)xs/.test(mnemonic)) return 4;
   return 1;
 }
 
 const isStorage = ({ access, mnemonic }: Instruction): boolean =>
   access !== undefined ||
-  /^(lmw|stmw|lsw|stsw|l.arx|st.cx\.|lq|stq|dcb[fsz]|dcbst|icbi|lf|stf|lxs|stxs)/.test(mnemonic);
+  /^(lmw|stmw|lsw|stsw|l.arx|st.cx\.|lq|stq|dcb[fsz]|dcbst|icbi|lf|stf|(l|st)v[ex]|(l|st)x[sv])/.test(mnemonic);
 const isMultiple = ({ mnemonic }: Instruction): boolean => /^(lmw|stmw|lsw|stsw|lq|stq|dcbz)/.test(mnemonic);
 const needsAlignment = ({ mnemonic }: Instruction): boolean => /^(l.arx|st.cx\.|lq|stq)/.test(mnemonic);
 
@@ -117,6 +120,17 @@ function nearDisplacement(random: Random, word: number, address: number): number
   return (word & ~0xfffc) | (distance & 0xfffc);
 }
 
+/** A decimal number in a vector register: mostly a valid one. */
+function setDecimal(random: Random, state: State, register: number): void {
+  if (random.chance(0.1)) return;
+  const digits = random.below(32);
+  let value = 0n;
+  for (let i = 0; i < digits; i++) value = value * 16n + BigInt(random.chance(0.3) ? 9 : random.below(10));
+  value = value * 16n + BigInt(10 + random.below(6));
+  state[vsrPlace(register, 0)] = value >> 64n;
+  state[vsrPlace(register, 1)] = BigInt.asUintN(64, value);
+}
+
 /** Adds a case of a form, with some executions. */
 export function addWideCase(random: Random, batch: WideBatch, form: Form, executions: number): void {
   const { instruction } = form;
@@ -134,6 +148,8 @@ export function addWideCase(random: Random, batch: WideBatch, form: Form, execut
   const subject = batch.add(form, word, address);
   for (let i = 0; i < executions; i++) {
     const state = randomState(random, address);
+    if (/^bcd/.test(instruction.mnemonic))
+      for (const name of ['VRA', 'VRB'] as const) setDecimal(random, state, 32 + fieldValue(word, name));
     if (isStorage(instruction)) {
       const bytes = Math.max(1, accessBytes(instruction, word, state));
       if (!aim(random, instruction, word, state, randomAddress(random, instruction, bytes))) continue;

@@ -1,0 +1,320 @@
+/** The Book3S 64 family: wires the guest's MMU, shadow pages, interrupts, emulation and hypercalls together for one vCPU. */
+import type { ServerCpu } from '../../processor/index.ts';
+import { KVM_EXIT, KVM_INTERRUPT, type KvmRegs, type KvmSregs, type KvmStats, type KvmTranslation } from '../api.ts';
+import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
+import type { MemorySlot } from '../slots.ts';
+import { COUNTER } from '../stats.ts';
+import type { GuestTime } from '../time.ts';
+import { MSR, MSR_SF } from './bits.ts';
+import { Book3sContext, PAGE_FRAMES } from './context.ts';
+import { Decrementer } from './decrementer.ts';
+import { Book3sEmulation } from './emulate.ts';
+import { Book3sExits } from './exits.ts';
+import { ShadowFaults } from './faults.ts';
+import { GuestHtab } from './guest-htab.ts';
+import { HostContexts } from './host-contexts.ts';
+import { HostSegments } from './host-segments.ts';
+import { HashTableCalls } from './htab-calls.ts';
+import { ParavirtHypercalls } from './hypercalls.ts';
+import { Book3sInterrupts, PRIORITY } from './interrupts.ts';
+import {
+  BOOK3S_STATE,
+  DOUBLES,
+  W_CR,
+  W_CTRL,
+  W_GPR,
+  W_HALTED,
+  W_HIOR,
+  W_MSR,
+  W_PAPR,
+  W_PC,
+  W_PENDING,
+  W_PIR,
+  W_PVR,
+  W_SDR1,
+  W_WIDE_RESERVE_ADDRESS,
+} from './layout.ts';
+import { ACCESS, GuestMmu, TRANSLATION } from './mmu.ts';
+import type { Book3sModel } from './models.ts';
+import { PaprHypercalls } from './papr.ts';
+import { Book3sRegisters } from './registers.ts';
+import { SegmentEmulation } from './segments.ts';
+import { ShadowPages } from './shadow.ts';
+import { GuestSlb } from './slb.ts';
+import { SprEmulation } from './spr-emulation.ts';
+import { StorageEmulation } from './storage.ts';
+import { VsidMap } from './vsid-map.ts';
+
+/** Number of the host's process context that the first vCPU has: that of the talk's example. */
+const FIRST_CONTEXT = 0x12345;
+/** Not a valid reservation address (layout64.ts, WIDE_RESERVE_ADDRESS). */
+const NO_RESERVATION = 1;
+/** CTRL[RUN]. */
+const CTRL_RUN = 1;
+/** Where a processor begins after a reset. */
+const RESET_PC = 0x100;
+
+/** What tests make smaller. */
+export interface Book3sLimits {
+  /** VSIDs of the host's process context. */
+  readonly vsids: number;
+  readonly shadows: number;
+}
+const LIMITS: Book3sLimits = { vsids: 65535, shadows: 65536 };
+
+export class Book3s64 implements VcpuFamily {
+  readonly #parts: FamilyParts<ServerCpu>;
+  readonly #model: Book3sModel;
+  readonly #words: Int32Array;
+  readonly #time: GuestTime;
+  readonly #counts: Float64Array;
+  readonly #slb: GuestSlb;
+  readonly #htab: GuestHtab;
+  readonly #mmu: GuestMmu;
+  readonly #vsids: VsidMap;
+  readonly #shadow: ShadowPages;
+  readonly #hosts: HostContexts;
+  readonly #context: Book3sContext;
+  readonly #interrupts: Book3sInterrupts;
+  readonly #decrementer: Decrementer;
+  readonly #storage: StorageEmulation;
+  readonly #papr: PaprHypercalls;
+  readonly #exits: Book3sExits;
+  readonly #registers: Book3sRegisters;
+
+  constructor(parts: FamilyParts<ServerCpu>, model: Book3sModel, limits: Book3sLimits = LIMITS) {
+    const { cpu, memory, slots, time, counters, run, accel, hashTable } = parts;
+    const { buffer } = memory.wasm;
+    this.#parts = parts;
+    this.#model = model;
+    this.#time = time;
+    this.#counts = counters.counts;
+    const slb = new GuestSlb(buffer, cpu.base);
+    const htab = new GuestHtab(memory, slots, hashTable, (address) => cpu.codeWritten(address, 4));
+    const mmu = new GuestMmu(slb, htab, model.multiPageSize);
+    const segments = new HostSegments(cpu);
+    const vsids = new VsidMap(FIRST_CONTEXT + parts.id, limits.vsids, (n) => {
+      shadow.dropVsid(n);
+      segments.dropVsid(n);
+    });
+    const shadow: ShadowPages = new ShadowPages(cpu, vsids, counters, limits.shadows);
+    const hosts = new HostContexts(cpu, segments, accel === 'assist');
+    const context = new Book3sContext(cpu, model, memory, slots, mmu, hosts, vsids);
+    const interrupts = new Book3sInterrupts(context, counters);
+    const decrementer = new Decrementer(context.words, buffer, cpu.base, time, (pending) =>
+      interrupts.set(PRIORITY.DECREMENTER, pending),
+    );
+    const storage = new StorageEmulation(context, interrupts, memory.littleEndian, counters, run);
+    const emulatedSegments = new SegmentEmulation(context, slb, hosts, shadow, vsids);
+    const papr = new PaprHypercalls(
+      context,
+      new HashTableCalls(context, htab, emulatedSegments),
+      slots,
+      memory,
+      counters,
+      run,
+      (address, length) => cpu.codeWritten(address, length),
+    );
+    const sprs = new SprEmulation(context, decrementer, time, counters, () => this.#translationChanged());
+    const emulation = new Book3sEmulation(context, interrupts, sprs, emulatedSegments, counters, () => papr.serve());
+    const faults = new ShadowFaults(
+      context,
+      interrupts,
+      storage,
+      slb,
+      mmu,
+      vsids,
+      hosts,
+      segments,
+      shadow,
+      slots,
+      counters,
+      run,
+    );
+    const paravirt =
+      accel === 'trap'
+        ? null
+        : new ParavirtHypercalls(context, memory.littleEndian, () => {
+            shadow.dropAll();
+            hosts.dropAll();
+          });
+    this.#exits = new Book3sExits(context, interrupts, emulation, faults, papr, paravirt, counters, run);
+    this.#registers = new Book3sRegisters(
+      context,
+      slb,
+      decrementer,
+      () => time.timebase(),
+      () => this.#translationChanged(),
+    );
+    this.#words = context.words;
+    this.#slb = slb;
+    this.#htab = htab;
+    this.#mmu = mmu;
+    this.#vsids = vsids;
+    this.#shadow = shadow;
+    this.#hosts = hosts;
+    this.#context = context;
+    this.#interrupts = interrupts;
+    this.#decrementer = decrementer;
+    this.#storage = storage;
+    this.#papr = papr;
+  }
+
+  reset(): void {
+    const words = this.#words;
+    const papr = words[W_PAPR] as number;
+    words.fill(0, W_GPR, W_GPR + 64);
+    words.fill(0, W_CR, W_CR + 8);
+    words.fill(0, BOOK3S_STATE >> 2, DOUBLES >> 2);
+    words[W_WIDE_RESERVE_ADDRESS] = NO_RESERVATION;
+    words[W_WIDE_RESERVE_ADDRESS + 1] = 0;
+    words[W_PVR] = this.#model.pvr;
+    words[W_PIR] = this.#parts.id;
+    words[W_CTRL] = CTRL_RUN;
+    words[W_PAPR] = papr;
+    words[W_HIOR] = papr !== 0 ? 0 : this.#model.hior;
+    words[W_PC] = RESET_PC;
+    words[W_PC + 1] = 0;
+    this.#slb.clear();
+    words[W_MSR] = 0;
+    words[W_MSR + 1] = 0;
+    this.#context.setMsr(0, MSR_SF);
+    this.#translationChanged();
+    this.#context.refresh();
+    this.#decrementer.reset();
+  }
+
+  completeIo(): void {
+    this.#storage.complete();
+    this.#papr.complete();
+  }
+
+  updateTimers(): number {
+    this.#decrementer.poll();
+    return RESUME_GUEST;
+  }
+
+  nextTimer(): number {
+    const { deadline } = this.#decrementer;
+    return deadline === Number.POSITIVE_INFINITY ? deadline : this.#time.nanosecondsAt(deadline);
+  }
+
+  enter(): number {
+    const words = this.#words;
+    const rest = this.#storage.rest();
+    if (rest !== RESUME_GUEST) return rest;
+    if (words[W_HALTED] !== 0 && words[W_PENDING] !== 0) {
+      words[W_HALTED] = 0;
+      (this.#counts[COUNTER.halt_wakeup] as number)++;
+    }
+    if (words[W_PENDING] !== 0) this.#interrupts.deliver();
+    return words[W_HALTED] === 0 ? RESUME_GUEST : this.#halt();
+  }
+
+  handleExit(vector: number): number {
+    return this.#exits.handle(vector);
+  }
+
+  interrupt(kind: number): void {
+    const interrupts = this.#interrupts;
+    switch (kind >>> 0) {
+      case KVM_INTERRUPT.SET:
+        interrupts.set(PRIORITY.EXTERNAL, true);
+        break;
+      case KVM_INTERRUPT.SET_LEVEL:
+        interrupts.set(PRIORITY.EXTERNAL_LEVEL, true);
+        break;
+      default:
+        interrupts.set(PRIORITY.EXTERNAL, false);
+        interrupts.set(PRIORITY.EXTERNAL_LEVEL, false);
+    }
+  }
+
+  /** The family's processors have no critical input. */
+  criticalInterrupt(): void {}
+
+  enableCap(): boolean {
+    const words = this.#words;
+    words[W_PAPR] = 1;
+    words[W_HIOR] = 0;
+    words[W_HIOR + 1] = 0;
+    this.#context.setMsr(words[W_MSR] as number, words[W_MSR + 1] as number);
+    return true;
+  }
+
+  getRegs(): KvmRegs {
+    return this.#registers.getRegs();
+  }
+
+  setRegs(regs: KvmRegs): void {
+    this.#registers.setRegs(regs);
+  }
+
+  getSregs(): KvmSregs {
+    return this.#registers.getSregs();
+  }
+
+  setSregs(sregs: Partial<KvmSregs>): void {
+    this.#registers.setSregs(sregs);
+  }
+
+  getOneReg(id: bigint): bigint | undefined {
+    return this.#registers.getOneReg(id);
+  }
+
+  setOneReg(id: bigint, value: bigint): boolean {
+    return this.#registers.setOneReg(id, value);
+  }
+
+  get stats(): KvmStats {
+    return { ...this.#papr.stats, vsid_recycles: this.#vsids.recycled, shadow_pages: this.#shadow.count };
+  }
+
+  translate(effectiveAddress: number): KvmTranslation {
+    const none = { physicalAddress: 0, valid: false, writeable: false, usermode: false };
+    if (!Number.isFinite(effectiveAddress)) return none;
+    const low = effectiveAddress | 0;
+    const high = Math.floor(effectiveAddress / 2 ** 32) | 0;
+    const offset = low & 0xfff;
+    if (((this.#words[W_MSR] as number) & MSR.DR) === 0)
+      return { physicalAddress: effectiveAddress, valid: true, writeable: true, usermode: false };
+    const mmu = this.#mmu;
+    if (mmu.translate(low, high, this.#context.user, ACCESS.READ, false) !== TRANSLATION.OK) return none;
+    const physicalAddress = mmu.page * 4096 + offset;
+    const writeable = mmu.writable;
+    const usermode = mmu.translate(low, high, true, ACCESS.READ, false) === TRANSLATION.OK;
+    return { physicalAddress, valid: true, writeable, usermode };
+  }
+
+  /** KVM sets the guest's SLB with the special registers; there is no TLB to set. */
+  setTlbEntry(): void {}
+
+  /** The pages of a slot are to be written with a fault again, which marks them dirty. */
+  protectPages(slot: MemorySlot, dirty: Uint8Array): void {
+    const first = (slot.firstFrame + slot.delta) / PAGE_FRAMES;
+    for (const [byte, bits] of dirty.entries())
+      for (let bit = 0; bit < 8; bit++)
+        if ((bits & (1 << bit)) !== 0) this.#shadow.dropHostPage(first + byte * 8 + bit);
+  }
+
+  hashTableChanged(): void {
+    this.#translationChanged();
+  }
+
+  /** The guest's SLB or its table was replaced: no shadow has to do with it any longer. */
+  #translationChanged(): void {
+    const words = this.#words;
+    this.#slb.rebuild();
+    this.#htab.setSdr1(words[W_SDR1] as number, words[W_SDR1 + 1] as number);
+    this.#shadow.dropAll();
+    this.#hosts.dropAll();
+    this.#context.invalidate();
+  }
+
+  /** The guest waits for an interrupt, whether or not it lets it through. */
+  #halt(): number {
+    this.#parts.run.hlt.wakeAt = this.nextTimer();
+    (this.#counts[COUNTER.halt_exits] as number)++;
+    return KVM_EXIT.HLT;
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * Where a Book3S 64 guest's privileged state stands in the vCPU's block. What the shared struct has (SPRG0-3, SRR0/1, DAR,
+ * DSISR, MSR) is kept there and nowhere else; the rest is in doublewords and words from BOOK3S_STATE on. All W_ constants
+ * are indexes of 32-bit words in the block; a doubleword's high word follows its low one.
+ */
+import {
+  FLOAT_AVAILABLE,
+  FLOAT_INTERRUPTS,
+  FPSCR,
+  type MemoryOrder,
+  type SharedField,
+  sharedWordOffset,
+  TAR,
+  VECTOR_AVAILABLE,
+  VSCR,
+  VSX_AVAILABLE,
+  WIDE_RESERVE_ADDRESS,
+} from '../../processor/index.ts';
+
+export * from '../words.ts';
+
+/** Byte offset in the block of the doublewords below, and of the end of this range. */
+export const BOOK3S_STATE = 0x3000;
+export const BOOK3S_STATE_END = 0x4000;
+
+/** Registers by the manual's names, a doubleword each from BOOK3S_STATE on. */
+// biome-ignore format: rows of eight
+export const DOUBLEWORD_NAMES = [
+  'sdr1', 'hior', 'lpcr', 'dec', 'pvr', 'pir', 'dscr', 'ppr',
+  'amr', 'uamor', 'iamr', 'ctrl', 'fscr', 'bescr', 'ebbhr', 'ebbrr',
+  'dabr', 'dabrx', 'dawr', 'dawrx', 'ciabr', 'mmcr0', 'mmcr1', 'mmcr2',
+  'mmcra', 'mmcrs', 'pmc1', 'pmc2', 'pmc3', 'pmc4', 'pmc5', 'pmc6',
+  'pmc7', 'pmc8', 'siar', 'sdar', 'sier', 'hid0', 'hid1', 'hid4',
+  'hid5', 'ic', 'purr', 'spurr', 'vtb', 'tfhar', 'tfiar', 'texasr',
+  'pspb', 'wort', 'acop', 'tacr', 'tcscr', 'csigr', 'iabr', 'ear',
+  // Not registers: where the guest has the magic page, effective and real address; the VPA that it has registered.
+  'magicEffective', 'magicReal', 'vpa', 'slbShadow', 'dispatchTrace',
+] as const;
+export type StateDoubleword = (typeof DOUBLEWORD_NAMES)[number];
+
+/** Byte offset in the block of a state doubleword. */
+export const stateOffset = (name: StateDoubleword): number => BOOK3S_STATE + DOUBLEWORD_NAMES.indexOf(name) * 8;
+export const wordOf = (name: StateDoubleword): number => stateOffset(name) >> 2;
+
+/** Words, not registers. */
+export const WORDS = 0x3400;
+export const WORD_NAMES = [
+  // The interrupt queue, a bit for each priority; a read that waits for user space; a hypercall that does.
+  'pending',
+  'ioKind',
+  'ioRegister',
+  'ioRest',
+  'hcall',
+  'halted',
+  // MAP_MAGIC_PAGE was called; sc 1 makes hypercalls.
+  'magicMapped',
+  'papr',
+] as const;
+const stateWord = (name: (typeof WORD_NAMES)[number]): number => (WORDS >> 2) + WORD_NAMES.indexOf(name);
+
+/** Doubles: byte offset in the block. Time base at which DEC had the value in 'dec'. */
+export const DOUBLES = 0x3500;
+export const D_DEC_START = 0;
+export const D_VTB_START = 1;
+export const DOUBLE_COUNT = 8;
+
+/** What the vector code did by itself (vectors.ts), an i32 each (wrapping). */
+export const ASSISTED = 0x3580;
+
+/** The guest's SLB: 64 entries of 16 bytes, RB and RS of slbmte. */
+export const GUEST_SLB = 0x3c00;
+export const GUEST_SLB_ENTRIES = 64;
+
+/** 64-bit fields stand alike in both memory orders of 64-bit processors. */
+const shared = (field: SharedField): number => sharedWordOffset(field, 0) >> 2;
+export const W_MSR = shared('msr');
+export const W_MSR_HIGH = W_MSR + 1;
+export const W_SRR0 = shared('srr0');
+export const W_SRR1 = shared('srr1');
+export const W_DAR = shared('dar');
+export const W_CRITICAL = shared('critical');
+export const W_SPRG: readonly number[] = [shared('sprg0'), shared('sprg1'), shared('sprg2'), shared('sprg3')];
+/** The shared struct's fields of 32 bits do not. */
+export const wordOfDsisr = (order: MemoryOrder): number => sharedWordOffset('dsisr', order) >> 2;
+export const wordOfIntPending = (order: MemoryOrder): number => sharedWordOffset('intPending', order) >> 2;
+
+/** Registers that the processor owns, of 64-bit processors. */
+export const W_TAR = TAR >> 2;
+export const W_FPSCR = FPSCR >> 2;
+export const W_VSCR = VSCR >> 2;
+export const W_FLOAT_AVAILABLE = FLOAT_AVAILABLE >> 2;
+export const W_FLOAT_INTERRUPTS = FLOAT_INTERRUPTS >> 2;
+export const W_VECTOR_AVAILABLE = VECTOR_AVAILABLE >> 2;
+export const W_VSX_AVAILABLE = VSX_AVAILABLE >> 2;
+export const W_WIDE_RESERVE_ADDRESS = WIDE_RESERVE_ADDRESS >> 2;
+
+export const W_SDR1 = wordOf('sdr1');
+export const W_HIOR = wordOf('hior');
+export const W_LPCR = wordOf('lpcr');
+export const W_DEC = wordOf('dec');
+export const W_PVR = wordOf('pvr');
+export const W_PIR = wordOf('pir');
+export const W_CTRL = wordOf('ctrl');
+export const W_DABR = wordOf('dabr');
+export const W_MAGIC_EFFECTIVE = wordOf('magicEffective');
+export const W_MAGIC_REAL = wordOf('magicReal');
+export const W_PENDING = stateWord('pending');
+export const W_IO_KIND = stateWord('ioKind');
+export const W_IO_REGISTER = stateWord('ioRegister');
+export const W_IO_REST = stateWord('ioRest');
+export const W_HCALL = stateWord('hcall');
+export const W_HALTED = stateWord('halted');
+export const W_MAGIC_MAPPED = stateWord('magicMapped');
+export const W_PAPR = stateWord('papr');

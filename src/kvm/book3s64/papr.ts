@@ -1,0 +1,303 @@
+/**
+ * PAPR hypercalls that KVM serves itself (Linux Power Architecture Platform Reference, "Hypervisor Call Functions");
+ * the others go on to user space. A hypercall's number is in r3, its arguments from r4 on; the status comes back in r3.
+ */
+import type { HostMemory } from '../../processor/index.ts';
+import { KVM_EXIT, type KvmRun } from '../api.ts';
+import { RESUME_GUEST } from '../family.ts';
+import type { MemorySlots } from '../slots.ts';
+import { COUNTER, type VcpuCounters } from '../stats.ts';
+import { LPCR_ILE, MSR } from './bits.ts';
+import type { Book3sContext } from './context.ts';
+import type { HashTableCalls } from './htab-calls.ts';
+import { W_DABR, W_GPR, W_HALTED, W_HCALL, W_LPCR, W_MSR, W_SPRG, wordOf } from './layout.ts';
+
+/** Function numbers. */
+export const HCALL = {
+  H_REMOVE: 0x04,
+  H_ENTER: 0x08,
+  H_READ: 0x0c,
+  H_CLEAR_MOD: 0x10,
+  H_CLEAR_REF: 0x14,
+  H_PROTECT: 0x18,
+  H_SET_SPRG0: 0x24,
+  H_SET_DABR: 0x28,
+  H_PAGE_INIT: 0x2c,
+  H_LOGICAL_CI_LOAD: 0x3c,
+  H_LOGICAL_CI_STORE: 0x40,
+  H_SET_XDABR: 0x134,
+  H_REGISTER_VPA: 0xdc,
+  H_CEDE: 0xe0,
+  H_BULK_REMOVE: 0x124,
+  H_SET_MODE: 0x31c,
+} as const;
+
+/** Return codes. */
+export const H = {
+  SUCCESS: 0,
+  PARAMETER: -4,
+  PTEG_FULL: -6,
+  NOT_FOUND: -7,
+  RESCINDED: -52,
+  P2: -55,
+  P3: -56,
+  P4: -57,
+  UNSUPPORTED_FLAG_63: -319,
+} as const;
+
+/** Not a status: user space serves it. */
+const TO_USER_SPACE = 1;
+
+/** The names of the functions that KVM counts, by number / 4; those of user space are counted by number. */
+const NAMES = new Map<number, string>(Object.entries(HCALL).map(([name, nr]) => [nr, name.toLowerCase()]));
+
+const MODE_RESOURCE = { ADDRESS_TRANSLATION: 3, LITTLE_ENDIAN: 4 } as const;
+const PAGE_INIT = { ZERO: 0x8000, COPY: 0x4000 } as const;
+/** H_REGISTER_VPA: what is registered, in bits 16:18 of the flags. */
+const VPA = { REGISTER: 1, DISPATCH_TRACE: 2, SLB_SHADOW: 3, OFF: 4, KIND: 3 } as const;
+const VPA_BYTES = 640;
+const SLB_SHADOW_BYTES = 48;
+const TRACE_BYTES = 48;
+const VPA_ALIGNMENT = 128;
+const LAST_COUNTED = 0x400;
+const TWO_32 = 2 ** 32;
+
+const VPA_WORDS: readonly number[] = [0, wordOf('vpa'), wordOf('dispatchTrace'), wordOf('slbShadow')];
+const VPA_SIZES: readonly number[] = [0, VPA_BYTES, TRACE_BYTES, SLB_SHADOW_BYTES];
+
+export class PaprHypercalls {
+  readonly #words: Int32Array;
+  readonly #htab: HashTableCalls;
+  readonly #slots: MemorySlots;
+  readonly #memory: HostMemory;
+  readonly #counts: Float64Array;
+  readonly #run: KvmRun;
+  readonly #codeWritten: (address: number, length: number) => void;
+  readonly #random: (() => bigint) | undefined;
+  /** Calls by number / 4. */
+  readonly #calls = new Float64Array(LAST_COUNTED / 4 + 1);
+
+  constructor(
+    context: Book3sContext,
+    htab: HashTableCalls,
+    slots: MemorySlots,
+    memory: HostMemory,
+    counters: VcpuCounters,
+    run: KvmRun,
+    codeWritten: (address: number, length: number) => void,
+    random?: () => bigint,
+  ) {
+    this.#words = context.words;
+    this.#htab = htab;
+    this.#slots = slots;
+    this.#memory = memory;
+    this.#counts = counters.counts;
+    this.#run = run;
+    this.#codeWritten = codeWritten;
+    this.#random = random;
+  }
+
+  /** Calls by name, or by number where KVM has no name for it. */
+  get stats(): Record<string, number> {
+    const stats: Record<string, number> = {};
+    for (const [index, count] of this.#calls.entries())
+      if (count > 0) stats[`hcall_${NAMES.get(index * 4) ?? `0x${(index * 4).toString(16)}`}`] = count;
+    return stats;
+  }
+
+  /** Serves the hypercall in r3; PC is behind it. */
+  serve(): number {
+    const words = this.#words;
+    (this.#counts[COUNTER.hcall_exits] as number)++;
+    const wide = words[W_MSR + 1] !== 0;
+    const nr = (wide ? ((words[W_GPR + 7] as number) >>> 0) * TWO_32 : 0) + ((words[W_GPR + 6] as number) >>> 0);
+    const counted = nr < LAST_COUNTED && (nr & 3) === 0 ? nr >> 2 : LAST_COUNTED >> 2;
+    (this.#calls[counted] as number)++;
+    const status = this.#serve(nr);
+    if (status === TO_USER_SPACE) return this.#toUserSpace(nr);
+    words[W_GPR + 6] = status;
+    words[W_GPR + 7] = status >> 31;
+    return RESUME_GUEST;
+  }
+
+  /** Puts user space's results into the guest's registers. */
+  complete(): void {
+    const words = this.#words;
+    if (words[W_HCALL] === 0) return;
+    words[W_HCALL] = 0;
+    const { paprHcall } = this.#run;
+    this.#put(3, paprHcall.ret);
+    for (let i = 0; i < 9; i++) this.#put(4 + i, paprHcall.args[i] as bigint);
+  }
+
+  #serve(nr: number): number {
+    const words = this.#words;
+    switch (nr) {
+      case HCALL.H_ENTER:
+        return this.#htab.enter();
+      case HCALL.H_REMOVE:
+        return this.#htab.remove();
+      case HCALL.H_PROTECT:
+        return this.#htab.protect();
+      case HCALL.H_READ:
+        return this.#htab.read();
+      case HCALL.H_CLEAR_MOD:
+        return this.#htab.clearChanged();
+      case HCALL.H_CLEAR_REF:
+        return this.#htab.clearReferenced();
+      case HCALL.H_BULK_REMOVE:
+        return this.#htab.bulkRemove();
+      case HCALL.H_CEDE:
+        // EE of a kernel: the mode stays what it is.
+        words[W_MSR] = (words[W_MSR] as number) | MSR.EE;
+        words[W_HALTED] = 1;
+        return H.SUCCESS;
+      case HCALL.H_SET_MODE:
+        return this.#setMode();
+      case HCALL.H_PAGE_INIT:
+        return this.#pageInit();
+      case HCALL.H_SET_SPRG0: {
+        const sprg0 = W_SPRG[0] as number;
+        words[sprg0] = words[W_GPR + 8] as number;
+        words[sprg0 + 1] = words[W_GPR + 9] as number;
+        return H.SUCCESS;
+      }
+      case HCALL.H_SET_DABR:
+      case HCALL.H_SET_XDABR:
+        words[W_DABR] = words[W_GPR + 8] as number;
+        words[W_DABR + 1] = words[W_GPR + 9] as number;
+        return H.SUCCESS;
+      case HCALL.H_REGISTER_VPA:
+        return this.#registerVpa();
+      case HCALL.H_LOGICAL_CI_LOAD:
+      case HCALL.H_LOGICAL_CI_STORE:
+        return this.#cacheInhibited(nr === HCALL.H_LOGICAL_CI_STORE);
+      case 0x300: // H_RANDOM
+        if (this.#random === undefined) return TO_USER_SPACE;
+        this.#put(4, this.#random());
+        return H.SUCCESS;
+      default:
+        return TO_USER_SPACE;
+    }
+  }
+
+  #toUserSpace(nr: number): number {
+    const words = this.#words;
+    const { paprHcall } = this.#run;
+    paprHcall.nr = nr;
+    paprHcall.ret = 0n;
+    for (let i = 0; i < 9; i++) {
+      const low = (words[W_GPR + 8 + 2 * i] as number) >>> 0;
+      const high = (words[W_GPR + 9 + 2 * i] as number) >>> 0;
+      paprHcall.args[i] = (BigInt(high) << 32n) | BigInt(low);
+    }
+    words[W_HCALL] = 1;
+    return KVM_EXIT.PAPR_HCALL;
+  }
+
+  /** A real address in a register, as a double; what is not exact is not memory either. */
+  #address(register: number): number {
+    const at = W_GPR + 2 * register;
+    return ((this.#words[at + 1] as number) >>> 0) * TWO_32 + ((this.#words[at] as number) >>> 0);
+  }
+
+  #setMode(): number {
+    const words = this.#words;
+    const flags = this.#address(4);
+    switch (this.#address(5)) {
+      case MODE_RESOURCE.ADDRESS_TRANSLATION:
+        // Interrupts always come with translation off.
+        return flags === 0 ? H.SUCCESS : H.UNSUPPORTED_FLAG_63;
+      case MODE_RESOURCE.LITTLE_ENDIAN:
+        if (this.#address(6) !== 0) return H.P3;
+        if (this.#address(7) !== 0) return H.P4;
+        if (flags > 1) return H.UNSUPPORTED_FLAG_63;
+        words[W_LPCR] = ((words[W_LPCR] as number) & ~LPCR_ILE) | (flags === 1 ? LPCR_ILE : 0);
+        return H.SUCCESS;
+      default:
+        return H.P2;
+    }
+  }
+
+  #pageInit(): number {
+    const flags = this.#words[W_GPR + 8] as number;
+    const destination = this.#address(5);
+    const slot = this.#slots.find(Math.floor(destination / 1024));
+    const to = destination % 4096 === 0 && slot?.readonly === false ? this.#slots.hostAddress(destination, 4096) : -1;
+    if (to < 0) return H.PARAMETER;
+    if ((flags & PAGE_INIT.COPY) !== 0) {
+      const source = this.#address(6);
+      const from = source % 4096 === 0 ? this.#slots.hostAddress(source, 4096) : -1;
+      if (from < 0) return H.PARAMETER;
+      this.#memory.u8.copyWithin(to, from, from + 4096);
+    } else if ((flags & PAGE_INIT.ZERO) !== 0) this.#memory.u8.fill(0, to, to + 4096);
+    else return H.SUCCESS;
+    slot?.markDirty(destination / 4096);
+    this.#codeWritten(to, 4096);
+    return H.SUCCESS;
+  }
+
+  /** Areas that the guest shares with a hypervisor which has other guests to run: nothing here has to be told or to tell. */
+  #registerVpa(): number {
+    const words = this.#words;
+    const what = ((words[W_GPR + 9] as number) >>> 13) & 7;
+    const target = words[VPA_WORDS[what & VPA.KIND] as number];
+    const kind = what & VPA.KIND;
+    if (kind === 0 || target === undefined) return H.PARAMETER;
+    if (this.#address(5) !== (words[wordOf('pir')] as number) >>> 0) return H.PARAMETER;
+    const word = VPA_WORDS[kind] as number;
+    if ((what & VPA.OFF) !== 0) {
+      words[word] = 0;
+      words[word + 1] = 0;
+      return H.SUCCESS;
+    }
+    const address = this.#address(6);
+    const bytes = VPA_SIZES[kind] as number;
+    if (address % VPA_ALIGNMENT !== 0 || this.#slots.hostAddress(address, bytes) < 0) return H.PARAMETER;
+    words[word] = address;
+    words[word + 1] = Math.floor(address / TWO_32);
+    return H.SUCCESS;
+  }
+
+  /** Accesses to memory by size 1, 2, 4 or 8; devices are user space's. */
+  #cacheInhibited(store: boolean): number {
+    const words = this.#words;
+    const size = this.#address(4);
+    const address = this.#address(5);
+    if (size !== 1 && size !== 2 && size !== 4 && size !== 8) return H.PARAMETER;
+    const host = this.#slots.hostAddress(address, size);
+    if (host < 0) return TO_USER_SPACE;
+    if (address % size !== 0) return H.PARAMETER;
+    const memory = this.#memory;
+    if (store) {
+      const slot = this.#slots.find(Math.floor(address / 1024));
+      if (slot === null || slot.readonly) return H.PARAMETER;
+      const low = words[W_GPR + 12] as number;
+      const high = words[W_GPR + 13] as number;
+      if (size === 1) memory.write8(host, low);
+      else if (size === 2) memory.write16(host, low);
+      else {
+        const lowFirst = memory.littleEndian;
+        memory.write32(size === 8 && !lowFirst ? host + 4 : host, low);
+        if (size === 8) memory.write32(lowFirst ? host + 4 : host, high);
+      }
+      slot.markDirty(Math.floor(address / 4096));
+      this.#codeWritten(host, size);
+      return H.SUCCESS;
+    }
+    words[W_GPR + 9] = 0;
+    if (size === 1) words[W_GPR + 8] = memory.read8(host);
+    else if (size === 2) words[W_GPR + 8] = memory.read16(host);
+    else {
+      const lowFirst = memory.littleEndian;
+      words[W_GPR + 8] = memory.read32(size === 8 && !lowFirst ? host + 4 : host);
+      if (size === 8) words[W_GPR + 9] = memory.read32(lowFirst ? host + 4 : host);
+    }
+    return H.SUCCESS;
+  }
+
+  #put(register: number, value: bigint): void {
+    this.#words[W_GPR + 2 * register] = Number(BigInt.asIntN(32, value));
+    this.#words[W_GPR + 2 * register + 1] = Number(BigInt.asIntN(32, value >> 32n));
+  }
+}

@@ -1,0 +1,88 @@
+/** The processor models that a VM can have: each knows its family, and makes the host's processor for it. */
+import type {
+  AssistTable,
+  Host440Cpu,
+  HostCpu,
+  HostCpuOptions,
+  MemoryOrder,
+  ProcessorName,
+  ServerCpu,
+  ServerCpuOptions,
+} from '../processor/index.ts';
+import type { Accel } from './api.ts';
+import { Book3s64 } from './book3s64/book3s64.ts';
+import { EMULATED_MNEMONICS as BOOK3S_MNEMONICS } from './book3s64/emulate.ts';
+import { HCALL_INSTRUCTIONS } from './book3s64/hypercalls.ts';
+import { BOOK3S_MODELS } from './book3s64/models.ts';
+import { sprName as book3sSprName } from './book3s64/sprs.ts';
+import { BOOKE_ASSIST } from './booke/assist.ts';
+import { Booke440 } from './booke/booke440.ts';
+import { EMULATED_MNEMONICS } from './booke/emulate.ts';
+import { sprName } from './booke/sprs.ts';
+import { bookeVectors } from './booke/vectors.ts';
+import type { FamilyParts, VcpuFamily } from './family.ts';
+
+/** Makes host processors: `createHostCpu` and `createServerCpu`, or stand-ins in tests. */
+export interface Processors {
+  createHostCpu(options: HostCpuOptions): Host440Cpu;
+  createServerCpu(options: ServerCpuOptions): ServerCpu;
+}
+
+/** A vCPU's halves: the host's processor, and the guest's privileged state. */
+export interface Halves {
+  readonly cpu: HostCpu;
+  readonly family: VcpuFamily;
+}
+
+export interface Model {
+  readonly processor: ProcessorName;
+  readonly accels: readonly Accel[];
+  /** Sizes of the hash table that KVM may have to keep for the guest, as binary logarithms; null: there is none. */
+  readonly hashTable: { readonly smallest: number; readonly largest: number } | null;
+  /** The paravirt interface's hypercall sequence, where there is one. */
+  readonly hypercall: readonly number[] | null;
+  readonly mnemonics: readonly string[];
+  readonly sprName: (spr: number) => string;
+  /** The order that memory is kept in. */
+  order(littleEndian: boolean): MemoryOrder;
+  create(processors: Processors, options: HostCpuOptions, parts: Omit<FamilyParts, 'cpu'>): Halves;
+}
+
+/** KVM's assist meanings, by the host processor. */
+export const ASSIST: Partial<Record<ProcessorName, AssistTable>> = { '440': BOOKE_ASSIST };
+
+const BOOKE: Model = {
+  processor: '440',
+  accels: ['trap', 'assist'],
+  hashTable: null,
+  hypercall: null,
+  mnemonics: EMULATED_MNEMONICS,
+  sprName,
+  order: () => 3,
+  create(processors, options, parts) {
+    const cpu = processors.createHostCpu({
+      ...options,
+      ...(parts.accel === 'assist' && { assist: BOOKE_ASSIST, vectorCode: bookeVectors }),
+    });
+    return { cpu, family: new Booke440({ ...parts, cpu }) };
+  },
+};
+
+const BOOK3S = BOOK3S_MODELS.map((model): [string, Model] => [
+  model.name,
+  {
+    processor: model.name,
+    accels: ['trap', 'pv', 'assist'],
+    hashTable: { smallest: 18, largest: 26 },
+    hypercall: HCALL_INSTRUCTIONS,
+    mnemonics: BOOK3S_MNEMONICS,
+    sprName: book3sSprName,
+    order: (littleEndian) => (littleEndian ? 0 : 7),
+    create(processors, options, parts) {
+      const cpu = processors.createServerCpu({ ...options, model: model.name });
+      return { cpu, family: new Book3s64({ ...parts, cpu }, model) };
+    },
+  },
+]);
+
+export const MODELS: ReadonlyMap<string, Model> = new Map([['440ep', BOOKE], ...BOOK3S]);

@@ -1,0 +1,140 @@
+import type { Vcpu, Vm } from '../../kvm/api.ts';
+import type { Board, BoardConfiguration, TreeConfiguration } from '../board.ts';
+import type { DeviceSpec, TreeNodeSpec } from '../device.ts';
+import { spaprNvram } from '../devices/spapr-nvram.ts';
+import { spaprPlatform } from '../devices/spapr-platform.ts';
+import { spaprProcessors } from '../devices/spapr-processors.ts';
+import { spaprRng } from '../devices/spapr-rng.ts';
+import { spaprRtas } from '../devices/spapr-rtas.ts';
+import { spaprRtc } from '../devices/spapr-rtc.ts';
+import { spaprVty } from '../devices/spapr-vty.ts';
+import { xics } from '../devices/xics.ts';
+import { enterServer, hypervisorNode } from './server.ts';
+import { power7, power8 } from './server-cpus.ts';
+
+const MiB = 2 ** 20;
+const GiB = 2 ** 30;
+
+/** Units on the virtual bus. */
+const VTY = 0x71000000;
+const NVRAM = 0x71000001;
+
+/** Interrupt source numbers; as on QEMU's board, those of virtual devices begin at 0x1100. */
+const SOURCES = { first: 0x1000, count: 0x200, levels: [] } as const;
+const VTY_SOURCE = 0x1100;
+const EDGE = 0;
+
+/** Partitions' functions that KVM and the devices here serve (LoPAPR 1.1, table 241); the property makes a guest a partition. */
+const HYPERTAS_FUNCTIONS = [
+  'hcall-pft',
+  'hcall-term',
+  'hcall-dabr',
+  'hcall-interrupt',
+  'hcall-splpar',
+  'hcall-bulk',
+  'hcall-set-mode',
+  'hcall-sprg0',
+  'hcall-copy',
+  'hcall-debug',
+];
+
+/** log2 of the hash table's bytes: 1/128 of memory, as LoPAPR advises, and no less than hardware takes. */
+export function log2HtabBytes(memoryBytes: number): number {
+  return Math.max(18, Math.ceil(Math.log2(memoryBytes)) - 7);
+}
+
+function devices({ memoryBytes, cpu }: BoardConfiguration): readonly DeviceSpec[] {
+  return [
+    xics({
+      name: 'xics',
+      outputs: [{ controller: 'cpu', input: 0 }],
+      sources: SOURCES,
+      timebaseFrequency: cpu.timebaseFrequency,
+    }),
+    spaprVty({ name: 'vty0', unit: VTY, interrupt: { controller: 'xics', input: VTY_SOURCE, sense: EDGE } }),
+    spaprNvram({ name: 'nvram', unit: NVRAM }),
+    spaprRtc({ name: 'rtc' }),
+    spaprRng({ name: 'rng' }),
+    spaprProcessors({ name: 'processors', count: 1 }),
+    spaprPlatform({ name: 'platform', processors: 1, memoryBytes }),
+    spaprRtas({
+      name: 'rtas',
+      memoryBytes,
+      devices: ['xics', 'vty0', 'nvram', 'rtc', 'processors', 'platform'],
+      hypertasFunctions: HYPERTAS_FUNCTIONS,
+    }),
+  ];
+}
+
+function treeNodes(configuration: TreeConfiguration): readonly TreeNodeSpec[] {
+  const { memoryBytes, cpu, rngSeed } = configuration;
+  return [
+    {
+      path: '/',
+      properties: {
+        '#address-cells': [2],
+        '#size-cells': [2],
+        device_type: 'chrp',
+        model: 'IBM pSeries (emulated by Powervisor)',
+        compatible: 'powervisor,pseries',
+      },
+    },
+    { path: '/cpus', properties: { '#address-cells': [1], '#size-cells': [0] } },
+    {
+      path: cpu.node.path,
+      properties: {
+        'ibm,pft-size': [0, log2HtabBytes(memoryBytes)],
+        'ibm,ppc-interrupt-server#s': [0],
+        'ibm,ppc-interrupt-gserver#s': [0, 0],
+      },
+    },
+    {
+      path: '/vdevice',
+      properties: {
+        device_type: 'vdevice',
+        compatible: 'IBM,vdevice',
+        '#address-cells': [1],
+        '#size-cells': [0],
+        'interrupt-controller': true,
+        '#interrupt-cells': [2],
+      },
+    },
+    {
+      path: '/ibm,platform-facilities',
+      properties: { device_type: 'ibm,platform-facilities', '#address-cells': [1], '#size-cells': [0] },
+    },
+    ...(rngSeed.length > 0 ? [{ path: '/chosen', properties: { 'rng-seed': rngSeed } }] : []),
+    ...hypervisorNode(configuration),
+  ];
+}
+
+function prepare(vm: Vm, vcpu: Vcpu, memoryBytes: number): void {
+  vcpu.enableCap('papr');
+  vm.allocateHtab(log2HtabBytes(memoryBytes));
+}
+
+/** A logical partition of an IBM Power server (PAPR), entered without firmware. */
+export const pseries: Board = {
+  name: 'pseries',
+  description: 'partition of an IBM Power server (PAPR: hypercalls, RTAS, hvc console)',
+  cpus: [power8, power7],
+  accels: ['assist', 'pv', 'trap'],
+  kernelBits: 64,
+  memory: {
+    defaultBytes: 512 * MiB,
+    sizes: '64 MiB to 2 GiB in steps of 16 MiB',
+    fits: (bytes) => bytes >= 64 * MiB && bytes <= 2 * GiB && bytes % (16 * MiB) === 0,
+  },
+  devices,
+  treeNodes,
+  memoryNode: '/memory@0',
+  serial: ['vty0'],
+  boot: {
+    deviceTree: 63 * MiB,
+    initrd: 64 * MiB,
+    deviceTreeLimit: 2 * GiB,
+    initrdLimit: 2 * GiB,
+    prepare,
+    enter: enterServer,
+  },
+};

@@ -1,0 +1,51 @@
+/** A guest's root file system: busybox, its links, /init, and the benchmarks where there are any. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { characterDevice, directory, type Entry, file, link, packCpio } from './cpio.ts';
+
+const recipes = join(import.meta.dirname, '../../guests');
+
+export interface UserLand {
+  readonly busybox: Uint8Array;
+  /** The command that ends the machine. */
+  readonly off: string;
+  /** Programs by name. */
+  readonly programs: ReadonlyMap<string, Uint8Array>;
+}
+
+/**
+ * The names that a busybox answers to, out of its own list: names in order, each ended by 0, the first one '['. To ask
+ * the program would take the processor that it was built for.
+ */
+export function appletsOf(busybox: Uint8Array): string[] {
+  const bytes = Buffer.from(busybox.buffer, busybox.byteOffset, busybox.byteLength);
+  for (let at = bytes.indexOf('\0[\0', 0, 'latin1'); at >= 0; at = bytes.indexOf('\0[\0', at + 1, 'latin1')) {
+    const names = bytes.toString('latin1', at + 1, bytes.indexOf('\0\0', at + 1, 'latin1')).split('\0');
+    if (names.includes('sh') && names.every((name) => /^[\w.[-]+$/.test(name))) return names;
+  }
+  throw new Error('busybox has no list of its names');
+}
+
+/** The initial RAM disk, compressed. */
+export function packUserLand({ busybox, off, programs }: UserLand): Buffer {
+  const text = (path: string, lines: string): Entry => file(path, Buffer.from(lines));
+  const program = (path: string, data: Uint8Array): Entry => file(path, data, 0o755);
+  const own = (name: string): Entry => program(name, readFileSync(join(recipes, 'userland', name)));
+  const folders = ['bin', 'dev', 'etc', 'proc', 'root', 'sbin', 'sys', 'tmp', 'usr', 'usr/bin'];
+  const entries = [
+    ...folders.map((path) => directory(path)),
+    characterDevice('dev/console', 5, 1, 0o600),
+    characterDevice('dev/null', 1, 3, 0o666),
+    own('init'),
+    ...(programs.size > 0 ? [own('bench.sh')] : []),
+    text('etc/off', `${off}\n`),
+    text('etc/passwd', 'root:x:0:0:root:/root:/bin/sh\n'),
+    program('bin/busybox', busybox),
+    ...[...programs].map(([name, data]) => program(`bin/${name}`, data)),
+    ...appletsOf(busybox)
+      .filter((name) => name !== 'busybox')
+      .map((name) => link(`bin/${name}`, 'busybox')),
+  ];
+  return gzipSync(packCpio(entries), { level: 9 });
+}

@@ -260,6 +260,8 @@ export const ALIASES: readonly Alias[] = [
   alias('iselgt', 'isel', 'RT,RA0,RB', { BC: 1 }),
   alias('iseleq', 'isel', 'RT,RA0,RB', { BC: 2 }),
   alias('mtcr', 'mtcrf', 'RS', { FXM: 255 }),
+  alias('xvmovdp', 'xvcpsgndp', 'XT,XB', {}, { equal: [['XA', 'XB']] }),
+  alias('xvmovsp', 'xvcpsgnsp', 'XT,XB', {}, { equal: [['XA', 'XB']] }),
 
   ...vectorAliases(),
 

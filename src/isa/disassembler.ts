@@ -50,6 +50,7 @@ const WITHOUT_TEXT: Readonly<Record<string, (word: number) => boolean>> = {
   icbt: () => false,
   sync: (word) => fieldBits(word, 'SYNC_L') === 3,
   bctar: (word) => !plainBo(word),
+  ...Object.fromEntries(['dst', 'dstt', 'dstst', 'dststt'].map((name) => [name, () => false])),
 };
 
 /** Instructions whose reserved bits may be anything: their text does not tell. */

@@ -1,6 +1,6 @@
 /** From a mnemonic and its operands to the instruction word. */
 import { evaluate, type Lookup } from './expression.ts';
-import { encodeField, FIELDS, type Field, type FieldName, fieldBits } from './fields.ts';
+import { encodeField, FIELDS, type Field, type FieldName, fieldValue } from './fields.ts';
 import { encodeSlot, FORMS, type Form, type Slot, SUFFIXES } from './forms.ts';
 
 /** A form under one of its full names. */
@@ -155,7 +155,7 @@ function encode(
     word |= encodeValue(named, mnemonic, slot, offset, address, lookup);
     word |= encodeValue(named, mnemonic, { ...slot, name: slot.base, base: null }, register, address, lookup);
   });
-  for (const [to, from] of alias?.equal ?? []) word |= encodeField(to, fieldBits(word, from));
+  for (const [to, from] of alias?.equal ?? []) word |= encodeField(to, fieldValue(word, from));
   if (alias?.predicts && hint !== '') {
     const backward = instruction.fields.includes('BD') && (word & 0x8000) !== 0;
     if ((hint === '+') !== backward) word |= encodeField('BO', 1);

@@ -110,6 +110,7 @@ export const FIELDS = {
   /** Rc of the vector comparisons. */
   VECTOR_RC: field(21, 21, 'unsigned'),
   /** Immediate operands of vector instructions: element numbers, splatted values, shifts in bytes or words. */
+  UIM5: field(11, 15, 'unsigned'),
   UIM4: field(12, 15, 'unsigned'),
   UIM3: field(13, 15, 'unsigned'),
   UIM2: field(14, 15, 'unsigned'),

@@ -1,7 +1,7 @@
 /** How instructions are written: each row of the table and each alias as one form that reads and writes text. */
 import { ALIASES, type Alias } from './aliases.ts';
 import type { Instruction } from './define.ts';
-import { encodeField, type FieldName, fieldBits, fieldValue } from './fields.ts';
+import { encodeField, type FieldName, fieldValue } from './fields.ts';
 import { INSTRUCTIONS } from './table.ts';
 
 /** One operand. */
@@ -58,7 +58,7 @@ export function matches({ instruction, alias }: Form, word: number): boolean {
   if ((word & reserved) !== 0) return false;
   if (!alias) return true;
   if ((word & alias.mask) !== alias.value) return false;
-  if (alias.equal?.some(([a, b]) => fieldBits(word, a) !== fieldBits(word, b))) return false;
+  if (alias.equal?.some(([a, b]) => fieldValue(word, a) !== fieldValue(word, b))) return false;
   if (!alias.n) return true;
   const n = alias.n.convert(fieldValue(word, alias.n.field));
   return Object.entries(alias.n.others).every(([name, of]) => fieldValue(word, name as FieldName) === of(n));

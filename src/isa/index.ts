@@ -6,6 +6,7 @@ export { areCompatible, define, LEVELS } from './define.ts';
 export { disassemble, EMBEDDED_LEVELS, SERVER_LEVELS } from './disassembler.ts';
 export type { Field, FieldKind, FieldName } from './fields.ts';
 export { encodeField, FIELDS, fieldBits, fieldValue, rotateMask } from './fields.ts';
+export { FLOAT_OPS, type FloatOp, type FloatOperation } from './float-ops.ts';
 export type {
   Cell,
   Expr,

@@ -1,4 +1,5 @@
 import type { FieldName } from './fields.ts';
+import type { FloatOp } from './float-ops.ts';
 import type { SimdLaneOp, SimdOp } from './simd.ts';
 
 /**
@@ -164,6 +165,9 @@ export interface Semantics {
   signExtend16(a: Expr): Expr;
   signExtend32(a: Expr): Expr;
 
+  // --- floating-point numbers
+  float(op: FloatOp, ...args: Expr[]): Expr;
+
   // --- comparisons: i32, 0 or 1
   eq(a: Operand, b: Operand): Expr;
   ne(a: Operand, b: Operand): Expr;
@@ -209,8 +213,6 @@ export interface Semantics {
   /** A whole vector-scalar register: doubleword 0 is lane 1 of two, its first byte lane 15 of sixteen. */
   vsr(register: Operand): Expr;
   setVsr(register: Operand, value: Expr): void;
-  /** The square root of a positive double, rounded to nearest: bits in, bits out. */
-  nearestRoot(bits: Expr): Expr;
   lr(): Expr;
   setLr(value: Expr): void;
   ctr(): Expr;

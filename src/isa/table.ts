@@ -18,10 +18,13 @@ import { STORAGE64_INSTRUCTIONS } from './instructions/storage64.ts';
 import { STRING_INSTRUCTIONS } from './instructions/string.ts';
 import { SYSTEM_INSTRUCTIONS } from './instructions/system.ts';
 import { VECTOR_ARITHMETIC_INSTRUCTIONS } from './instructions/vector-arithmetic.ts';
+import { VECTOR_FLOAT_INSTRUCTIONS } from './instructions/vector-float.ts';
 import { VECTOR_LOGIC_INSTRUCTIONS } from './instructions/vector-logic.ts';
 import { VECTOR_PERMUTE_INSTRUCTIONS } from './instructions/vector-permute.ts';
 import { VECTOR_STORAGE_INSTRUCTIONS } from './instructions/vector-storage.ts';
 import { VSX_INSTRUCTIONS } from './instructions/vsx.ts';
+import { VSX_SCALAR_INSTRUCTIONS } from './instructions/vsx-scalar.ts';
+import { VSX_VECTOR_INSTRUCTIONS } from './instructions/vsx-vector.ts';
 
 const ROWS: readonly InstructionRow[] = [
   ...ARITHMETIC_INSTRUCTIONS,
@@ -41,10 +44,13 @@ const ROWS: readonly InstructionRow[] = [
   ...BCD_INSTRUCTIONS,
   ...STORAGE64_INSTRUCTIONS,
   ...SERVER_INSTRUCTIONS,
+  ...VSX_SCALAR_INSTRUCTIONS,
+  ...VSX_VECTOR_INSTRUCTIONS,
   ...VECTOR_STORAGE_INSTRUCTIONS,
   ...VECTOR_PERMUTE_INSTRUCTIONS,
   ...VECTOR_ARITHMETIC_INSTRUCTIONS,
   ...VECTOR_LOGIC_INSTRUCTIONS,
+  ...VECTOR_FLOAT_INSTRUCTIONS,
   ...VSX_INSTRUCTIONS,
   ...SERVER_SYSTEM_INSTRUCTIONS,
 ];

@@ -1,3 +1,4 @@
+import { FLOAT_OPS, type FloatOp, type FloatOperation } from '../isa/float-ops.ts';
 import type { Cell, Expr, Operand } from '../isa/semantics.ts';
 import type { Emitter } from './wasm/emitter.ts';
 import { binary, constant, isConstant, local, type Node, select, unary } from './wasm/node.ts';
@@ -208,6 +209,15 @@ export abstract class ArithmeticBuilder {
     const type = this.#typeOf(whenTrue, whenFalse);
     const [yes, no] = [this.node(whenTrue, type), this.node(whenFalse, type)];
     return select(this.#widen(yes, type), this.#widen(no, type), condition as Node);
+  }
+
+  float(op: FloatOp, ...args: Expr[]): Node {
+    const { opcode, params, result }: FloatOperation = FLOAT_OPS[op];
+    args.forEach(({ type }, i) => {
+      if (type !== params[i]) throw new TypeError(`${op} is given an ${type}, not ${params[i]}`);
+    });
+    const [a, b] = args as Node[];
+    return b ? binary(result, opcode, a as Node, b) : unary(result, opcode, a as Node);
   }
 
   low32(a: Expr): Node {

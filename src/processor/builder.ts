@@ -62,7 +62,7 @@ import { MODEL_440, type ProcessorModel } from './model.ts';
 import { SimdBuilder } from './simd.ts';
 import type { InterruptNumbers } from './traps.ts';
 import type { Emitter } from './wasm/emitter.ts';
-import { constant, load, local, type Node, unary } from './wasm/node.ts';
+import { constant, load, local, type Node } from './wasm/node.ts';
 import { OP } from './wasm/opcodes.ts';
 
 /** Indexes of the functions that generated code calls, in the module that is being written. */
@@ -244,10 +244,6 @@ export abstract class Builder extends SimdBuilder implements Semantics {
   setVsr(register: Operand, value: Expr): void {
     if (typeof register === 'number') this.e.store(OP.v128Store, this.block, vsrOffset(register), value as Node);
     else this.e.store(OP.v128Store, this.add(this.block, this.shl(register, 4)), VSR, value as Node);
-  }
-  nearestRoot(bits: Expr): Node {
-    const number = unary('f64', OP.f64ReinterpretI64, bits as Node);
-    return unary('i64', OP.i64ReinterpretF64, unary('f64', OP.f64Sqrt, number));
   }
   lr(): Node {
     return this.readWord(LR);

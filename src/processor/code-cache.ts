@@ -80,7 +80,7 @@ function fastPackings(packings: readonly Packing[]): FastPackings {
     packings.flatMap(({ field, at, bytes }) => {
       const { first, last, kind } = FIELDS[field];
       // A scaled displacement stands where its low bits would be zero.
-      const unused = kind.startsWith('signed') ? 31 - last : 0;
+      const unused = kind === 'signed4' || kind === 'signed16' ? 31 - last : 0;
       const mask = (2 ** (last - first + 1) - 1) << unused;
       return [KINDS[kind] ?? KIND.plain, 31 - last - unused, mask, at, bytes];
     }),
@@ -241,9 +241,11 @@ export class CodeCache {
         u8[at] = (bits >> 2) * 4;
         u8[at + 1] = 8 >> (bits & 3);
         return;
-      case KIND.signed:
-        this.#memory.i32[at >> 2] = (bits << 16) >> 16;
+      case KIND.signed: {
+        const above = Math.clz32(mask);
+        this.#memory.i32[at >> 2] = (bits << above) >> above;
         return;
+      }
       case KIND.split:
         this.#u16[at >> 1] = ((bits & 31) << 5) | (bits >> 5);
         return;

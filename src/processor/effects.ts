@@ -1,4 +1,5 @@
 /** What an instruction reads and writes, found by running its meaning against a builder that only takes notes. */
+import { FLOAT_OPS, type FloatOp } from '../isa/float-ops.ts';
 import type {
   Cell,
   Expr,
@@ -162,7 +163,6 @@ class Listener implements Semantics {
   vsrHalf = this.#wide;
   sharedWide = this.#wide;
   blockDoubleword = this.#wide;
-  nearestRoot = this.#wide;
   timebase = this.#wide;
   vsr = this.#vector;
   v128 = this.#vector;
@@ -195,6 +195,7 @@ class Listener implements Semantics {
   select = (_condition: Expr, a: Operand, b: Operand): Expr => this.#common(a, b);
   simd = (op: SimdOp): Expr => ({ type: SIMD[op].result });
   simdLane = (op: SimdLaneOp): Expr => ({ type: SIMD_LANE[op].result });
+  float = (op: FloatOp): Expr => ({ type: FLOAT_OPS[op].result });
   invoke = ({ result }: Routine): Expr => valueOfType(result);
   cell = (initial: Expr): Cell => ({ get: () => initial, set: () => {} });
 

@@ -60,7 +60,7 @@ function valuesOf(name: StaticFieldName, specialRegisters: readonly number[]): r
     case 'WS':
       return [0, 1, 2, 3];
     default:
-      return [0, 1];
+      return Array.from({ length: 2 ** (FIELDS[name].last - FIELDS[name].first + 1) }, (_, value) => value);
   }
 }
 

@@ -12,12 +12,15 @@ import type {
 import {
   FIELDS,
   type FieldName,
+  FLOAT_OPS,
+  type FloatOperation,
   fieldValue,
   SIMD,
   SIMD_LANE,
   type SimdOperation,
   STATIC_FIELDS,
 } from '../../src/isa/index.ts';
+import { runFloat } from './float-ops.ts';
 import { runShuffle, runSimd, runSimdLane } from './simd.ts';
 
 type Value = number | bigint;
@@ -323,6 +326,13 @@ export class Evaluator {
           const [yes, no] = typeOf(a, b) === 'i64' ? [big(a), big(b)] : [evaluate(a), evaluate(b)];
           return number(condition) !== 0 ? yes : no;
         }),
+      float: (op, ...args) => {
+        const { params, result }: FloatOperation = FLOAT_OPS[op];
+        args.forEach(({ type }, i) => {
+          if (type !== params[i]) throw new TypeError(`${op} is given an ${type}`);
+        });
+        return thunk(result, () => runFloat(op, args.map(evaluate)));
+      },
       low32: (a) => i32(() => low(a)),
       wordFromUnsigned32: (a) => wordThunk(() => number(a) >>> 0),
       wordFromSigned32: (a) => wordThunk(() => number(a) | 0),
@@ -363,13 +373,6 @@ export class Evaluator {
         if (lanes.length !== 16 || lanes.some((lane) => lane < 0 || lane > 31)) throw new RangeError('sixteen of 32');
         return thunk('v128', () => runShuffle(vector(a), vector(b), lanes));
       },
-      nearestRoot: (bits) =>
-        thunk('i64', () => {
-          const view = new DataView(new ArrayBuffer(8));
-          view.setBigInt64(0, big(bits));
-          view.setFloat64(0, Math.sqrt(view.getFloat64(0)));
-          return view.getBigInt64(0);
-        }),
       lr: () => wordThunk(() => r.lr),
       setLr: (value) => void (r.lr = register(value)),
       ctr: () => wordThunk(() => r.ctr),

@@ -1,7 +1,7 @@
 /** Random instruction words of each form that the assembler knows, the same ones in every run. */
 
 import { FORMS, type Form } from '../../src/isa/forms.ts';
-import { EMBEDDED_LEVELS, encodeField, fieldBits, SERVER_LEVELS } from '../../src/isa/index.ts';
+import { EMBEDDED_LEVELS, encodeField, fieldValue, SERVER_LEVELS } from '../../src/isa/index.ts';
 import type { Dialect } from './objdump.ts';
 
 /** A small generator of uniform 32-bit numbers (the mixing steps of SplitMix with 32 bits). */
@@ -62,7 +62,7 @@ export function wordsOf(form: Form, count: number): number[] {
     if (!alias) return word >>> 0;
     word = (word & ~alias.mask) | alias.value;
     for (const [to, from] of alias.equal ?? [])
-      word = (word & ~encodeField(to, -1)) | encodeField(to, fieldBits(word, from));
+      word = (word & ~encodeField(to, -1)) | encodeField(to, fieldValue(word, from));
     if (alias.n && Object.keys(alias.n.others).length > 0) {
       const n = 1 + (next() % 31);
       word = (word & ~encodeField(alias.n.field, -1)) | encodeField(alias.n.field, alias.n.convert(n));

@@ -65,7 +65,6 @@ const source = (paravirt: boolean): string => `
     .org 0x1000
 start:
     li r0,0
-    mtspr 311,r0                        # HIOR
     lis r13,1
     li r31,0
     li r30,'A'
@@ -77,8 +76,12 @@ clear:
     mtspr 25,r3
     mfspr r3,25; lis r5,0x10; bl check
     slbia
-    # The kernel's segment, with the talk's numbers; Kp = 1: problem state is kept out of PP 0.
-    bl talk_vsid
+    # The kernel's segments: that of the talk's numbers at index 2. Kp = 1: problem state is kept out of PP 0.
+    li r20,0xc; sldi r20,r20,60; oris r20,r20,0x1000; bl segment_of
+    sldi r3,r23,12; ori r3,r3,0x400
+    oris r4,r20,0x0800; ori r4,r4,2
+    slbmte r3,r4
+    li r20,0xc; sldi r20,r20,60; bl segment_of
     sldi r3,r23,12; ori r3,r3,0x400
     li r4,0xc; sldi r4,r4,60; oris r4,r4,0x0800
     slbmte r3,r4
@@ -93,6 +96,7 @@ clear:
     mfmsr r4; or r29,r3,r4; ori r29,r29,0x30
     bl to_virtual
     mfmsr r3; andi. r3,r3,0x30; li r5,0x30; bl check
+    ld r3,0(r13)                        # the counters' page
 
     li r30,'T'                          # the talk's address: EA c000000012000380 is RA 12000380
     li r14,0xc; sldi r14,r14,60; oris r14,r14,0x1200; ori r14,r14,0x380
@@ -102,7 +106,7 @@ clear:
     bl to_real
     clrldi r14,r14,32
     ld r3,0(r14); mr r5,r6; bl check
-    ld r3,0(r13); li r5,1; bl check     # one data storage interrupt; code's pages come by others
+    ld r3,0(r13); li r5,2; bl check     # a data storage interrupt more; code's pages come by others
     ld r3,24(r13); rldicl r3,r3,34,62; li r5,1; bl check # for want of an entry (DSISR bit 1)
     ld r3,32(r13); li r5,0xc; sldi r5,r5,60; or r5,r5,r14; bl check # DAR
     bl to_virtual
@@ -113,13 +117,13 @@ clear:
     mr r8,r14
 touch:
     std r8,16(r8); addi r8,r8,4096; bdnz touch
-    ld r3,0(r13); li r5,1001; bl check
+    ld r3,0(r13); li r5,1002; bl check
     li r7,1000; mtctr r7
     mr r8,r14; li r9,0
 again:
     ld r10,16(r8); subf r10,r8,r10; or r9,r9,r10; addi r8,r8,4096; bdnz again
     mr r3,r9; li r5,0; bl check
-    ld r3,0(r13); li r5,1001; bl check
+    ld r3,0(r13); li r5,1002; bl check
 
     li r30,'I'                          # a storm: the page moves to and fro, with tlbie each time
     li r14,0xc; sldi r14,r14,60; oris r14,r14,0x400
@@ -132,8 +136,8 @@ storm:
     ld r6,8(r21); xori r6,r6,0x1000
     li r7,0; std r7,0(r21)
     sync
-    clrldi r7,r14,20; li r8,0x414f; bl talk_vsid
-    sldi r7,r23,28; rldicl r8,r14,0,36; or r7,r7,r8; clrldi r7,r7,16
+    bl segment_of
+    sldi r7,r23,28; rldicl r8,r14,0,36; or r7,r7,r8
     tlbie r7,r0
     eieio; tlbsync; sync
     std r6,8(r21); sync
@@ -158,7 +162,6 @@ storm:
     ld r3,8(r13); li r5,2; bl check
 
     li r30,'U'                          # problem state: privileged instructions, the kernel's page, system calls
-    bl talk_vsid
     lis r14,0x2000; sldi r14,r14,12     # a user address without a segment
     lis r6,user@h; ori r6,r6,user@l
     bl to_real
@@ -256,14 +259,16 @@ decimal:
     mtlr r17
     blr
 
-    # r23 = the talk's VSID, 414f012af.
-talk_vsid:
-    li r23,0x4; sldi r23,r23,32; oris r23,r23,0x14f0; ori r23,r23,0x12af
-    blr
-    # r23 = the VSID of the segment of r20: the talk's for the kernel's, else its number with a bit.
+    # r23 = the VSID of the segment of r20: the talk's, 414f012af, for c00000001, those around it for the kernel's others, else
+    # the segment's number with a bit.
 segment_of:
     rldicl r23,r20,36,28
-    li r22,0xc; sldi r22,r22,32; cmpd r22,r23; beq talk_vsid
+    srdi r22,r20,60; cmpdi r22,0xc; bne users
+    clrldi r22,r23,52
+    li r23,0x4; sldi r23,r23,32; oris r23,r23,0x14f0; ori r23,r23,0x12ae
+    add r23,r23,r22
+    blr
+users:
     ori r23,r23,0x4000
     blr
     # r22 = doubleword 0 of an entry for r20 (r23: VSID).
@@ -294,10 +299,12 @@ slot:
 full:
     li r3,'!'; bl put; b off
 free:
-    rldicl r26,r20,0,36; rldicr r26,r26,0,51; ori r26,r26,0x10
+    rldicl r26,r20,0,32
     srdi r27,r20,60; cmpdi r27,0xc; beq kernel
-    ori r26,r26,2
+    rldicl r26,r26,0,36; ori r26,r26,2
 kernel:
+    rldicr r26,r26,0,51; srdi r27,r20,60; cmpdi r27,0xc; ori r26,r26,0x10; beq enter_it; ori r26,r26,2
+enter_it:
     std r26,8(r21); sync; std r22,0(r21); sync
     mtlr r25
     blr

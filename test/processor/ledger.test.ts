@@ -9,16 +9,18 @@ import { fileURLToPath } from 'node:url';
 import wabt from 'wabt';
 import { HandlerTable } from '../../src/processor/handlers.ts';
 import type { TranslationJob } from '../../src/processor/index.ts';
-import { LEVELS_440 } from '../../src/processor/levels.ts';
-import { MODEL_440 } from '../../src/processor/model.ts';
+import { LEVELS_440, LEVELS_POWER8 } from '../../src/processor/levels.ts';
+import { MODEL_440, MODEL_SERVER } from '../../src/processor/model.ts';
 import { type RegionRequest, Translator } from '../../src/processor/region/translate.ts';
 import { TestCpu } from './test-cpu.ts';
+import { SEGMENT, TestServer } from './test-server.ts';
 
 const FILE = fileURLToPath(new URL('data/ledger.txt', import.meta.url));
 const COMMAND = 'POWERVISOR_UPDATE_LEDGER=1 npm test -- test/processor/ledger.test.ts';
 const CODE = 0x1000;
 
 const HANDLERS = new HandlerTable(LEVELS_440, null);
+const SERVER_HANDLERS = new HandlerTable(LEVELS_POWER8, null, 'i64');
 
 const SEQUENCES: Readonly<Record<string, string>> = {
   constants: 'li 3,0; lis 4,0x1234; ori 4,4,0x5678; sc',
@@ -71,6 +73,43 @@ const SEQUENCES: Readonly<Record<string, string>> = {
   'the time base': 'mftb 3; sc',
 };
 
+/** What differs on a 64-bit processor, big-endian. */
+const SERVER_SEQUENCES: Readonly<Record<string, string>> = {
+  'words in doubleword registers': 'lwz 3,8(4); addi 3,3,1; extsw 3,3; rlwinm 5,3,2,0,29; stw 5,12(4); sc',
+  'doublewords loaded and stored': 'ld 3,8(4); stdx 3,4,5; lwa 6,4(4); sc',
+  'comparisons of words and doublewords': 'cmpwi 3,10; blt 1f; cmp 1,1,4,5; bgt 1,1f; cmpl 0,1,4,5; beq 1f; nop; 1: sc',
+  'shifts and masks of doublewords': 'rldicl 3,4,8,16; rldicr 5,4,3,60; rldicl 6,4,0,32; sradi 7,4,3; sc',
+  'a product and its high half': 'mulld 3,4,5; mullw 6,4,5; mulhdu 7,4,5; sc',
+  'a carry through doublewords': 'addc 3,4,5; adde 6,7,8; sc',
+  'a loop over doublewords': 'mtctr 3; 1: ldu 5,8(4); add 6,6,5; bdnz 1b; sc',
+  'a lock': '1: lwarx 5,0,4; cmpwi 5,0; bne- 2f; stwcx. 6,0,4; bne- 1b; isync; 2: sc',
+  'floating point': 'fadd 1,2,3; fmul 4,1,2; stfd 4,8(4); sc',
+  'a call of a function in another module': 'mtctr 12; bctrl; ld 2,24(1); sc',
+  'a function with a frame': 'mflr 0; std 0,16(1); stdu 1,-32(1); bl 1f; addi 1,1,32; ld 0,16(1); mtlr 0; blr; 1: blr',
+};
+
+/** The module that the translator makes of code of a 64-bit processor. */
+function serverTranslated(source: string): Uint8Array {
+  const jobs: TranslationJob[] = [];
+  const translation = { start: () => {}, post: (job: TranslationJob) => jobs.push(job), poll: () => undefined };
+  const cpu = new TestServer('translated', { translation });
+  cpu.map(0, 8);
+  cpu.load(CODE, source);
+  const data = SEGMENT + 0x5000n;
+  for (const value of [0n, 1n, 5n, 11n, 0xffff_ffff_ffff_ffffn]) {
+    for (const pointer of [value, data]) {
+      for (let n = 0; n < 32; n++) cpu.setGprs({ [n]: value });
+      cpu.setGprs({ 1: pointer, 4: pointer });
+      cpu.run(CODE, 50);
+    }
+  }
+  cpu.translate();
+  const first = jobs[0]?.requests[0] as RegionRequest;
+  const { bytes } = new Translator(cpu.memory, SERVER_HANDLERS, null, MODEL_SERVER).translate([first]);
+  assert.ok(bytes, source);
+  return bytes;
+}
+
 /** The module that the translator makes of code: of the region that begins with its first instruction. */
 function translated(source: string): Uint8Array {
   const jobs: TranslationJob[] = [];
@@ -114,8 +153,12 @@ function compact(text: string): string {
 async function ledger(): Promise<string> {
   const tools = await wabt();
   const features = { threads: true, tail_call: true, sign_extension: true, sat_float_to_int: true };
-  const parts = Object.entries(SEQUENCES).map(([name, source]) => {
-    const module = tools.readWasm(translated(source), { ...features, readDebugNames: false });
+  const sequences = [
+    ...Object.entries(SEQUENCES).map(([name, source]) => [name, source, translated] as const),
+    ...Object.entries(SERVER_SEQUENCES).map(([name, source]) => [`64-bit, ${name}`, source, serverTranslated] as const),
+  ];
+  const parts = sequences.map(([name, source, translate]) => {
+    const module = tools.readWasm(translate(source), { ...features, readDebugNames: false });
     const text = module.toText({ foldExprs: true, inlineExport: false });
     module.destroy();
     const from = text.indexOf('  (func ', text.lastIndexOf('(import '));

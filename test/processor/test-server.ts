@@ -22,7 +22,8 @@ import type { Tier } from './test-cpu.ts';
 
 /** Effective addresses of the tests are in this segment; RAM's address 0 is mapped to its start where pages are entered. */
 export const SEGMENT = 0xc000_0000_0000_0000n;
-const VSID = 0x12345_0001;
+/** The virtual segment that it is. */
+export const VSID = 0x12345_0001;
 const RAM_BYTES = 0x40_0000;
 
 export interface Ending {

@@ -1,4 +1,6 @@
 /** Random executions of single instructions, made from the instruction table. */
+
+import { SUFFIXES } from '../../src/isa/forms.ts';
 import {
   EMBEDDED_LEVELS,
   FIELDS,
@@ -23,7 +25,7 @@ import {
 import type { Random } from './random.ts';
 
 /** Fields that make forms of their own, each of which gets its share. */
-const FORM_FIELDS: readonly FieldName[] = ['OE', 'Rc', 'LK', 'AA'];
+const FORM_FIELDS: readonly FieldName[] = ['OE', 'Rc', 'VECTOR_RC', 'LK', 'AA'];
 
 /** One instruction in one form. */
 export interface Form {
@@ -53,7 +55,7 @@ export function formsOf(levels = EMBEDDED_LEVELS): Form[] {
         mask |= fieldMask(name);
         if (!(bits & (1 << i))) continue;
         value |= fieldMask(name);
-        suffix += { OE: 'o', Rc: '.', LK: 'l', AA: 'a' }[name as 'OE' | 'Rc' | 'LK' | 'AA'];
+        suffix += SUFFIXES.find(([field]) => field === name)?.[1];
       }
       forms.push({ name: instruction.mnemonic + suffix, instruction, mask, value });
     }

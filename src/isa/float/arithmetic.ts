@@ -3,6 +3,7 @@ import type { Expr, Routine, Semantics } from '../semantics.ts';
 import { extendedQuotient, highProduct } from '../wide.ts';
 import { FPSCR } from './fpscr.ts';
 import {
+  bitsOf,
   DEFAULT_NAN,
   EXACT,
   FINISH,
@@ -11,6 +12,7 @@ import {
   isNegative,
   isNotNumber,
   isZero,
+  numberOf,
   quieted,
   SIGN,
   shiftedSticky,
@@ -232,7 +234,7 @@ export const SQUARE_ROOT: Routine = {
             const FRACTION_BITS = 52;
             const biased = s.shl(s.extendUnsigned(s.add(odd, 1023)), FRACTION_BITS);
             const fraction = s.shrUnsigned(s.shl(significand, 1), 12);
-            const root = s.let(s.nearestRoot(s.or(biased, fraction)));
+            const root = s.let(bitsOf(s, s.float('f64.sqrt', numberOf(s, s.or(biased, fraction)))));
             const HIDDEN = 0x0010_0000_0000_0000n;
             const digits = s.let(s.or(s.and(root, s.i64(HIDDEN - 1n)), s.i64(HIDDEN)));
             const square = s.mul(digits, digits);

@@ -133,28 +133,36 @@ export const TO_INTEGER: Routine = {
   },
 };
 
-/** Rounding modes of ROUND_TO_INTEGRAL: as RN has them, and to nearest with ties away from zero. */
+/** Rounding modes of ROUND_TO_INTEGRAL: as RN has them, to nearest with ties away from zero; 8 more where that may be inexact. */
 export const TIES_AWAY = 4;
+export const MAY_BE_INEXACT = 8;
 
-/** (a, mode, old) → a rounded to an integer, as a number: never inexact. */
+/** (a, mode, old) → a rounded to an integer, as a number: inexact only if the mode says that it may be. */
 export const ROUND_TO_INTEGRAL: Routine = {
   name: 'floatRoundToIntegral',
   params: ['i64', 'i32', 'i64'],
   result: 'i64',
-  body: (s, a, mode, old) => {
+  body: (s, a, modeAndMore, old) => {
+    const mode = s.let(s.and(modeAndMore, ~MAY_BE_INEXACT));
     const { whole, fraction, exponent } = parts(s, a);
     const negative = s.let(isNegative(s, a));
     const away = s.geUnsigned(fraction, s.i64(SIGN));
     const directed = roundsUp(s, mode, negative, s.wrap(s.and(whole, s.i64(1))), fraction, s.i64(SIGN));
-    const up = s.select(s.eq(mode, TIES_AWAY), away, directed);
+    const up = s.let(s.select(s.eq(mode, TIES_AWAY), away, directed));
     const magnitude = s.let(s.add(whole, s.extendUnsigned(up)));
     const zeros = s.let(s.clz(magnitude));
     const biased = s.sub(s.i64(1022 + 63), zeros);
     const packed = s.add(s.shl(biased, 52), s.shrUnsigned(s.shl(magnitude, zeros), 11));
     const rounded = s.or(s.select(s.eqz(magnitude), s.i64(0), packed), s.and(a, s.i64(SIGN)));
-    const itself = s.or(s.geSigned(exponent, 52), isZero(s, a));
+    const itself = s.let(s.or(s.geSigned(exponent, 52), isZero(s, a)));
     const value = s.select(isNotNumber(s, a), quieted(s, a), s.select(itself, a, rounded));
-    return s.invoke(EXACT, s.let(value), signalling(s, a), s.i32(0), old);
+    const result = s.invoke(EXACT, s.let(value), signalling(s, a), s.i32(0), old);
+    const inexact = s.and(s.eqz(itself), s.ne(fraction, s.i64(0)));
+    s.if(s.and(s.ne(s.and(modeAndMore, MAY_BE_INEXACT), 0), inexact), () => {
+      const rounding = s.or(FPSCR.FI, s.select(up, FPSCR.FR, 0));
+      s.setState('fpscr', raised(s, s.or(s.state('fpscr'), rounding), s.i32(FPSCR.XX)));
+    });
+    return result;
   },
 };
 

@@ -14,6 +14,7 @@ import {
   WRITE_FPSCR,
 } from './convert.ts';
 import { EXACT, FINISH } from './number.ts';
+import { VECTOR_ROUTINES } from './vector.ts';
 
 export const FLOAT_ROUTINES: readonly Routine[] = [
   EXACT,
@@ -33,4 +34,5 @@ export const FLOAT_ROUTINES: readonly Routine[] = [
   LOAD_SINGLE,
   STORE_SINGLE,
   WRITE_FPSCR,
+  ...VECTOR_ROUTINES,
 ];

@@ -8,6 +8,10 @@ export const QUIET = 0x0008_0000_0000_0000n;
 export const DEFAULT_NAN = 0x7ff8_0000_0000_0000n;
 const FRACTION = 0x000f_ffff_ffff_ffffn;
 
+/** A double as WebAssembly computes with it, and back. */
+export const numberOf = (s: Semantics, bits: Expr): Expr => s.float('f64.reinterpret_i64', bits);
+export const bitsOf = (s: Semantics, number: Expr): Expr => s.float('i64.reinterpret_f64', number);
+
 export const magnitudeOf = (s: Semantics, bits: Expr): Expr => s.and(bits, s.i64(~SIGN));
 export const isNotNumber = (s: Semantics, bits: Expr): Expr => s.gtUnsigned(magnitudeOf(s, bits), s.i64(INFINITY));
 export const isInfinite = (s: Semantics, bits: Expr): Expr => s.eq(magnitudeOf(s, bits), s.i64(INFINITY));

@@ -17,6 +17,7 @@ import {
 } from '../float/convert.ts';
 import { FPSCR } from '../float/fpscr.ts';
 import { isNegative, isNotNumber, isZero, NEGATED, SIGN } from '../float/number.ts';
+import { DOUBLE_LIMITS, divideTest, rootTest } from '../float/tests.ts';
 import type { Expr, Meaning, Operands, Semantics } from '../semantics.ts';
 import { floatMeaning, interruptIfEnabled, recordCr1, writeResult } from './float-common.ts';
 
@@ -98,38 +99,11 @@ const select: Meaning = (s, f) => {
   recordCr1(s, f);
 };
 
-/** The unbiased exponent as the tests below take it. */
-const exponentOf = (s: Semantics, bits: Expr): Expr =>
-  s.let(s.sub(s.and(s.wrap(s.shrUnsigned(bits, 52)), 0x7ff), 1023));
-const isDenormal = (s: Semantics, bits: Expr, exponent: Expr): Expr =>
-  s.and(s.eq(exponent, -1023), s.eqz(isZero(s, bits)));
-const testResult = (s: Semantics, special: Expr, unsafe: Expr): Expr =>
-  s.or(8, s.or(s.select(special, 4, 0), s.select(unsafe, 2, 0)));
-
-/** Whether a division may be done by the usual sequence of estimates (4.6.6.1). */
 const testDivide: Meaning = (s, f) => {
-  const a = s.let(s.fpr(f.FRA));
-  const b = s.let(s.fpr(f.FRB));
-  const [ea, eb] = [exponentOf(s, a), exponentOf(s, b)];
-  const special = s.or(s.or(isLargest(s, a), s.or(isLargest(s, b), isZero(s, b))), isDenormal(s, b, eb));
-  const distance = s.let(s.sub(ea, eb));
-  const far = s.or(s.geSigned(distance, 1023), s.leSigned(distance, -1021));
-  const unsafe = s.or(
-    s.or(s.or(s.eq(ea, 1024), s.eq(eb, 1024)), s.or(isZero(s, b), s.or(s.leSigned(eb, -1022), s.geSigned(eb, 1021)))),
-    s.and(s.eqz(isZero(s, a)), s.or(far, s.leSigned(ea, -970))),
-  );
-  s.setCrField(f.BF, testResult(s, special, unsafe));
+  const [a, b] = [s.let(s.fpr(f.FRA)), s.let(s.fpr(f.FRB))];
+  s.setCrField(f.BF, divideTest(s, a, b, DOUBLE_LIMITS));
 };
-
-const isLargest = (s: Semantics, bits: Expr): Expr => s.eq(s.and(bits, s.i64(~SIGN)), s.i64(0x7ff0_0000_0000_0000n));
-
-const testRoot: Meaning = (s, f) => {
-  const b = s.let(s.fpr(f.FRB));
-  const exponent = exponentOf(s, b);
-  const special = s.or(s.or(isLargest(s, b), isZero(s, b)), isDenormal(s, b, exponent));
-  const unsafe = s.or(s.or(s.eq(exponent, 1024), isZero(s, b)), s.or(isNegative(s, b), s.leSigned(exponent, -970)));
-  s.setCrField(f.BF, testResult(s, special, unsafe));
-};
+const testRoot: Meaning = (s, f) => s.setCrField(f.BF, rootTest(s, s.let(s.fpr(f.FRB)), DOUBLE_LIMITS));
 
 export const FLOAT_INSTRUCTIONS: readonly InstructionRow[] = [
   ...two('fadd', 21, (s, f, format, old) => s.invoke(ADD, s.fpr(f.FRA), s.fpr(f.FRB), format, old)),

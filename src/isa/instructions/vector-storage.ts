@@ -1,5 +1,6 @@
 /** Vector loads and stores, VSCR and data streams: Power ISA 2.07 Book I, 6.7.2–6.7.4 and 6.16; AltiVec manual for dst. */
 import { define, type InstructionRow } from '../define.ts';
+import { fieldBits } from '../fields.ts';
 import type { Expr, Meaning, Operands, Semantics } from '../semantics.ts';
 import { bytesFromLeft, everyLane } from '../vector/lanes.ts';
 import { indexedAddress } from './common.ts';
@@ -79,24 +80,27 @@ const shiftRightControl: Meaning = (s, f) => {
 /** VSCR[NJ] and VSCR[SAT]: the others are reserved. */
 const VSCR_BITS = 0x0001_0001;
 
-/** Streams are hints that nothing follows from. */
+/** Streams are hints that nothing follows from. They need a base. */
 const nothing = (): void => {};
 const stream = (mnemonic: string, transient: 0 | 1, opcode: number): InstructionRow =>
-  define(mnemonic, `31 ${transient}:1 0:2 STRM RA RB ${opcode}:10 0:1`, 'RA,RB,STRM', nothing, { level: 'vector' });
+  define(mnemonic, `31 ${transient}:1 0:2 STRM RA RB ${opcode}:10 0:1`, 'RA,RB,STRM', nothing, {
+    level: 'vector',
+    invalid: (word) => fieldBits(word, 'RA') === 0,
+  });
 const stopStream = (mnemonic: string, all: 0 | 1, syntax: string): InstructionRow =>
   define(mnemonic, `31 ${all}:1 0:2 ${all ? '0:2' : 'STRM'} 0:5 0:5 822:10 0:1`, syntax, nothing, { level: 'vector' });
 
 export const VECTOR_STORAGE_INSTRUCTIONS: readonly InstructionRow[] = [
-  vectorRow('lvx', '31 VRT RA0 RB 103:10 x:1', 'VRT,RA0,RB', load),
-  vectorRow('lvxl', '31 VRT RA0 RB 359:10 x:1', 'VRT,RA0,RB', load),
-  vectorRow('stvx', '31 VRS RA0 RB 231:10 x:1', 'VRS,RA0,RB', store),
-  vectorRow('stvxl', '31 VRS RA0 RB 487:10 x:1', 'VRS,RA0,RB', store),
+  vectorRow('lvx', '31 VRT RA0 RB 103:10 0:1', 'VRT,RA0,RB', load),
+  vectorRow('lvxl', '31 VRT RA0 RB 359:10 0:1', 'VRT,RA0,RB', load),
+  vectorRow('stvx', '31 VRS RA0 RB 231:10 0:1', 'VRS,RA0,RB', store),
+  vectorRow('stvxl', '31 VRS RA0 RB 487:10 0:1', 'VRS,RA0,RB', store),
   ...ELEMENTS.flatMap(({ name, bytes, load, store }) => [
-    vectorRow(`lve${name}x`, `31 VRT RA0 RB ${load}:10 x:1`, 'VRT,RA0,RB', loadElement(bytes)),
-    vectorRow(`stve${name}x`, `31 VRS RA0 RB ${store}:10 x:1`, 'VRS,RA0,RB', storeElement(bytes)),
+    vectorRow(`lve${name}x`, `31 VRT RA0 RB ${load}:10 0:1`, 'VRT,RA0,RB', loadElement(bytes)),
+    vectorRow(`stve${name}x`, `31 VRS RA0 RB ${store}:10 0:1`, 'VRS,RA0,RB', storeElement(bytes)),
   ]),
-  vectorRow('lvsl', '31 VRT RA0 RB 6:10 x:1', 'VRT,RA0,RB', shiftLeftControl),
-  vectorRow('lvsr', '31 VRT RA0 RB 38:10 x:1', 'VRT,RA0,RB', shiftRightControl),
+  vectorRow('lvsl', '31 VRT RA0 RB 6:10 0:1', 'VRT,RA0,RB', shiftLeftControl),
+  vectorRow('lvsr', '31 VRT RA0 RB 38:10 0:1', 'VRT,RA0,RB', shiftRightControl),
 
   vectorRow('mfvscr', '4 VRT 0:5 0:5 1540:11', 'VRT', (s, f) =>
     setVr(s, f.VRT, s.simdLane('i32x4.replace_lane', 0, everyLane(s, 32, 0), s.state('vscr'))),

@@ -7,6 +7,9 @@ import { power7, power8, ppc970 } from './server-cpus.ts';
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;
 
+/** KVM_REG_PPC_HIOR of the uapi, 64 bits. */
+const ONE_REG_HIOR = 0x1030_0000_0000_0001n;
+
 /** Devices, above all RAM. */
 const SERIAL = 0xf0000000;
 const POWER = 0xf0001000;
@@ -57,6 +60,10 @@ export const bare: Board = {
     initrd: 33 * MiB,
     deviceTreeLimit: 2 * GiB,
     initrdLimit: 2 * GiB,
-    enter: enterServer,
+    enter: (vcpu, entry) => {
+      // Interrupts begin in RAM; there is no ROM where HIOR points after power-on.
+      vcpu.setOneReg(ONE_REG_HIOR, 0n);
+      enterServer(vcpu, entry);
+    },
   },
 };

@@ -59,15 +59,19 @@ function accessBytes(instruction: Instruction, word: number, state: State): numb
   if (/^(lswi|stswi)$/.test(mnemonic)) return fieldBits(word, 'NB') || 32;
   if (/^(lswx|stswx)$/.test(mnemonic)) return Number(state[STATE.xer] as bigint) & 127;
   if (/^(l|st)q/.test(mnemonic)) return 16;
+  if (/^(l|st)(vxl?|xvd2x|xvw4x)$/.test(mnemonic)) return 16;
+  if (/^(lxvdsx|lxsdx|stxsdx)$/.test(mnemonic)) return 8;
+  if (/^(l|st)ve[bhw]x/.test(mnemonic)) return { b: 1, h: 2, w: 4 }[mnemonic.at(-2) as 'b' | 'h' | 'w'];
   if (/^(l|st)d(arx|cx\.)$/.test(mnemonic) || /^(l|st)fd/.test(mnemonic)) return 8;
   if (/^(l|st)h(arx|cx\.)$/.test(mnemonic)) return 2;
   if (/^(l|st)b(arx|cx\.)$/.test(mnemonic)) return 1;
-  if (/^(lw|stw)|^(l|st)f/.test(mnemonic)) return 4;
+  if (/^(lw|stw)|^(l|st)f|^(l|st)xs/.test(mnemonic)) return 4;
   return 1;
 }
 
 const isStorage = ({ access, mnemonic }: Instruction): boolean =>
-  access !== undefined || /^(lmw|stmw|lsw|stsw|l.arx|st.cx\.|lq|stq|dcb[fsz]|dcbst|icbi|lf|stf)/.test(mnemonic);
+  access !== undefined ||
+  /^(lmw|stmw|lsw|stsw|l.arx|st.cx\.|lq|stq|dcb[fsz]|dcbst|icbi|lf|stf|(l|st)v[ex]|(l|st)x[sv])/.test(mnemonic);
 const isMultiple = ({ mnemonic }: Instruction): boolean => /^(lmw|stmw|lsw|stsw|lq|stq|dcbz)/.test(mnemonic);
 const needsAlignment = ({ mnemonic }: Instruction): boolean => /^(l.arx|st.cx\.|lq|stq)/.test(mnemonic);
 

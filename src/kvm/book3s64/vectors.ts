@@ -17,7 +17,7 @@ import {
   type VectorSemantics,
 } from '../../processor/index.ts';
 import { ASSIST_KIND, letsInterruptIn, setFacilities } from './assist.ts';
-import { LPCR_ILE, MSR, SRR1_OWN } from './bits.ts';
+import { AIL_BASE, LPCR_AIL, LPCR_ILE, MSR, SRR1_OWN } from './bits.ts';
 import { CONTEXT_KERNEL, CONTEXT_REAL, CONTEXT_USER } from './host-contexts.ts';
 import { KEPT } from './interrupts.ts';
 import { ASSISTED, ASSISTED_NAMES, W_ASSIST_KIND, W_ASSIST_MSR, W_HIOR, W_LPCR } from './layout.ts';
@@ -25,6 +25,9 @@ import type { Book3sModel } from './models.ts';
 
 /** Modes that translated code is for; the others have an interpreter each, and `run` begins with the right one. */
 const LAST_TRANSLATED = 1;
+const TRANSLATION = MSR.IR | MSR.DR;
+/** Where vectors are of interrupts that keep translation on. */
+const RELOCATED = (BigInt(AIL_BASE.HIGH >>> 0) << 32n) | BigInt(AIL_BASE.LOW);
 
 /** Goes on in the mode that MSR says. It costs an instruction of the budget, as an exit does (vcpu.ts). */
 function resume(s: VectorSemantics, msr: Expr, name: (typeof ASSISTED_NAMES)[number]): void {
@@ -44,20 +47,25 @@ export const book3sVectors = ({ msrMask }: Book3sModel, littleEndian: boolean): 
 
   /** Whether a value of MSR (of 64-bit mode) is of one of the contexts that there always are. */
   const isUsual = (s: VectorSemantics, msr: Expr): Expr => {
-    const translation = s.let(s.and(msr, MSR.IR | MSR.DR));
-    const whole = s.or(s.eqz(translation), s.eq(translation, MSR.IR | MSR.DR));
+    const translation = s.let(s.and(msr, TRANSLATION));
+    const whole = s.or(s.eqz(translation), s.eq(translation, TRANSLATION));
     return s.and(whole, s.eq(s.and(msr, MSR.LE), native));
   };
 
   /** Book3sInterrupts.take of an interrupt that has no bits in SRR1. */
   const take = (s: VectorSemantics, vector: Expr, name: (typeof ASSISTED_NAMES)[number]): void => {
-    const ile = s.ne(s.and(s.blockWord(W_LPCR * 4), LPCR_ILE), 0);
+    const lpcr = s.let(s.blockWord(W_LPCR * 4));
+    const msr = s.let(s.shared('msr'));
+    const relocating = s.eq(s.and(lpcr, LPCR_AIL), LPCR_AIL);
+    const relocated = s.let(s.and(relocating, s.eq(s.and(msr, TRANSLATION), TRANSLATION)));
+    const ile = s.and(lpcr, LPCR_ILE);
     const order = s.select(ile, MSR.LE & msrMask, s.i32(0));
-    const next = s.let(s.or(s.and(s.shared('msr'), KEPT), order));
+    const next = s.let(s.or(s.or(s.and(msr, KEPT), order), s.select(relocated, TRANSLATION, s.i32(0))));
     s.if(isUsual(s, next), () => {
       s.setSharedWide('srr0', s.blockDoubleword(PC));
       s.setSharedWide('srr1', s.and(s.sharedWide('msr'), s.i64(~BigInt(SRR1_OWN))));
-      s.setBlockDoubleword(PC, s.or(s.blockDoubleword(W_HIOR * 4), s.extendUnsigned(vector)));
+      const base = s.select(relocated, s.i64(RELOCATED), s.blockDoubleword(W_HIOR * 4));
+      s.setBlockDoubleword(PC, s.or(base, s.extendUnsigned(vector)));
       resume(s, next, name);
     });
   };
@@ -66,7 +74,7 @@ export const book3sVectors = ({ msrMask }: Book3sModel, littleEndian: boolean): 
   const returnFromInterrupt = (s: VectorSemantics): void => {
     const saved = s.let(s.sharedWide('srr1'));
     const low = s.let(s.or(s.and(s.wrap(saved), msrMask & ~MSR.ME & ~MSR.POW), s.and(s.shared('msr'), MSR.ME)));
-    const msr = s.let(s.or(low, s.select(s.and(low, MSR.PR), MSR.EE | MSR.IR | MSR.DR, s.i32(0))));
+    const msr = s.let(s.or(low, s.select(s.and(low, MSR.PR), MSR.EE | TRANSLATION, s.i32(0))));
     s.if(s.and(s.and(s.ltSigned(saved, 0), isUsual(s, msr)), s.eqz(letsInterruptIn(s, msr))), () => {
       s.setBlockDoubleword(PC, s.and(s.sharedWide('srr0'), -4));
       resume(s, msr, 'assisted_rfid');

@@ -1,4 +1,4 @@
-/** The exact arithmetic of doubles, in whole numbers. Each routine gives what the target register becomes and sets FPSCR. */
+/** The arithmetic of doubles in whole numbers, for all operands and modes (what is quick stands in quick.ts). Each routine gives what the target register becomes and sets FPSCR. */
 import type { Expr, Routine, Semantics } from '../semantics.ts';
 import { extendedQuotient, highProduct } from '../wide.ts';
 import { FPSCR } from './fpscr.ts';
@@ -39,8 +39,8 @@ const anySignalling = (s: Semantics, ...operands: Expr[]): Expr =>
 const zeroSum = (s: Semantics): Expr => s.select(s.eq(s.and(s.state('fpscr'), FPSCR.RN), 3), s.i64(SIGN), s.i64(0));
 
 /** (a, b, format, old) → a + b. */
-export const ADD: Routine = {
-  name: 'floatAdd',
+export const EXACT_ADD: Routine = {
+  name: 'floatExactAdd',
   params: ['i64', 'i64', 'i32', 'i64'],
   result: 'i64',
   body: (s, a, b, format, old) => {
@@ -116,8 +116,8 @@ function addFinite(
 }
 
 /** (a, b, format, old) → a · b. */
-export const MULTIPLY: Routine = {
-  name: 'floatMultiply',
+export const EXACT_MULTIPLY: Routine = {
+  name: 'floatExactMultiply',
   params: ['i64', 'i64', 'i32', 'i64'],
   result: 'i64',
   body: (s, a, b, format, old) => {
@@ -165,8 +165,8 @@ function product(s: Semantics, x: Finite, y: Finite): { high: Expr; low: Expr; e
 }
 
 /** (a, b, format, old) → a ÷ b. */
-export const DIVIDE: Routine = {
-  name: 'floatDivide',
+export const EXACT_DIVIDE: Routine = {
+  name: 'floatExactDivide',
   params: ['i64', 'i64', 'i32', 'i64'],
   result: 'i64',
   body: (s, a, b, format, old) => {
@@ -210,8 +210,8 @@ export const DIVIDE: Routine = {
 };
 
 /** (a, format, old) → √a. */
-export const SQUARE_ROOT: Routine = {
-  name: 'floatSquareRoot',
+export const EXACT_SQUARE_ROOT: Routine = {
+  name: 'floatExactSquareRoot',
   params: ['i64', 'i32', 'i64'],
   result: 'i64',
   body: (s, a, format, old) => {
@@ -276,8 +276,8 @@ function shiftedSticky128(s: Semantics, high: Expr, low: Expr, n: Expr): { high:
 }
 
 /** (a, c, b, subtracts, format, old) → a · c ± b. */
-export const MULTIPLY_ADD: Routine = {
-  name: 'floatMultiplyAdd',
+export const EXACT_MULTIPLY_ADD: Routine = {
+  name: 'floatExactMultiplyAdd',
   params: ['i64', 'i64', 'i64', 'i32', 'i32', 'i64'],
   result: 'i64',
   body: (s, a, c, addend, subtracts, format, old) => {
@@ -309,7 +309,7 @@ export const MULTIPLY_ADD: Routine = {
               zeroProduct,
               () => {
                 const zero = s.or(s.i64(0), sign64(s, negativeProduct));
-                result.set(s.invoke(ADD, zero, b, format, old));
+                result.set(s.invoke(EXACT_ADD, zero, b, format, old));
               },
               () => addProduct(s, { a, b, c, negativeProduct, differ, format }, exact, (value) => result.set(value)),
             ),

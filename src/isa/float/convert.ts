@@ -1,12 +1,11 @@
 /** Conversions and comparisons: Power ISA 2.07 Book I, 4.6.2–4.6.8. */
 import type { Expr, Routine, Semantics } from '../semantics.ts';
-import { DIVIDE, SQUARE_ROOT } from './arithmetic.ts';
 import { FPSCR, raised, summarised } from './fpscr.ts';
 import {
+  bitsOf,
   EXACT,
   FINISH,
   INFINITY,
-  isInfinite,
   isNegative,
   isNotNumber,
   isZero,
@@ -20,8 +19,8 @@ import {
 } from './number.ts';
 
 /** (a, old) → a rounded to single precision. */
-export const ROUND_TO_SINGLE: Routine = {
-  name: 'floatRoundToSingle',
+export const EXACT_ROUND_TO_SINGLE: Routine = {
+  name: 'floatExactRoundToSingle',
   params: ['i64', 'i64'],
   result: 'i64',
   body: (s, a, old) => {
@@ -43,8 +42,8 @@ export const ROUND_TO_SINGLE: Routine = {
 };
 
 /** (integer, whether it is unsigned, format) → the number. */
-export const FROM_INTEGER: Routine = {
-  name: 'floatFromInteger',
+export const EXACT_FROM_INTEGER: Routine = {
+  name: 'floatExactFromInteger',
   params: ['i64', 'i32', 'i32'],
   result: 'i64',
   body: (s, integer, unsigned, format) => {
@@ -88,8 +87,8 @@ export const INTEGER = { word: 0, unsignedWord: 1, doubleword: 2, unsignedDouble
  * (a, rounding mode, kind of integer, old) → a rounded to an integer, saturated. FPRF, which is undefined then, is left
  * as it is, but for that of a NaN when there is no such integer.
  */
-export const TO_INTEGER: Routine = {
-  name: 'floatToInteger',
+export const EXACT_TO_INTEGER: Routine = {
+  name: 'floatExactToInteger',
   params: ['i64', 'i32', 'i32', 'i64'],
   result: 'i64',
   body: (s, a, mode, kind, old) => {
@@ -167,8 +166,8 @@ export const ROUND_TO_INTEGRAL: Routine = {
 };
 
 /** (a, b, whether a quiet NaN is invalid too) → LT, GT, EQ or unordered as four bits; FPCC has them as well. */
-export const COMPARE: Routine = {
-  name: 'floatCompare',
+export const EXACT_COMPARE: Routine = {
+  name: 'floatExactCompare',
   params: ['i64', 'i64', 'i32'],
   result: 'i32',
   body: (s, a, b, ordered) => {
@@ -187,57 +186,25 @@ export const COMPARE: Routine = {
   },
 };
 
-const ONE = 0x3ff0_0000_0000_0000n;
-
-/** (a, format, old) → 1 ÷ a: an estimate that is as good as can be. */
-export const RECIPROCAL: Routine = {
-  name: 'floatReciprocal',
-  params: ['i64', 'i32', 'i64'],
-  result: 'i64',
-  body: (s, a, format, old) => s.invoke(DIVIDE, s.i64(ONE), a, format, old),
-};
-
-/** (a, format, old) → 1 ÷ √a, rounded twice. */
-export const RECIPROCAL_ROOT: Routine = {
-  name: 'floatReciprocalRoot',
-  params: ['i64', 'i32', 'i64'],
-  result: 'i64',
-  body: (s, a, format, old) => {
-    const result = s.cell(old);
-    s.if(
-      s.or(s.or(isNotNumber(s, a), isInfinite(s, a)), s.or(isNegative(s, a), isZero(s, a))),
-      () => {
-        const reciprocal = s.or(isInfinite(s, a), isZero(s, a));
-        s.if(
-          s.and(reciprocal, s.or(s.eqz(isNegative(s, a)), isZero(s, a))),
-          () => result.set(s.invoke(DIVIDE, s.i64(ONE), a, format, old)),
-          () => result.set(s.invoke(SQUARE_ROOT, a, format, old)),
-        );
-      },
-      () => result.set(s.invoke(DIVIDE, s.i64(ONE), s.invoke(SQUARE_ROOT, a, s.i32(0), old), format, old)),
-    );
-    return result.get();
-  },
-};
-
 /** A word in single format → the same number as a double. */
 export const LOAD_SINGLE: Routine = {
   name: 'floatLoadSingle',
   params: ['i32'],
   result: 'i64',
   body: (s, word) => {
-    const exponent = s.let(s.and(s.shrUnsigned(word, 23), 255));
-    const fraction = s.let(s.extendUnsigned(s.and(word, 0x007f_ffff)));
-    const sign = s.shl(s.extendUnsigned(s.shrUnsigned(word, 31)), 63);
-    const special = s.eq(exponent, 255);
-    const biased = s.extendUnsigned(s.select(special, 0x7ff, s.add(exponent, 896)));
-    const normal = s.or(s.shl(biased, 52), s.shl(fraction, 29));
-    const zeros = s.let(s.clz(fraction));
-    // Bit 23 of the word's fraction would be the hidden one.
-    const shift = s.sub(zeros, s.i64(11));
-    const denormal = s.add(s.shl(s.sub(s.i64(896 + 29), shift), 52), s.shl(fraction, shift));
-    const small = s.select(s.eqz(fraction), s.i64(0), denormal);
-    return s.or(s.select(exponent, normal, small), sign);
+    const result = s.cell(s.i64(0));
+    const LARGEST_EXPONENT = 0x7f80_0000;
+    s.if(
+      s.eq(s.and(word, LARGEST_EXPONENT), LARGEST_EXPONENT),
+      () => {
+        // Infinities, and NaNs as they are.
+        const fraction = s.shl(s.extendUnsigned(s.and(word, 0x007f_ffff)), 29);
+        const sign = s.shl(s.extendUnsigned(s.shrUnsigned(word, 31)), 63);
+        result.set(s.or(s.or(fraction, sign), s.i64(INFINITY)));
+      },
+      () => result.set(bitsOf(s, s.float('f64.promote_f32', s.float('f32.reinterpret_i32', word)))),
+    );
+    return result.get();
   },
 };
 
@@ -249,14 +216,15 @@ export const STORE_SINGLE: Routine = {
   body: (s, bits) => {
     const exponent = s.let(s.and(s.wrap(s.shrUnsigned(bits, 52)), 0x7ff));
     const high = s.and(s.wrap(s.shrUnsigned(bits, 32)), 0xc000_0000 | 0);
-    const rest = s.and(s.wrap(s.shrUnsigned(bits, 29)), 0x3fff_ffff);
-    const fraction = s.or(s.and(s.wrap(s.shrUnsigned(bits, 29)), 0x007f_ffff), 0x0080_0000);
-    const shift = s.sub(897, exponent);
-    const sign = s.let(s.shl(s.wrap(s.shrUnsigned(bits, 63)), 31));
-    const denormal = s.or(sign, s.shrUnsigned(fraction, shift));
-    const isDenormal = s.geUnsigned(exponent, 874);
-    const small = s.select(isDenormal, denormal, sign);
-    return s.select(s.gtUnsigned(exponent, 896), s.or(high, rest), small);
+    const result = s.cell(s.or(high, s.and(s.wrap(s.shrUnsigned(bits, 29)), 0x3fff_ffff)));
+    const LEAST_NORMAL = 897;
+    s.if(s.ltUnsigned(exponent, LEAST_NORMAL), () => {
+      const fraction = s.or(s.and(s.wrap(s.shrUnsigned(bits, 29)), 0x007f_ffff), 0x0080_0000);
+      const sign = s.let(s.shl(s.wrap(s.shrUnsigned(bits, 63)), 31));
+      const denormal = s.or(sign, s.shrUnsigned(fraction, s.sub(LEAST_NORMAL, exponent)));
+      result.set(s.select(s.geUnsigned(exponent, LEAST_NORMAL - 23), denormal, sign));
+    });
+    return result.get();
   },
 };
 

@@ -72,7 +72,7 @@ function setStatus(s: Semantics, result: Expr, causes: Expr, rounding: Expr, sin
 }
 
 /** What turns the sign around when the format says so. */
-const negation = (s: Semantics, format: Expr): Expr => s.shl(s.extendUnsigned(s.shrUnsigned(format, 1)), 63);
+export const negation = (s: Semantics, format: Expr): Expr => s.shl(s.extendUnsigned(s.shrUnsigned(format, 1)), 63);
 
 /** (result, causes, format, the target's old value) → what the target becomes, of an operation whose result is exact or a NaN. */
 export const EXACT: Routine = {

@@ -1,19 +1,21 @@
 /** What only vector-scalar instructions do: routines on pairs of singles, extremes, comparisons that make masks. */
+
 import type { Expr, Routine, Semantics } from '../semantics.ts';
-import { ADD, DIVIDE, MULTIPLY, MULTIPLY_ADD, SQUARE_ROOT } from './arithmetic.ts';
-import {
-  COMPARE,
-  FROM_INTEGER,
-  LOAD_SINGLE,
-  RECIPROCAL,
-  RECIPROCAL_ROOT,
-  ROUND_TO_INTEGRAL,
-  ROUND_TO_SINGLE,
-  STORE_SINGLE,
-  TO_INTEGER,
-} from './convert.ts';
+import { LOAD_SINGLE, ROUND_TO_INTEGRAL, STORE_SINGLE } from './convert.ts';
+import { RECIPROCAL, RECIPROCAL_ROOT } from './estimates.ts';
 import { FPSCR, raised } from './fpscr.ts';
 import { EXACT, isNotNumber, quieted, SINGLE, signalling } from './number.ts';
+import {
+  ADD,
+  COMPARE,
+  DIVIDE,
+  FROM_INTEGER,
+  MULTIPLY,
+  MULTIPLY_ADD,
+  ROUND_TO_SINGLE,
+  SQUARE_ROOT,
+  TO_INTEGER,
+} from './quick.ts';
 
 /** (a, b, whether the least, old) → the greater or the lesser one of two numbers: FPRF, FR and FI stay as they are. */
 export const EXTREME: Routine = {

@@ -2,21 +2,23 @@
  * Floating-point arithmetic, conversion and comparison: Power ISA 2.07 Book I, 4.6.6–4.6.9. The numbers are in the
  * routines of ../float; a processor without the unit takes all of it for what MSR[FP]=0 makes of it.
  */
+
 import { define, type InstructionRow, type Level } from '../define.ts';
-import { ADD, DIVIDE, MULTIPLY, MULTIPLY_ADD, SQUARE_ROOT } from '../float/arithmetic.ts';
-import {
-  COMPARE,
-  FROM_INTEGER,
-  INTEGER,
-  RECIPROCAL,
-  RECIPROCAL_ROOT,
-  ROUND_TO_INTEGRAL,
-  ROUND_TO_SINGLE,
-  TIES_AWAY,
-  TO_INTEGER,
-} from '../float/convert.ts';
+import { INTEGER, ROUND_TO_INTEGRAL, TIES_AWAY } from '../float/convert.ts';
+import { RECIPROCAL, RECIPROCAL_ROOT } from '../float/estimates.ts';
 import { FPSCR } from '../float/fpscr.ts';
 import { isNegative, isNotNumber, isZero, NEGATED, SIGN } from '../float/number.ts';
+import {
+  ADD,
+  COMPARE,
+  DIVIDE,
+  FROM_INTEGER,
+  MULTIPLY,
+  MULTIPLY_ADD,
+  ROUND_TO_SINGLE,
+  SQUARE_ROOT,
+  TO_INTEGER,
+} from '../float/quick.ts';
 import { DOUBLE_LIMITS, divideTest, rootTest } from '../float/tests.ts';
 import type { Expr, Meaning, Operands, Semantics } from '../semantics.ts';
 import { floatMeaning, interruptIfEnabled, recordCr1, writeResult } from './float-common.ts';

@@ -1,22 +1,21 @@
 /** Vector-scalar instructions on one number, in doubleword 0. Power ISA 2.07 Book I, 7.6. */
+
 import { define, type InstructionRow, type Level } from '../define.ts';
-import { ADD, DIVIDE, MULTIPLY, MULTIPLY_ADD, SQUARE_ROOT } from '../float/arithmetic.ts';
-import {
-  COMPARE,
-  FROM_INTEGER,
-  INTEGER,
-  LOAD_SINGLE,
-  MAY_BE_INEXACT,
-  RECIPROCAL,
-  RECIPROCAL_ROOT,
-  ROUND_TO_INTEGRAL,
-  ROUND_TO_SINGLE,
-  STORE_SINGLE,
-  TIES_AWAY,
-  TO_INTEGER,
-} from '../float/convert.ts';
+import { INTEGER, LOAD_SINGLE, MAY_BE_INEXACT, ROUND_TO_INTEGRAL, STORE_SINGLE, TIES_AWAY } from '../float/convert.ts';
+import { RECIPROCAL, RECIPROCAL_ROOT } from '../float/estimates.ts';
 import { FPSCR } from '../float/fpscr.ts';
 import { isNotNumber, NEGATED, SIGN, SINGLE, signalling } from '../float/number.ts';
+import {
+  ADD,
+  COMPARE,
+  DIVIDE,
+  FROM_INTEGER,
+  MULTIPLY,
+  MULTIPLY_ADD,
+  ROUND_TO_SINGLE,
+  SQUARE_ROOT,
+  TO_INTEGER,
+} from '../float/quick.ts';
 import { DOUBLE_LIMITS, divideTest, rootTest } from '../float/tests.ts';
 import { EXTREME, NARROW, twice, WIDEN } from '../float/vector.ts';
 import type { Expr, Meaning, Operands, Semantics } from '../semantics.ts';

@@ -1,20 +1,11 @@
 /** Vector-scalar instructions on two doubles or four singles. Power ISA 2.07 Book I, 7.6. */
+
 import { define, type InstructionRow } from '../define.ts';
-import { ADD, DIVIDE, MULTIPLY, MULTIPLY_ADD, SQUARE_ROOT } from '../float/arithmetic.ts';
-import {
-  FROM_INTEGER,
-  INTEGER,
-  LOAD_SINGLE,
-  MAY_BE_INEXACT,
-  RECIPROCAL,
-  RECIPROCAL_ROOT,
-  ROUND_TO_INTEGRAL,
-  STORE_SINGLE,
-  TIES_AWAY,
-  TO_INTEGER,
-} from '../float/convert.ts';
+import { INTEGER, LOAD_SINGLE, MAY_BE_INEXACT, ROUND_TO_INTEGRAL, STORE_SINGLE, TIES_AWAY } from '../float/convert.ts';
+import { RECIPROCAL, RECIPROCAL_ROOT } from '../float/estimates.ts';
 import { FPSCR } from '../float/fpscr.ts';
 import { isNotNumber, NEGATED, SIGN, SINGLE } from '../float/number.ts';
+import { ADD, DIVIDE, FROM_INTEGER, MULTIPLY, MULTIPLY_ADD, SQUARE_ROOT, TO_INTEGER } from '../float/quick.ts';
 import { DOUBLE_LIMITS, divideTest, rootTest, SINGLE_LIMITS } from '../float/tests.ts';
 import { COMPARE_MASK, EXTREME, NARROW, negatedPair, PAIR, RELATION, SIGNS, twice, WIDEN } from '../float/vector.ts';
 import type { Expr, Meaning, Operands, Semantics } from '../semantics.ts';

@@ -429,15 +429,19 @@ export abstract class Builder extends SimdBuilder implements Semantics {
       masked,
       false,
       (addend) => e.set(real, this.add(this.low32(address), addend)),
-      () => {
-        e.call(this.runtime.slowLoad, address, constant('i32', bytes));
-        e.setFromStack(real);
-        e.if(this.eqz(local('i32', real)), false);
-        this.fault();
-        e.end();
-      },
+      () => this.#slowAddress(real, address, bytes),
     );
     return local('i32', real);
+  }
+
+  /** The runtime's answer to where a pinned effective address is loaded from, in a local. */
+  #slowAddress(real: number, address: Node, bytes: number): void {
+    const { e } = this;
+    e.call(this.runtime.slowLoad, address, constant('i32', bytes));
+    e.setFromStack(real);
+    e.if(this.eqz(local('i32', real)), false);
+    this.fault();
+    e.end();
   }
 
   load(bytes: 1 | 2 | 4, address: Expr, options: { signed?: boolean; reversed?: boolean } = {}): Node {
@@ -539,20 +543,62 @@ export abstract class Builder extends SimdBuilder implements Semantics {
     return this.computation === this.word ? next : this.extendUnsigned(this.wrap(next));
   }
 
+  /** A quadword between storage and a register, either way: bytes change places where they are kept in another order. */
+  #quadwordInOrder(value: Node): Node {
+    const places = this.order ^ (this.littleEndian ? 0 : 15);
+    if (places === 0) return value;
+    return this.shuffle(
+      value,
+      value,
+      Array.from({ length: 16 }, (_, lane) => lane ^ places),
+    );
+  }
+
   load128(address: Expr): Node {
-    const at = this.let(address);
-    const first = this.load64(at);
-    const second = this.load64(this.#secondHalf(at));
-    return this.let(this.littleEndian ? this.quadword(second, first) : this.quadword(first, second));
+    const { e } = this;
+    const ea = this.let(address);
+    const result = e.temporary('v128');
+    this.access(
+      ea,
+      this.let(this.pageOf(ea, 16, false)),
+      false,
+      (addend) => {
+        const value = this.let(load('v128', OP.v128Load, this.add(this.low32(ea), addend), 0));
+        e.set(result, this.#quadwordInOrder(value));
+      },
+      () => {
+        const halves = [ea, this.let(this.#secondHalf(ea))].map((half) => {
+          const real = e.temporary('i32');
+          this.#slowAddress(real, half, 8);
+          return this.let(this.#doubleword(load('i64', OP.i64Load, local('i32', real), 0), this.#isTurned));
+        });
+        const [left, right] = this.littleEndian ? halves.reverse() : halves;
+        e.set(result, this.quadword(left as Node, right as Node));
+      },
+    );
+    return local('v128', result);
   }
 
   store128(address: Expr, value: Expr): void {
-    const at = this.let(address);
+    const ea = this.let(address);
     const pinned = this.let(value);
-    const halves = [this.simdLane('i64x2.extract_lane', 1, pinned), this.simdLane('i64x2.extract_lane', 0, pinned)];
-    const [first, second] = this.littleEndian ? halves.reverse() : halves;
-    this.store64(at, first as Node);
-    this.store64(this.#secondHalf(at), second as Node);
+    this.access(
+      ea,
+      this.let(this.pageOf(ea, 16, true)),
+      true,
+      (addend) => {
+        const real = this.add(this.low32(ea), addend);
+        this.e.store(OP.v128Store, real, 0, this.#quadwordInOrder(pinned));
+      },
+      () => {
+        const order = this.littleEndian ? ([0, 1] as const) : ([1, 0] as const);
+        for (const [i, lane] of order.entries()) {
+          const half = this.let(this.simdLane('i64x2.extract_lane', lane, pinned));
+          const at = i === 0 ? ea : this.let(this.#secondHalf(ea));
+          this.#storeSlowly(8, at, this.#isTurned ? this.let(this.#swap64(half)) : half);
+        }
+      },
+    );
   }
 
   /** Byte-reverses a pinned i32. */

@@ -374,11 +374,15 @@ export abstract class Builder extends SimdBuilder implements Semantics {
   }
 
   /**
-   * What of an access the soft TLB's tag is compared with: the page, which the access must lie in as a whole. Storage that
-   * is kept reversed has to be aligned for that; the bits that say so are compared with the tag's zeros.
+   * What of an access the soft TLB's tag is compared with: the page, which the access must lie in as a whole. Where storage
+   * is kept reversed, accesses have to be aligned, quadwords to doublewords; the bits that say so are compared with the
+   * tag's zeros.
    */
   protected pageOf(address: Node, bytes: number, _write: boolean): Node {
-    if (this.order !== 0) return this.and(address, -4096 | (bytes - 1));
+    if (this.order !== 0) {
+      const unit = Math.min(bytes, 8);
+      return this.and(this.add(address, bytes - unit), -4096 | (unit - 1));
+    }
     return this.and(this.add(address, bytes - 1), -4096);
   }
 

@@ -30,9 +30,9 @@ export function generateCore(
   hotThreshold: number,
 ): CoreImage {
   const { model } = runtime;
-  const { run, packings } = generateInterpreter(handlers.specs, hotThreshold, model);
+  const { run, outlined, packings } = generateInterpreter(handlers.specs, hotThreshold, model);
   const routines = model.hasFloat ? routineFunctions(CORE, model, FIRST_ROUTINE) : [];
-  const functions = [...runtimeFunctions(runtime, vectorCode), run, ...routines];
+  const functions = [...runtimeFunctions(runtime, vectorCode), run, ...routines, ...outlined];
   const bytes = encodeModule(coreImports(model.word), functions, [SIGNATURES[model.word].region]);
   return { bytes, packings };
 }

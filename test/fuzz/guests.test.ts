@@ -6,7 +6,7 @@ import type { GuestEnd } from './serve.ts';
 import { HostileServers, SERVER_KINDS } from './servers.ts';
 
 const GUESTS = 150;
-const SERVERS = 20;
+const SERVERS = 12;
 
 for (const accel of ['trap', 'assist'] as const) {
   test(`${GUESTS} hostile guests, ${accel}`, () => {

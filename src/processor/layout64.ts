@@ -50,6 +50,15 @@ export const SERVER_SLB_ENTRY_BYTES = 16;
 export const SERVER_SLB_BYTES = 64 * SERVER_SLB_ENTRY_BYTES;
 
 /**
+ * Logs of refills, one for each context and as far behind its SLB: how many there were, then real addresses of soft-TLB
+ * entries that were filled for effective addresses below 2^LOGGED_BELOW, where programs are. When such segments go, as they
+ * do whenever the guest changes its process, only these entries go with them.
+ */
+export const REFILL_LOGS = SERVER_SLBS + 8 * SERVER_SLB_BYTES;
+export const REFILL_LOG_ENTRIES = SERVER_SLB_BYTES / 4 - 1;
+export const LOGGED_BELOW = 60;
+
+/**
  * Soft-TLB sets of a 64-bit processor, one for each context: entries for data of 32 bytes, {read tag i64, addend i32, -,
  * write tag i64, addend i32, -}, then entries for code of 16 bytes, {tag i64, addend i32, -}. A tag is the page's effective
  * address, -1 for none; the real address is the low word of the effective address plus the addend.

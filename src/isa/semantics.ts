@@ -40,6 +40,7 @@ export const STATIC_FIELDS = [
   'SPR',
   'TBR',
   'L',
+  'MSR_L',
   'WS',
   'E',
   'VECTOR_RC',

@@ -176,23 +176,7 @@ class HandlerBuilder extends Builder {
   }
 
   override repeat(count: Operand, _limit: number, body: (i: Operand) => void): void {
-    if (typeof count === 'number') {
-      for (let i = 0; i < count; i++) body(i);
-      return;
-    }
-    const { e } = this;
-    const index = e.temporary('i32');
-    const i = local('i32', index);
-    const limit = this.let(count);
-    e.set(index, constant('i32', 0));
-    e.block();
-    const done = e.loop() - 1;
-    e.brIf(this.geUnsigned(i, limit), done);
-    this.#scoped(() => body(i));
-    e.set(index, this.add(i, 1));
-    e.br(done + 1);
-    e.end();
-    e.end();
+    this.loop(count, (i) => (typeof i === 'number' ? body(i) : this.#scoped(() => body(i))));
   }
 
   override pc(): Node {

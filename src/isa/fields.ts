@@ -126,8 +126,6 @@ export const FIELDS = {
   STRM: field(9, 10, 'unsigned'),
   /** Decimal operands: exponents, rounding modes (with R, the second set of them), masks, digits, signs. */
   TE: field(11, 15, 'signed'),
-  /** TE without its sign, which takes less room in a record. */
-  TE_BITS: field(11, 15, 'unsigned'),
   RMC: field(21, 22, 'unsigned'),
   RMC_R: field(15, 15, 'unsigned'),
   DCM: field(16, 21, 'unsigned'),

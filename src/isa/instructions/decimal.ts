@@ -278,7 +278,7 @@ export const DECIMAL_INSTRUCTIONS: readonly InstructionRow[] = [
   ...both('dquai', 'FRT TE FRB RMC 67:8 Rc', 'TE,FRT,FRB,RMC', ['FRT', 'FRB'], (format, wide) =>
     operation((s, f) => {
       const b = number(s, f.FRB, wide);
-      const exponent = s.let(s.add(s.sub(s.xor(s.i32(f.TE_BITS), 16), 16), wide ? 6176 : 398));
+      const exponent = s.let(s.add(s.i32(f.TE), wide ? 6176 : 398));
       return s.invoke(QUANTIZE, exponent, b.high, b.low, RMC(s, f), s.i32(format));
     }, wide),
   ),

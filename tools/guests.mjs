@@ -206,9 +206,9 @@ function build(name, folder, recipe, mirror) {
 
 /**
  * The paths of a guest's kernel and initial RAM disk and their folder, made now if need be; undefined (with a message)
- * where that cannot be done.
+ * where that cannot be done. `make: false`: undefined, and no message, when it is not there already.
  */
-export function guest(name, { update = false, mirror } = {}) {
+export function guest(name, { update = false, make = true, mirror } = {}) {
   if (!guestNames.includes(name)) {
     console.error(`guest ${name}: there is no such guest; there is: ${guestNames.join(', ')}`);
     return undefined;
@@ -220,14 +220,14 @@ export function guest(name, { update = false, mirror } = {}) {
     const folder = join(ready, name);
     if (files.every((file) => statSync(join(folder, file), { throwIfNoEntry: false })?.isFile())) return answer(folder);
     // A folder of ready guests need not have what takes no compiler to make.
-    if (!packageRecipe(name) || existsSync(folder))
+    if (make && (!packageRecipe(name) || existsSync(folder)))
       console.error(`guest ${name}: POWERVISOR_GUESTS has no ${join(folder, files[0])}; using the cache`);
   }
   const folder = join(cacheFolder(), 'guests', name);
   const recipe = recipeHash(name);
   if (!update && isCurrent(name, folder, recipe)) return answer(folder);
-  const made = build(name, folder, recipe, mirror);
-  return made && answer(made);
+  const made = make && build(name, folder, recipe, mirror);
+  return made ? answer(made) : undefined;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Machine, type MachineEnd, type MachineHost, type MachineOptions } from '../../src/machine/index.ts';
+import type { MachineOptions } from '../../src/machine/index.ts';
+import { bootGuest, type Dialogue, type Result } from './boot-guest.ts';
 
 /** The folder with the 440's uImage, vmlinux, bamboo.dtb and initramfs.cpio.gz; `npm test` sets it. */
 const folder = process.env.POWERVISOR_TEST_GUEST_440;
@@ -10,61 +11,18 @@ const skip = folder === undefined ? 'no 440 guest (POWERVISOR_TEST_GUEST_440)' :
 const file = (name: string): Uint8Array => readFileSync(join(folder ?? '', name));
 const MiB = 2 ** 20;
 
-interface Result {
-  end: MachineEnd;
-  output: string;
-  stats: Record<string, number>;
-}
-
-/** Boots; `dialogue` gives the answer to a text when the guest has printed it, once each, in order; no answer quits. */
-async function boot(
-  options: Partial<MachineOptions>,
-  dialogue: readonly (readonly [string, string?])[] = [],
-): Promise<Result> {
-  let output = '';
-  let next = 0;
-  let heard = 0;
-  let wake = (): void => {};
-  const host: MachineHost = {
-    clock: { now: () => performance.now() * 1e6 },
-    console: {
-      write: (bytes) => {
-        output += Buffer.from(bytes).toString('latin1');
-        const step = dialogue[next];
-        if (step === undefined) return;
-        const at = output.indexOf(step[0], heard);
-        if (at < 0) return;
-        heard = at + step[0].length;
-        next++;
-        const answer = step[1];
-        setImmediate(() => (answer === undefined ? machine.quit() : machine.input(Buffer.from(answer))));
-      },
+const boot = (options: Partial<MachineOptions>, dialogue?: Dialogue): Promise<Result> =>
+  bootGuest(
+    {
+      board: 'bamboo',
+      kernel: file('uImage'),
+      initrd: file('initramfs.cpio.gz'),
+      append: 'console=ttyS0 poweroff',
+      noReboot: true,
+      ...options,
     },
-    sleep: (untilNs) =>
-      new Promise((resolve) => {
-        const delay = Math.min(Math.max((untilNs - performance.now() * 1e6) / 1e6, 0), 1000);
-        const timer = setTimeout(resolve, delay);
-        wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      }),
-    wake: () => wake(),
-    yield: () => new Promise((resolve) => setImmediate(resolve)),
-  };
-  const machine = Machine.create({
-    board: 'bamboo',
-    host,
-    kernel: file('uImage'),
-    initrd: file('initramfs.cpio.gz'),
-    append: 'console=ttyS0 poweroff',
-    noReboot: true,
-    timeoutNs: 120e9,
-    ...options,
-  });
-  const end = await machine.run();
-  return { end, output, stats: machine.stats() };
-}
+    dialogue,
+  );
 
 test('Linux boots to user space on the bamboo board and resets it', { skip }, async () => {
   const { end, output, stats } = await boot({});

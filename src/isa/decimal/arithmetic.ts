@@ -226,7 +226,7 @@ export const DIVIDE = operation(
         const dividend = new Coefficient(s, la);
         const rest = new Coefficient(s, [], 3);
         const quotient = new Coefficient(s, [], 5);
-        s.repeat(s.add(extra, DIGITS), 2 * DIGITS, () => {
+        s.repeat(s.add(extra, DIGITS), 3 * DIGITS, () => {
           rest.appendDigit(dividend.highestDigit());
           dividend.appendDigit(s.i64(0));
           const digit = s.cell(s.i64(0));

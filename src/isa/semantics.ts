@@ -80,7 +80,7 @@ export type StateName =
   | 'vscr';
 
 /** Named 64-bit state of a 64-bit processor. */
-export type WideStateName = 'reserveAddress' | 'reserveValue' | 'reserveValueHigh' | 'tar';
+export type WideStateName = 'reserveAddress' | 'reserveValue' | 'reserveValueHigh' | 'tar' | 'ppr';
 
 /** Named words of the struct that KVM shares with the guest (the magic page), low halves where they have 64 bits. */
 export type SharedName =

@@ -133,6 +133,14 @@ export const SPECIAL_REGISTERS: readonly SpecialRegister[] = [
     read: (s) => s.wideState('tar'),
     write: (s, value) => s.setWideState('tar', value),
   },
+  {
+    number: 896,
+    name: 'ppr',
+    mnemonics: 'none',
+    word: 'i64',
+    read: (s) => s.wideState('ppr'),
+    write: (s, value) => s.setWideState('ppr', value),
+  },
 ];
 
 const BY_NUMBER = new Map(SPECIAL_REGISTERS.map((register) => [register.number, register]));

@@ -39,6 +39,7 @@ import {
   FPR,
   FPSCR,
   fprOffset,
+  PPR,
   TAR,
   VECTOR_AVAILABLE,
   VSCR,
@@ -131,6 +132,7 @@ const WIDE_STATE_OFFSETS: Record<WideStateName, number> = {
   reserveValue: WIDE_RESERVE_VALUE,
   reserveValueHigh: WIDE_RESERVE_VALUE_HIGH,
   tar: TAR,
+  ppr: PPR,
 };
 
 /**

@@ -84,6 +84,7 @@ export class Evaluator {
     reserveValue: 0n,
     reserveValueHigh: 0n,
     tar: 0n,
+    ppr: 0n,
   };
   readonly shared = new Map<SharedName, number>();
   readonly blockWords = new Map<number, number>();

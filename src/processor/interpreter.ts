@@ -10,7 +10,7 @@ import type { Instruction, Level } from '../isa/define.ts';
 import { FIELDS, type FieldName } from '../isa/fields.ts';
 import { ROUTINES } from '../isa/routines.ts';
 import type { Expr, InstructionInterrupt, Meaning, Operand, Operands, ProgramCause } from '../isa/semantics.ts';
-import { Builder, type DynamicCrBit, SOFT_TLB_SHAPES } from './builder.ts';
+import { Builder, type DynamicCrBit } from './builder.ts';
 import {
   BUDGET,
   CODE_CHANGED,
@@ -27,6 +27,7 @@ import {
 import { MODEL_440, type ProcessorModel } from './model.ts';
 import { routineIndex } from './routines.ts';
 import { CORE, EXECUTE, REGION_HANDLER, REGION_RESULT, SIGNATURES } from './runtime.ts';
+import { SOFT_TLB_SHAPES } from './storage.ts';
 import { setInstructionInterrupt } from './traps.ts';
 import type { StaticValues } from './variants.ts';
 import { Emitter, type Label } from './wasm/emitter.ts';

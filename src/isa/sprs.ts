@@ -135,7 +135,6 @@ export const SPECIAL_REGISTERS: readonly SpecialRegister[] = [
   plain(152, 'ctrl', 'none'),
   plain(153, 'fscr', 'none'),
   plain(157, 'uamor', 'none'),
-  plain(896, 'ppr', 'none'),
   plain(898, 'ppr32', 'none'),
   {
     number: 815,

@@ -40,6 +40,7 @@ export const STATIC_FIELDS = [
   'SPR',
   'TBR',
   'L',
+  'MSR_L',
   'WS',
   'E',
   'VECTOR_RC',
@@ -275,7 +276,7 @@ export interface Semantics {
   /** A doubleword as i64. */
   load64(address: Expr, options?: { reversed?: boolean }): Expr;
   store64(address: Expr, value: Expr, options?: { reversed?: boolean }): void;
-  /** A quadword as v128, in two accesses: an interrupt may come between those of a store. */
+  /** A quadword as v128. A store that crosses a page may be interrupted between its doublewords. */
   load128(address: Expr): Expr;
   store128(address: Expr, value: Expr): void;
   /** Whether the doubleword of a quadword at its lower address is the low one: little-endian mode. */

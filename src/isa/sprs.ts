@@ -125,6 +125,18 @@ export const SPECIAL_REGISTERS: readonly SpecialRegister[] = [
     plain(537 + 2 * n, `dbatl${n}`),
   ]),
   plain(573, 'mcar', 'from'),
+  // Book III-S, by number.
+  plain(3, 'dscr', 'none'),
+  plain(13, 'amr', 'none'),
+  plain(17, 'dscr', 'none'),
+  plain(28, 'cfar', 'none'),
+  plain(29, 'amr', 'none'),
+  plain(136, 'ctrl', 'none'),
+  plain(152, 'ctrl', 'none'),
+  plain(153, 'fscr', 'none'),
+  plain(157, 'uamor', 'none'),
+  plain(896, 'ppr', 'none'),
+  plain(898, 'ppr32', 'none'),
   {
     number: 815,
     name: 'tar',

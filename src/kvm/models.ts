@@ -10,11 +10,13 @@ import type {
   ServerCpuOptions,
 } from '../processor/index.ts';
 import type { Accel } from './api.ts';
+import { book3sAssist } from './book3s64/assist.ts';
 import { Book3s64 } from './book3s64/book3s64.ts';
 import { EMULATED_MNEMONICS as BOOK3S_MNEMONICS } from './book3s64/emulate.ts';
 import { HCALL_INSTRUCTIONS } from './book3s64/hypercalls.ts';
 import { BOOK3S_MODELS } from './book3s64/models.ts';
 import { sprName as book3sSprName } from './book3s64/sprs.ts';
+import { book3sVectors } from './book3s64/vectors.ts';
 import { BOOKE_ASSIST } from './booke/assist.ts';
 import { Booke440 } from './booke/booke440.ts';
 import { EMULATED_MNEMONICS } from './booke/emulate.ts';
@@ -49,7 +51,10 @@ export interface Model {
 }
 
 /** KVM's assist meanings, by the host processor. */
-export const ASSIST: Partial<Record<ProcessorName, AssistTable>> = { '440': BOOKE_ASSIST };
+export const ASSIST: Partial<Record<ProcessorName, AssistTable>> = {
+  '440': BOOKE_ASSIST,
+  ...Object.fromEntries(BOOK3S_MODELS.map((model) => [model.name, book3sAssist(model)])),
+};
 
 const BOOKE: Model = {
   processor: '440',
@@ -79,7 +84,14 @@ const BOOK3S = BOOK3S_MODELS.map((model): [string, Model] => [
     sprName: book3sSprName,
     order: (littleEndian) => (littleEndian ? 0 : 7),
     create(processors, options, parts) {
-      const cpu = processors.createServerCpu({ ...options, model: model.name });
+      const cpu = processors.createServerCpu({
+        ...options,
+        model: model.name,
+        ...(parts.accel === 'assist' && {
+          assist: ASSIST[model.name] ?? null,
+          vectorCode: book3sVectors(model, options.memory.littleEndian),
+        }),
+      });
       return { cpu, family: new Book3s64({ ...parts, cpu }, model) };
     },
   },

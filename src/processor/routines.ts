@@ -1,9 +1,9 @@
 /** The functions that back ends make of routines: generated once, called from the code of many instructions. */
 import { ROUTINES } from '../isa/routines.ts';
 import type { Routine } from '../isa/semantics.ts';
-import type { RuntimeFunctions } from './builder.ts';
 import type { ProcessorModel } from './model.ts';
 import { RegisterlessBuilder } from './registerless.ts';
+import type { RuntimeFunctions } from './storage.ts';
 import { Emitter } from './wasm/emitter.ts';
 import type { WasmFunction } from './wasm/module.ts';
 import { local, type Node } from './wasm/node.ts';

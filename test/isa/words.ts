@@ -46,8 +46,9 @@ export const DIALECTS = [
   {
     dialect: 'power8',
     levels: SERVER_LEVELS,
-    // The hints of bctar are written otherwise there.
-    has: ({ instruction }: Form) => !EMBEDDED_LEVELS.has(instruction.level) && instruction.mnemonic !== 'bctar',
+    // The hints of bctar are written otherwise there, and reserved opcodes as what they are on later processors.
+    has: ({ instruction }: Form) =>
+      !EMBEDDED_LEVELS.has(instruction.level) && !/^(bctar|nop\d+)$/.test(instruction.mnemonic),
   },
 ] as const satisfies { dialect: Dialect; [key: string]: unknown }[];
 

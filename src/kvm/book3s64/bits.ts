@@ -35,6 +35,9 @@ export const SRR1_OWN = 0x783f_0000;
 
 /** LPCR[ILE]: interrupts are taken in little-endian mode. */
 export const LPCR_ILE = 0x0200_0000;
+/** LPCR[AIL] = 3: interrupts that come with translation on keep it on, and have their vectors at `AIL_BASE` (6.5). */
+export const LPCR_AIL = 0x0180_0000;
+export const AIL_BASE = { LOW: 0x4000, HIGH: 0xc000_0000 | 0 } as const;
 
 /** The guest's hashed page table entries, low words (Book III-S, 5.7.7.1). */
 export const GUEST_HPTE = {

@@ -18,6 +18,8 @@ import { HashTableCalls } from './htab-calls.ts';
 import { ParavirtHypercalls } from './hypercalls.ts';
 import { Book3sInterrupts, PRIORITY } from './interrupts.ts';
 import {
+  ASSISTED,
+  ASSISTED_NAMES,
   BOOK3S_STATE,
   DOUBLES,
   W_CR,
@@ -212,6 +214,7 @@ export class Book3s64 implements VcpuFamily {
   }
 
   handleExit(vector: number): number {
+    this.#context.follow();
     return this.#exits.handle(vector);
   }
 
@@ -267,7 +270,10 @@ export class Book3s64 implements VcpuFamily {
   }
 
   get stats(): KvmStats {
-    return { ...this.#papr.stats, vsid_recycles: this.#vsids.recycled, shadow_pages: this.#shadow.count };
+    const assisted = Object.fromEntries(
+      ASSISTED_NAMES.map((name, i) => [name, (this.#words[(ASSISTED >> 2) + i] as number) >>> 0]),
+    );
+    return { ...assisted, ...this.#papr.stats, vsid_recycles: this.#vsids.recycled, shadow_pages: this.#shadow.count };
   }
 
   translate(effectiveAddress: number): KvmTranslation {

@@ -108,6 +108,11 @@ export class Book3sContext {
     this.#hosts.select(mode);
   }
 
+  /** The vector code may have changed the mode, and selected the processor's context by itself. */
+  follow(): void {
+    this.#hosts.follow(modeOf(this.words[W_MSR] as number, this.words[W_MSR + 1] as number));
+  }
+
   /** After all registers were replaced. */
   refresh(): void {
     this.#setFacilities(this.words[W_MSR] as number);

@@ -65,6 +65,13 @@ export class HostContexts {
     this.#cpu.selectContext(context);
   }
 
+  /** The processor is in the context of a mode already: the vector code has selected it. */
+  follow(mode: number): void {
+    if (mode === this.mode) return;
+    this.mode = mode;
+    this.current = this.#contextOf[mode] as number;
+  }
+
   /** Drops segments [first, first + count) in every mode that translates. */
   dropSegments(first: number, count: number): void {
     for (let context = 0; context < SERVER_CONTEXTS; context++)

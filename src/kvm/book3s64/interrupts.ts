@@ -1,7 +1,7 @@
 /** Interrupts of a Book3S guest: the queue of asynchronous ones, and how an interrupt is taken (Book III-S, chapter 6). */
 import { SERVER_VECTOR } from '../../processor/index.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
-import { LPCR_ILE, MSR, MSR_SF, SRR1_OWN } from './bits.ts';
+import { AIL_BASE, LPCR_AIL, LPCR_ILE, MSR, MSR_SF, SRR1_OWN } from './bits.ts';
 import type { Book3sContext } from './context.ts';
 import { W_DAR, W_HIOR, W_LPCR, W_MSR, W_PC, W_PENDING, W_SRR0, W_SRR1 } from './layout.ts';
 
@@ -32,6 +32,7 @@ const VECTORS: readonly number[] = [
 
 /** MSR bits that an interrupt leaves as they are. */
 export const KEPT = MSR.ME;
+const TRANSLATION = MSR.IR | MSR.DR;
 
 export class Book3sInterrupts {
   readonly #words: Int32Array;
@@ -80,11 +81,14 @@ export class Book3sInterrupts {
     words[W_SRR0 + 1] = words[W_PC + 1] as number;
     words[W_SRR1] = (msr & ~SRR1_OWN) | flags;
     words[W_SRR1 + 1] = words[W_MSR + 1] as number;
+    const lpcr = words[W_LPCR] as number;
+    const relocated =
+      (lpcr & LPCR_AIL) === LPCR_AIL && (msr & TRANSLATION) === TRANSLATION && vector > SERVER_VECTOR.machineCheck;
     // HIOR's low 20 bits are not its own: an offset never carries.
-    words[W_PC] = (words[W_HIOR] as number) | vector;
-    words[W_PC + 1] = words[W_HIOR + 1] as number;
-    const littleEndian = ((words[W_LPCR] as number) & LPCR_ILE) !== 0 ? MSR.LE : 0;
-    this.#context.setMsr((msr & KEPT) | littleEndian, MSR_SF);
+    words[W_PC] = (relocated ? AIL_BASE.LOW : (words[W_HIOR] as number)) | vector;
+    words[W_PC + 1] = relocated ? AIL_BASE.HIGH : (words[W_HIOR + 1] as number);
+    const littleEndian = (lpcr & LPCR_ILE) !== 0 ? MSR.LE : 0;
+    this.#context.setMsr((msr & KEPT) | littleEndian | (relocated ? TRANSLATION : 0), MSR_SF);
   }
 
   /** Data storage and alignment interrupts: DAR and DSISR. */

@@ -55,6 +55,9 @@ export const WORD_NAMES = [
   // MAP_MAGIC_PAGE was called; sc 1 makes hypercalls.
   'magicMapped',
   'papr',
+  // What an assist interrupt is for (assist.ts), and the MSR that it wants.
+  'assistKind',
+  'assistMsr',
 ] as const;
 const stateWord = (name: (typeof WORD_NAMES)[number]): number => (WORDS >> 2) + WORD_NAMES.indexOf(name);
 
@@ -66,6 +69,7 @@ export const DOUBLE_COUNT = 8;
 
 /** What the vector code did by itself (vectors.ts), an i32 each (wrapping). */
 export const ASSISTED = 0x3580;
+export const ASSISTED_NAMES = ['assisted_rfid', 'assisted_mtmsr', 'assisted_sc', 'assisted_unavailable'] as const;
 
 /** The guest's SLB: 64 entries of 16 bytes, RB and RS of slbmte. */
 export const GUEST_SLB = 0x3c00;
@@ -112,3 +116,5 @@ export const W_HCALL = stateWord('hcall');
 export const W_HALTED = stateWord('halted');
 export const W_MAGIC_MAPPED = stateWord('magicMapped');
 export const W_PAPR = stateWord('papr');
+export const W_ASSIST_KIND = stateWord('assistKind');
+export const W_ASSIST_MSR = stateWord('assistMsr');

@@ -7,7 +7,7 @@ import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlots } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
-import { LPCR_ILE, MSR } from './bits.ts';
+import { LPCR_AIL, LPCR_ILE, MSR } from './bits.ts';
 import type { Book3sContext } from './context.ts';
 import type { HashTableCalls } from './htab-calls.ts';
 import { W_DABR, W_GPR, W_HALTED, W_HCALL, W_LPCR, W_MSR, W_SPRG, wordOf } from './layout.ts';
@@ -51,6 +51,8 @@ const TO_USER_SPACE = 1;
 /** The names of the functions that KVM counts, by number / 4; those of user space are counted by number. */
 const NAMES = new Map<number, string>(Object.entries(HCALL).map(([name, nr]) => [nr, name.toLowerCase()]));
 
+/** LPCR[AIL]'s place. */
+const AIL_SHIFT = 23;
 const MODE_RESOURCE = { ADDRESS_TRANSLATION: 3, LITTLE_ENDIAN: 4 } as const;
 const PAGE_INIT = { ZERO: 0x8000, COPY: 0x4000 } as const;
 /** H_REGISTER_VPA: what is registered, in bits 16:18 of the flags. */
@@ -206,8 +208,12 @@ export class PaprHypercalls {
     const flags = this.#address(4);
     switch (this.#address(5)) {
       case MODE_RESOURCE.ADDRESS_TRANSLATION:
-        // Interrupts always come with translation off.
-        return flags === 0 ? H.SUCCESS : H.UNSUPPORTED_FLAG_63;
+        if (this.#address(6) !== 0) return H.P3;
+        if (this.#address(7) !== 0) return H.P4;
+        // Translation off, or on at the only place that there is. The reference knows no other than off.
+        if (flags !== 0 && flags !== LPCR_AIL >>> AIL_SHIFT) return H.UNSUPPORTED_FLAG_63;
+        words[W_LPCR] = ((words[W_LPCR] as number) & ~LPCR_AIL) | (flags << AIL_SHIFT);
+        return H.SUCCESS;
       case MODE_RESOURCE.LITTLE_ENDIAN:
         if (this.#address(6) !== 0) return H.P3;
         if (this.#address(7) !== 0) return H.P4;

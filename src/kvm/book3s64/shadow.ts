@@ -111,7 +111,7 @@ export class ShadowPages {
       HPTE.R |
       (writable ? HPTE.C | HPTE.PP_READ_WRITE : HPTE.PP_READ_ONLY) |
       (executable ? 0 : HPTE.N);
-    words[at + 3] = 0;
+    words[at + 3] = hostPage >>> 20;
     words[at + 1] = Math.floor(vsid / 2 ** 20);
     words[at] = (vsid << 12) | ((page >> 4) & ~0x7f) | (secondary === 0 ? 0 : HPTE.H) | HPTE.V;
   }

@@ -267,6 +267,8 @@ export const ALIASES: readonly Alias[] = [
 
   ...registerAliases(),
   alias('mftbl', 'mfspr', 'RT', { SPR: 268 }, { inputOnly: true }),
+  alias('mfvrsave', 'mfspr', 'RT', { SPR: 256 }, { inputOnly: true }),
+  alias('mtvrsave', 'mtspr', 'RS', { SPR: 256 }, { inputOnly: true }),
   alias('sync', 'msync', '', {}, { inputOnly: true }),
   alias('eieio', 'mbar', '', { MO: 0 }, { inputOnly: true }),
   ...(['hi', 'lo'] as const).flatMap((word, WS) => [

@@ -50,6 +50,7 @@ const WITHOUT_TEXT: Readonly<Record<string, (word: number) => boolean>> = {
   icbt: () => false,
   sync: (word) => fieldBits(word, 'SYNC_L') === 3,
   bctar: (word) => !plainBo(word),
+  ...Object.fromEntries([530, 562, 594, 626, 658, 690, 722, 754].map((opcode) => [`nop${opcode}`, () => true])),
   ...Object.fromEntries(['dst', 'dstt', 'dstst', 'dststt'].map((name) => [name, () => false])),
 };
 

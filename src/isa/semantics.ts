@@ -78,10 +78,12 @@ export type StateName =
   /** MSR[VEC] and MSR[VSX], as 0 or not. */
   | 'vectorAvailable'
   | 'vsxAvailable'
-  | 'vscr';
+  | 'vscr'
+  /** FPSCR[DRN]. */
+  | 'decimalRounding';
 
-/** Named 64-bit state of a 64-bit processor. */
-export type WideStateName = 'reserveAddress' | 'reserveValue' | 'reserveValueHigh' | 'tar';
+/** Named 64-bit state of a 64-bit processor; `decimalLow` is the right half of what a decimal routine answers. */
+export type WideStateName = 'reserveAddress' | 'reserveValue' | 'reserveValueHigh' | 'tar' | 'ppr' | 'decimalLow';
 
 /** Named words of the struct that KVM shares with the guest (the magic page), low halves where they have 64 bits. */
 export type SharedName =
@@ -276,7 +278,7 @@ export interface Semantics {
   /** A doubleword as i64. */
   load64(address: Expr, options?: { reversed?: boolean }): Expr;
   store64(address: Expr, value: Expr, options?: { reversed?: boolean }): void;
-  /** A quadword as v128, in two accesses: an interrupt may come between those of a store. */
+  /** A quadword as v128. A store that crosses a page may be interrupted between its doublewords. */
   load128(address: Expr): Expr;
   store128(address: Expr, value: Expr): void;
   /** Whether the doubleword of a quadword at its lower address is the low one: little-endian mode. */

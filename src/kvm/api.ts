@@ -4,9 +4,16 @@
  * `asm/kvm.h`; where an ioctl passes a struct, a method passes an object of the same fields.
  */
 
-import type { TranslationPort } from '../processor/index.ts';
+import type { CoreImages, TranslationPort } from '../processor/index.ts';
 
-export type { TranslationJob, TranslationPort, TranslationResult, TranslationSetup } from '../processor/index.ts';
+export type {
+  CoreImage,
+  CoreImages,
+  TranslationJob,
+  TranslationPort,
+  TranslationResult,
+  TranslationSetup,
+} from '../processor/index.ts';
 
 /** `kvm_run.exit_reason`, by its uapi number. */
 export const KVM_EXIT = {
@@ -194,6 +201,8 @@ export interface VmOptions {
   littleEndian?: boolean;
   /** Retired-instruction time: nanoseconds per instruction, in place of `clock` (a run then repeats bit for bit). */
   icount?: number;
+  /** Generated cores that were kept from an earlier machine of this version (`CoreImages`). */
+  cores?: CoreImages;
   /** A thread that translates hot code (`createTranslationServer` there). Without it, and with icount, this thread does. */
   translation?: TranslationPort;
 }

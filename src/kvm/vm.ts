@@ -128,6 +128,7 @@ export class VirtualMachine implements Vm {
         assist: null,
         timebase: () => time.timebase(),
         ...(this.#translation && { translation: this.#translation }),
+        ...(this.#options.cores && { cores: this.#options.cores }),
       },
       {
         id,

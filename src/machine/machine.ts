@@ -1,5 +1,6 @@
 import {
   type Accel,
+  type CoreImages,
   KVM_EXIT,
   KVM_SYSTEM_EVENT,
   type TranslationPort,
@@ -37,6 +38,8 @@ export interface MachineOptions extends BootFiles {
   readonly timeoutNs?: number | undefined;
   /** Passed on to KVM. */
   readonly translation?: TranslationPort;
+  /** Passed on to KVM. */
+  readonly cores?: CoreImages;
   /** In place of KVM's own: for tests, and for other implementations of the interface. */
   readonly createVm?: (options: VmOptions) => Vm;
 }
@@ -130,6 +133,7 @@ export class Machine {
       ...(this.#kernel.littleEndian && { littleEndian: true }),
       ...(options.icount !== undefined && { icount: options.icount }),
       ...(options.translation && { translation: options.translation }),
+      ...(options.cores && { cores: options.cores }),
     });
     this.vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: memoryBytes });
     this.vcpu = this.vm.createVcpu(0);

@@ -1,8 +1,8 @@
 import { CodeCache, type DecodingMode } from './code-cache.ts';
+import { coreImage, generateCore } from './core.ts';
 import { HandlerTable } from './handlers.ts';
 import type { HostCpuOptions } from './interface.ts';
 import type { ContextMode, ServerCpu } from './interface-server.ts';
-import { FIRST_ROUTINE, generateInterpreter } from './interpreter.ts';
 import { MODE } from './layout.ts';
 import { HOST_HTAB, HOST_HTAB_LOG2_GROUPS, WIDE_RESERVE_ADDRESS } from './layout64.ts';
 import { LEVELS_OF, type ProcessorName } from './levels.ts';
@@ -11,12 +11,8 @@ import { modelOf, type ProcessorModel } from './model.ts';
 import { serverRuntime } from './refill-server.ts';
 import { RegionManager } from './region/manager.ts';
 import { Translator } from './region/translate.ts';
-import { routineFunctions } from './routines.ts';
 import { RunLoop } from './run-loop.ts';
-import { CORE, coreImports, SIGNATURES } from './runtime.ts';
-import { runtimeFunctions } from './runtime-functions.ts';
 import { ServerTlb } from './server-tlb.ts';
-import { encodeModule } from './wasm/module.ts';
 
 export type ServerModelName = Exclude<ProcessorName, '440'>;
 
@@ -94,7 +90,7 @@ export class HostServer implements ServerCpu {
       hot: (record: number) => this.#loop.regions.hot(record),
       tick,
     };
-    const { instance, packings } = this.#instantiate(this.#model, options.hotThreshold ?? HOT_THRESHOLD);
+    const { instance, packings } = this.#instantiate(this.#model, options.hotThreshold ?? HOT_THRESHOLD, 'usual');
     this.#cache = new CodeCache(memory, this.#handlers, packings, (page) => this.#tlb.protectPage(page), base, MODES);
     this.#loop.regions = new RegionManager(
       memory,
@@ -107,20 +103,17 @@ export class HostServer implements ServerCpu {
     this.#runs.push(run, run);
   }
 
-  #instantiate(model: ProcessorModel, hotThreshold: number) {
-    const { memory, vectorCode } = this.#options;
-    const interpreter = generateInterpreter(this.#handlers.specs, hotThreshold, model);
-    const bytes = encodeModule(
-      coreImports(memory.byteLength / 65536, 'i64'),
-      [
-        ...runtimeFunctions(serverRuntime(model, this.hashTable.log2Groups), vectorCode),
-        interpreter.run,
-        ...routineFunctions(CORE, model, FIRST_ROUTINE),
-      ],
-      [SIGNATURES.i64.region],
+  #instantiate(model: ProcessorModel, hotThreshold: number, mode: string) {
+    const { assist, cores, vectorCode, model: name } = this.#options;
+    const { log2Groups } = this.hashTable;
+    const isUsual = log2Groups === HOST_HTAB_LOG2_GROUPS && this.#options.hotThreshold === undefined;
+    const { bytes, packings } = coreImage(
+      isUsual ? cores : undefined,
+      `${name}-${model.order}-${mode}-${assist ? 'assist' : 'plain'}`,
+      () => generateCore(serverRuntime(model, log2Groups), this.#handlers, vectorCode, hotThreshold),
     );
     const module = new WebAssembly.Module(bytes as BufferSource);
-    return { instance: new WebAssembly.Instance(module, { e: this.#imports }), packings: interpreter.packings };
+    return { instance: new WebAssembly.Instance(module, { e: this.#imports }), packings };
   }
 
   /** The interpreter of a mode that is not translated. */
@@ -130,7 +123,7 @@ export class HostServer implements ServerCpu {
       computation: mode === TURNED ? 'i64' : 'i32',
       littleEndian: this.#model.littleEndian !== mode >= TURNED,
     };
-    const { instance } = this.#instantiate(model, NEVER_HOT);
+    const { instance } = this.#instantiate(model, NEVER_HOT, `mode${mode}`);
     const run = instance.exports['run'] as () => number;
     this.#runs[mode] = run;
     return run;

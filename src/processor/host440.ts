@@ -1,7 +1,7 @@
 import { CodeCache } from './code-cache.ts';
+import { type CoreImage, coreImage, generateCore } from './core.ts';
 import { HandlerTable } from './handlers.ts';
 import type { Host440Cpu, HostCpuOptions } from './interface.ts';
-import { generateInterpreter } from './interpreter.ts';
 import { MODE, NO_RESERVATION, RESERVE_ADDRESS, TLB_SEARCH_ENTRIES } from './layout.ts';
 import { LEVELS_440 } from './levels.ts';
 import type { HostMemory } from './memory.ts';
@@ -10,10 +10,7 @@ import { RUNTIME_440 } from './refill440.ts';
 import { RegionManager } from './region/manager.ts';
 import { Translator } from './region/translate.ts';
 import { RunLoop } from './run-loop.ts';
-import { coreImports, SIGNATURES } from './runtime.ts';
-import { runtimeFunctions } from './runtime-functions.ts';
 import { Tlb } from './soft-tlb.ts';
-import { encodeModule } from './wasm/module.ts';
 
 /** Interpretations of a block after which it is translated: 512 to 4096 measure alike; less floods the compiler. */
 const HOT_THRESHOLD = 1024;
@@ -37,14 +34,12 @@ export class Host440 implements Host440Cpu {
     memory.i32[(base + RESERVE_ADDRESS) >> 2] = NO_RESERVATION;
 
     const handlers = new HandlerTable(LEVELS_440, options.assist);
-    const interpreter = generateInterpreter(handlers.specs, options.hotThreshold ?? HOT_THRESHOLD);
-    this.#cache = new CodeCache(memory, handlers, interpreter.packings, (page) => this.#tlb.protectPage(page), base);
-    const pages = memory.byteLength / 65536;
-    const bytes = encodeModule(
-      coreImports(pages, 'i32'),
-      [...runtimeFunctions(RUNTIME_440, options.vectorCode), interpreter.run],
-      [SIGNATURES.i32.region],
-    );
+    const { hotThreshold = HOT_THRESHOLD, vectorCode } = options;
+    const name = `440-${options.assist ? 'assist' : 'plain'}`;
+    const cores = hotThreshold === HOT_THRESHOLD ? options.cores : undefined;
+    const generate = (): CoreImage => generateCore(RUNTIME_440, handlers, vectorCode, hotThreshold);
+    const { bytes, packings } = coreImage(cores, name, generate);
+    this.#cache = new CodeCache(memory, handlers, packings, (page) => this.#tlb.protectPage(page), base);
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
     const mode = (base + MODE) >> 2;
     const vcpu = new WebAssembly.Global({ value: 'i32', mutable: false }, base);

@@ -5,6 +5,7 @@ import { Host440 } from './host440.ts';
 import type { Host440Cpu, HostCpuOptions } from './interface.ts';
 import type { ServerCpu } from './interface-server.ts';
 
+export type { CoreImage, CoreImages } from './core.ts';
 export type { ServerCpuOptions, ServerModelName } from './host-server.ts';
 export * from './interface.ts';
 export * from './interface-server.ts';

@@ -3,6 +3,7 @@
  * vCPU block (layout.ts) through `memory` and owns the vectors: `run` returns the vector that hardware would take.
  */
 import type { Expr, Meaning, Semantics } from '../isa/semantics.ts';
+import type { CoreImages } from './core.ts';
 import type { HostMemory } from './memory.ts';
 import type { TranslationPort } from './region/server.ts';
 
@@ -100,6 +101,8 @@ export interface HostCpuOptions {
   readonly translation?: TranslationPort;
   /** Interpretations of a block after which it is translated; Infinity: never. */
   readonly hotThreshold?: number;
+  /** Cores that were kept. */
+  readonly cores?: CoreImages;
 }
 
 /** One host processor, running everything with MSR[PR]=1: what all families have. */

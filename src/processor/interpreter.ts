@@ -6,10 +6,11 @@
  * dispatches. The budget is kept as a virtual end pointer, so that straight-line code pays nothing for it: a taken
  * branch moves the end with the record.
  */
-import type { Instruction } from '../isa/define.ts';
+import type { Instruction, Level } from '../isa/define.ts';
 import { FIELDS, type FieldName } from '../isa/fields.ts';
+import { ROUTINES } from '../isa/routines.ts';
 import type { Expr, InstructionInterrupt, Meaning, Operand, Operands, ProgramCause } from '../isa/semantics.ts';
-import { Builder, type DynamicCrBit, SOFT_TLB_SHAPES } from './builder.ts';
+import { Builder, type DynamicCrBit } from './builder.ts';
 import {
   BUDGET,
   CODE_CHANGED,
@@ -26,6 +27,7 @@ import {
 import { MODEL_440, type ProcessorModel } from './model.ts';
 import { routineIndex } from './routines.ts';
 import { CORE, EXECUTE, REGION_HANDLER, REGION_RESULT, SIGNATURES } from './runtime.ts';
+import { SOFT_TLB_SHAPES } from './storage.ts';
 import { setInstructionInterrupt } from './traps.ts';
 import type { StaticValues } from './variants.ts';
 import { Emitter, type Label } from './wasm/emitter.ts';
@@ -83,6 +85,7 @@ interface Locals {
 /** Width in the record by kind of field. */
 function packedBytes(name: FieldName): 1 | 2 | 4 {
   const { kind, first, last } = FIELDS[name];
+  if (kind === 'signed' && last - first < 8) return 1;
   if (kind.startsWith('signed') || kind === 'branch' || last - first + 1 === 16) return 4;
   return kind === 'crBit' || kind === 'split' || kind === 'mask' ? 2 : 1;
 }
@@ -137,7 +140,8 @@ class HandlerBuilder extends Builder {
       const index = this.shl(load('i32', OP.i32Load16U, record, at), 2);
       operand = this.let(load('i32', OP.i32Load, this.add(this.block, index), MASK_TABLE));
     } else {
-      const op = bytes === 4 ? OP.i32Load : bytes === 2 ? OP.i32Load16U : OP.i32Load8U;
+      const byte = FIELDS[name].kind === 'signed' ? OP.i32Load8S : OP.i32Load8U;
+      const op = bytes === 4 ? OP.i32Load : bytes === 2 ? OP.i32Load16U : byte;
       operand = this.let(load('i32', op, record, at));
     }
     this.#operands.set(name, operand);
@@ -176,23 +180,7 @@ class HandlerBuilder extends Builder {
   }
 
   override repeat(count: Operand, _limit: number, body: (i: Operand) => void): void {
-    if (typeof count === 'number') {
-      for (let i = 0; i < count; i++) body(i);
-      return;
-    }
-    const { e } = this;
-    const index = e.temporary('i32');
-    const i = local('i32', index);
-    const limit = this.let(count);
-    e.set(index, constant('i32', 0));
-    e.block();
-    const done = e.loop() - 1;
-    e.brIf(this.geUnsigned(i, limit), done);
-    this.#scoped(() => body(i));
-    e.set(index, this.add(i, 1));
-    e.br(done + 1);
-    e.end();
-    e.end();
+    this.loop(count, (i) => (typeof i === 'number' ? body(i) : this.#scoped(() => body(i))));
   }
 
   override pc(): Node {
@@ -269,9 +257,10 @@ function remaining(s: Builder, locals: Locals, ahead: number): Node {
   return s.shrSigned(s.sub(local('i32', locals.end), s.add(local('i32', locals.record), ahead)), 3);
 }
 
-/** The interpreter function, and for each handler its operand layout. */
+/** The interpreter function, those of handlers that stand apart, and for each handler its operand layout. */
 export interface GeneratedInterpreter {
   readonly run: WasmFunction;
+  readonly outlined: readonly WasmFunction[];
   readonly packings: readonly (readonly Packing[])[];
 }
 
@@ -300,6 +289,7 @@ export function generateInterpreter(
   const record = local('i32', locals.record);
   const total = HANDLER.first + specs.length;
   const packings: (readonly Packing[])[] = [];
+  const outlined: WasmFunction[] = [];
 
   const again = e.loop();
   const fault = e.block();
@@ -351,6 +341,16 @@ export function generateInterpreter(
   for (let handler = 0; handler < total; handler++) {
     e.end();
     const spec = specs[handler - HANDLER.first];
+    if (spec && APART.has(spec.instruction.level)) {
+      const apart = outlinedHandler(spec, model);
+      packings[handler] = apart.packings;
+      e.call(firstOutlined(model) + outlined.length, record, local(model.word, locals.pcOffset));
+      e.brIfStack(fault);
+      e.set(locals.record, s.add(record, RECORD_BYTES));
+      e.br(next);
+      outlined.push(apart.handler);
+      continue;
+    }
     const h = new HandlerBuilder(e, locals, targets, spec?.near ?? false, model);
     if (spec) {
       spec.meaning(h, h.operands(spec.instruction, spec.values));
@@ -372,7 +372,37 @@ export function generateInterpreter(
   leave(e, v, again);
   e.end();
   e.unreachable();
-  return { run: { ...e.finish('run'), name: 'interpreter' }, packings };
+  return { run: { ...e.finish('run'), name: 'interpreter' }, outlined, packings };
+}
+
+/**
+ * Levels whose handlers are functions of their own: they do much for one instruction, so that a call more is little, and
+ * the interpreter's function stays small enough to be compiled well, and soon.
+ */
+const APART: ReadonlySet<Level> = new Set(['float', 'float-64', 'vector', 'vector-2.07', 'vsx', 'vsx-2.07', 'decimal']);
+
+/** Index of the first of these functions: they follow the routines. */
+const firstOutlined = ({ hasFloat }: ProcessorModel): number => FIRST_ROUTINE + (hasFloat ? ROUTINES.length : 0);
+
+/** A handler's function: (record, effective address of its page minus half the address of the records) → 1 after an interrupt. */
+function outlinedHandler(
+  { instruction, meaning, values }: HandlerSpec,
+  model: ProcessorModel,
+): { handler: WasmFunction; packings: readonly Packing[] } {
+  const e = new Emitter({ params: ['i32', model.word], results: ['i32'] });
+  const [block, tlb, end] = [e.newLocal('i32'), e.newLocal('i32'), e.newLocal('i32')];
+  e.code.u8(OP.globalGet);
+  e.code.unsigned(0);
+  e.setFromStack(block);
+  e.set(tlb, load('i32', OP.i32Load, local('i32', block), TLB_BASE));
+  const fault = e.block();
+  const targets: Targets = { next: 0, taken: 0, lookup: 0, fault };
+  const h = new HandlerBuilder(e, { block, tlb, record: 0, end, pcOffset: 1 }, targets, false, model);
+  meaning(h, h.operands(instruction, values));
+  e.return(constant('i32', 0));
+  e.end();
+  e.push(constant('i32', 1));
+  return { handler: { ...e.finish(), name: instruction.mnemonic }, packings: h.packings };
 }
 
 /** The real address of the code at a pinned address: soft TLB, else the runtime. */

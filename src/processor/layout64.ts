@@ -17,6 +17,10 @@ export const FLOAT_INTERRUPTS = 0x2a8;
 export const VECTOR_AVAILABLE = 0x2ac;
 export const VSX_AVAILABLE = 0x2b0;
 export const VSCR = 0x2b4;
+/** FPSCR[DRN], and the right half of what a routine for decimal numbers answers. */
+export const DECIMAL_ROUNDING = 0x278;
+export const DECIMAL_LOW = 0x270;
+export const PPR = 0x2b8;
 
 /**
  * VSRs 0–63, 16 bytes each, the manual's doubleword 0 behind doubleword 1: a VSR is a v128 whose lanes are numbered from

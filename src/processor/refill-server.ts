@@ -3,7 +3,6 @@
  * segments of 256 MB with base pages of 4 KB and MSR[PR]=1.
  */
 
-import { SOFT_TLB_SHAPES } from './builder.ts';
 import {
   DSISR,
   HPTE,
@@ -34,6 +33,7 @@ import {
 import type { ProcessorModel } from './model.ts';
 import { EXECUTE, HOLDS_CODE, MAY_BE_WRITTEN, READ, WRITE } from './runtime.ts';
 import { type Body, begin, countRefill, type FamilyRuntime, setInterrupt } from './runtime-functions.ts';
+import { SOFT_TLB_SHAPES } from './storage.ts';
 import type { WasmFunction } from './wasm/module.ts';
 import { constant, load, local, type Node } from './wasm/node.ts';
 import { OP } from './wasm/opcodes.ts';

@@ -1,5 +1,5 @@
 /** The 440's soft-TLB refill from its TLB. */
-import { SOFT_TLB_SHAPES } from './builder.ts';
+
 import { BOOKE_VECTOR, ESR } from './interface.ts';
 import {
   ADDRESS_SPACE,
@@ -23,6 +23,7 @@ import {
 import { MODEL_440 } from './model.ts';
 import { EXECUTE, HOLDS_CODE, MAY_BE_WRITTEN, READ, UNCACHED, WRITE } from './runtime.ts';
 import { begin, countRefill, type FamilyRuntime, setInterrupt } from './runtime-functions.ts';
+import { SOFT_TLB_SHAPES } from './storage.ts';
 import type { WasmFunction } from './wasm/module.ts';
 import { constant, load, local, type Node } from './wasm/node.ts';
 import { OP } from './wasm/opcodes.ts';

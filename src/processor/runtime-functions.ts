@@ -4,7 +4,6 @@
  * they cost no crossing into JavaScript.
  */
 import type { Expr } from '../isa/semantics.ts';
-import { type RuntimeFunctions, SOFT_TLB_SHAPES } from './builder.ts';
 import type { VectorCode, VectorSemantics } from './interface.ts';
 import {
   BOUNCE,
@@ -21,6 +20,7 @@ import {
 import type { ProcessorModel } from './model.ts';
 import { RegisterlessBuilder } from './registerless.ts';
 import { CORE, HOLDS_CODE, READ, REGION_HANDLER, SIGNATURES, WRITE } from './runtime.ts';
+import { type RuntimeFunctions, SOFT_TLB_SHAPES } from './storage.ts';
 import { Emitter } from './wasm/emitter.ts';
 import type { Signature, WasmFunction } from './wasm/module.ts';
 import { constant, load, local, type Node } from './wasm/node.ts';

@@ -47,9 +47,12 @@ export const SIGNATURES = { i32: signatures('i32'), i64: signatures('i64') } as 
 /** Imports of the core module (interpreter and runtime), functions first by index. */
 export const CORE_FUNCTION_IMPORTS = ['timebase', 'codeWritten', 'newPage', 'decode', 'hot', 'tick'] as const;
 
-export function coreImports(memoryPages: number, word: 'i32' | 'i64'): Import[] {
+/** More pages than any memory has: the core fits every one. */
+const MAX_PAGES = 0x1_0000;
+
+export function coreImports(word: 'i32' | 'i64'): Import[] {
   return [
-    { name: 'memory', kind: 'memory', pages: memoryPages, maximum: memoryPages },
+    { name: 'memory', kind: 'memory', pages: 1, maximum: MAX_PAGES },
     { name: 'table', kind: 'table' },
     { name: 'vcpu', kind: 'global' },
     ...CORE_FUNCTION_IMPORTS.map((name) => ({ name, kind: 'function', signature: SIGNATURES[word][name] }) as const),

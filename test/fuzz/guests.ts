@@ -3,15 +3,7 @@
  * machine serves them all, since a new one for each would take longer than the guests themselves.
  */
 import { INSTRUCTIONS } from '../../src/isa/index.ts';
-import {
-  type Accel,
-  createVm,
-  KVM_EXIT,
-  KVM_INTERRUPT,
-  KVM_SYSTEM_EVENT,
-  type Vcpu,
-  type Vm,
-} from '../../src/kvm/index.ts';
+import { type Accel, createVm, KVM_INTERRUPT, type Vcpu, type Vm } from '../../src/kvm/index.ts';
 import { bamboo } from '../../src/machine/boards/bamboo.ts';
 import type { Ns16550 } from '../../src/machine/devices/ns16550.ts';
 import { repeatableWorld } from '../../src/machine/host.ts';
@@ -19,17 +11,11 @@ import { BoardInstance } from '../../src/machine/instance.ts';
 import { interestingWord } from '../truth/machine-state.ts';
 import { Random } from '../truth/random.ts';
 import { type Form, randomWord } from '../truth/single.ts';
+import { type GuestEnd, NS_PER_INSTRUCTION, SLICES, serveSlice } from './serve.ts';
 
 const MEMORY_BYTES = 8 * 2 ** 20;
-/** Instructions that a guest may retire, in slices between which user space does something. */
-export const GUEST_INSTRUCTIONS = 20_000;
-const SLICES = 4;
-const NS_PER_INSTRUCTION = 10;
-/** Exits to user space in a slice. */
-const MOST_EXITS = 2_000;
-
-/** How a guest ended. */
-export type GuestEnd = 'limit' | 'waiting' | 'shutdown' | 'reset' | 'crash' | 'watchdog' | 'internal error' | 'exits';
+/** Instructions that a guest may retire. */
+const GUEST_INSTRUCTIONS = 20_000;
 
 const FORMS: readonly Form[] = INSTRUCTIONS.filter(({ level }) => level !== 'float').map((instruction) => {
   const { mnemonic, mask, value } = instruction;
@@ -86,44 +72,10 @@ export class HostileGuests {
     this.#fillRegisters(random);
     for (let slice = 0; slice < SLICES; slice++) {
       this.#disturb(random);
-      const end = this.#slice(random);
+      const end = serveSlice(this.#vcpu, this.#board, random, GUEST_INSTRUCTIONS);
       if (end) return end;
     }
     return 'limit';
-  }
-
-  #slice(random: Random): GuestEnd | undefined {
-    const { bus } = this.#board;
-    const run = this.#vcpu.kvmRun;
-    const { mmio, dcr } = run;
-    for (let exits = 0; exits < MOST_EXITS; exits++) {
-      switch (this.#vcpu.run((GUEST_INSTRUCTIONS / SLICES) * NS_PER_INSTRUCTION)) {
-        case KVM_EXIT.MMIO:
-          if (mmio.isWrite) bus.writeMmio(mmio.physAddr, mmio.len, mmio.data);
-          else mmio.data = random.chance(0.2) ? random.word() >>> 0 : bus.readMmio(mmio.physAddr, mmio.len);
-          break;
-        case KVM_EXIT.DCR:
-          if (dcr.isWrite) bus.writeDcr(dcr.dcrn, dcr.data);
-          else dcr.data = bus.readDcr(dcr.dcrn);
-          break;
-        case KVM_EXIT.INTR:
-          return undefined;
-        case KVM_EXIT.HLT:
-          if (run.hlt.wakeAt === Number.POSITIVE_INFINITY) return 'waiting';
-          break;
-        case KVM_EXIT.SYSTEM_EVENT:
-          if (run.systemEvent.type === KVM_SYSTEM_EVENT.SHUTDOWN) return 'shutdown';
-          return run.systemEvent.type === KVM_SYSTEM_EVENT.CRASH ? 'crash' : 'reset';
-        case KVM_EXIT.WATCHDOG:
-          return 'watchdog';
-        case KVM_EXIT.INTERNAL_ERROR:
-          if (!/^[^\n]+$/.test(run.internal.message)) throw new Error(`internal error without a message`);
-          return 'internal error';
-        default:
-          throw new Error(`exit reason ${run.exitReason}`);
-      }
-    }
-    return 'exits';
   }
 
   /** What the world outside does in the meantime. */

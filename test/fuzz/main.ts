@@ -1,13 +1,17 @@
 /**
- * `npm run fuzz -- [GUESTS [SEED]]`: hostile guests (guests.ts), half of them under each kind of acceleration. They run on
- * a thread of their own, so that one that hangs its host is found out; and the host's memory is watched.
+ * `npm run fuzz -- [GUESTS [SEED [KIND]]]`: hostile guests (guests.ts, servers.ts), so many 440s and as many servers, the
+ * same number on each machine of theirs under each kind of acceleration. They run on a thread of their own, so that one
+ * that hangs its host is found out; and the host's memory is watched. KIND is a part of a machine's name, as it is
+ * printed: only those run.
  */
 import { argv, exit, memoryUsage } from 'node:process';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import type { Accel } from '../../src/kvm/index.ts';
-import { type GuestEnd, HostileGuests } from './guests.ts';
+import { HostileGuests } from './guests.ts';
+import type { GuestEnd } from './serve.ts';
+import { HostileServers, SERVER_KINDS } from './servers.ts';
 
 const DEFAULT_GUESTS = 10_000;
 /** A guest takes some milliseconds; none may take this long. */
@@ -17,8 +21,29 @@ const PER_REPORT = 100;
 /** What the host may hold on to, bytes, from the end of the first quarter to the end of the last. */
 const GROWTH_LIMIT = 48 * 2 ** 20;
 
+/** Something that runs guests by their seeds. */
+interface Machine {
+  run(seed: number): GuestEnd;
+  checkAll?(): void;
+}
+/** A machine's name, and how it is made. */
+const MACHINES: readonly { readonly name: string; readonly share: number; readonly make: () => Machine }[] = [
+  ...(['trap', 'assist'] as const).map((accel) => ({
+    name: `bamboo 440ep ${accel}`,
+    share: 1 / 2,
+    make: () => new HostileGuests(accel),
+  })),
+  ...SERVER_KINDS.flatMap((kind) =>
+    (['trap', 'pv', 'assist'] satisfies Accel[]).map((accel) => ({
+      name: `${kind.board.name} ${kind.cpu} ${kind.littleEndian ? 'little' : 'big'}-endian ${accel}`,
+      share: 1 / (3 * SERVER_KINDS.length),
+      make: () => new HostileServers(accel, kind),
+    })),
+  ),
+];
+
 interface Job {
-  readonly accel: Accel;
+  readonly machine: number;
   readonly first: number;
   readonly guests: number;
 }
@@ -31,10 +56,10 @@ interface Report {
   readonly error?: string;
 }
 
-function work({ accel, first, guests }: Job): void {
+function work({ machine: index, first, guests }: Job): void {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
-  const machine = new HostileGuests(accel);
+  const machine = MACHINES[index]?.make() as Machine;
   const ends: Partial<Record<GuestEnd, number>> = {};
   const report = (done: number, error?: string): void => {
     collect();
@@ -45,8 +70,11 @@ function work({ accel, first, guests }: Job): void {
     parentPort?.postMessage(message);
   };
   for (let done = 0; done < guests; done++) {
-    if (done % PER_REPORT === 0) report(done);
     try {
+      if (done % PER_REPORT === 0) {
+        machine.checkAll?.();
+        report(done);
+      }
       const end = machine.run(first + done);
       ends[end] = (ends[end] ?? 0) + 1;
     } catch (error) {
@@ -88,22 +116,18 @@ async function main(): Promise<number> {
   const guests = Number(argv[2] ?? DEFAULT_GUESTS);
   const seed = Number(argv[3] ?? 1);
   if (!(Number.isInteger(guests) && guests > 0 && Number.isInteger(seed))) {
-    console.error('usage: npm run fuzz -- [GUESTS [SEED]]');
+    console.error('usage: npm run fuzz -- [GUESTS [SEED [KIND]]]');
     return 2;
   }
   let failures = 0;
-  for (const [index, accel] of (['trap', 'assist'] as const).entries()) {
-    const half = index === 0 ? Math.ceil(guests / 2) : Math.floor(guests / 2);
-    if (half === 0) continue;
+  const wanted = argv[4] ?? '';
+  for (const [machine, { name, share }] of MACHINES.entries()) {
+    if (!name.includes(wanted)) continue;
     const started = performance.now();
-    const { last, growth, hung } = await supervise({
-      accel,
-      first: seed + index * Math.ceil(guests / 2),
-      guests: half,
-    });
+    const { last, growth, hung } = await supervise({ machine, first: seed, guests: Math.ceil(guests * share) });
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     const ends = Object.entries(last.ends).map(([end, count]) => `${count} ${end}`);
-    console.log(`${accel}: ${last.done} guests in ${seconds} s: ${ends.join(', ')}`);
+    console.log(`${name}: ${last.done} guests in ${seconds} s: ${ends.join(', ')}`);
     console.log(
       `  host memory ${Math.round(last.memoryBytes / 2 ** 20)} MB, growth ${Math.round(growth / 2 ** 20)} MB`,
     );

@@ -1,7 +1,14 @@
 /** Meanings on 64-bit processors: with operands known or not, and in 32-bit mode as on a 32-bit processor. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Decoder, EMBEDDED_LEVELS, INSTRUCTIONS, type Instruction, SERVER_LEVELS } from '../../src/isa/index.ts';
+import {
+  Decoder,
+  EMBEDDED_LEVELS,
+  INSTRUCTIONS,
+  type Instruction,
+  SERVER_LEVELS,
+  type StateName,
+} from '../../src/isa/index.ts';
 import { Evaluator, MODE_32, MODE_64, MODE_64_32, type Mode } from './evaluator.ts';
 import { random } from './words.ts';
 
@@ -54,6 +61,31 @@ test('a meaning is the same with operands known beforehand and with operands fro
       const outcomes = [false, true].map((dynamic) => execute(instruction, word, state, MODE_64, dynamic));
       assert.deepEqual(outcomes[1], outcomes[0], `${instruction.mnemonic} ${(word >>> 0).toString(16)}`);
     }
+  }
+});
+
+test('vector instructions want their units', () => {
+  const endsWith = (instruction: Instruction, word: number, off: readonly StateName[]) => {
+    const { vsrs: _, ...registers } = randomState();
+    const evaluator = new Evaluator(registers, new DataView(new ArrayBuffer(256)), MEMORY, MODE_64);
+    for (const name of off) evaluator.state[name] = 0;
+    return evaluator.execute(instruction, word, PC, next() % 2 === 0).interrupt;
+  };
+  for (const instruction of INSTRUCTIONS) {
+    const { level, mnemonic } = instruction;
+    const word = randomWord(instruction);
+    const isMove = /^m[ft]vsr/.test(mnemonic);
+    if (/^vector/.test(level) && !/^ds/.test(mnemonic))
+      assert.equal(endsWith(instruction, word, ['vectorAvailable']), 'vectorUnavailable', mnemonic);
+    else if (isMove) {
+      const isVector = (word & 1) !== 0;
+      const units = ['floatAvailable', 'vectorAvailable'] as const;
+      const interrupts = ['floatingPointUnavailable', 'vectorUnavailable'] as const;
+      const own = Number(isVector);
+      assert.equal(endsWith(instruction, word, [units[own] as StateName]), interrupts[own], mnemonic);
+      assert.equal(endsWith(instruction, word, [units[1 - own] as StateName, 'vsxAvailable']), undefined, mnemonic);
+    } else if (/^vsx/.test(level) && !/^fmrg/.test(mnemonic))
+      assert.equal(endsWith(instruction, word, ['vsxAvailable']), 'vsxUnavailable', mnemonic);
   }
 });
 

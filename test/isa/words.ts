@@ -46,8 +46,9 @@ export const DIALECTS = [
   {
     dialect: 'power8',
     levels: SERVER_LEVELS,
-    // The hints of bctar are written otherwise there.
-    has: ({ instruction }: Form) => !EMBEDDED_LEVELS.has(instruction.level) && instruction.mnemonic !== 'bctar',
+    // The hints of bctar are written otherwise there, and reserved opcodes as what they are on later processors.
+    has: ({ instruction }: Form) =>
+      !EMBEDDED_LEVELS.has(instruction.level) && !/^(bctar|nop\d+)$/.test(instruction.mnemonic),
   },
 ] as const satisfies { dialect: Dialect; [key: string]: unknown }[];
 
@@ -59,6 +60,9 @@ export function wordsOf(form: Form, count: number): number[] {
     let word = next() & ~instruction.mask;
     if (next() % 4) word &= ~instruction.ignored;
     word |= instruction.value;
+    // Of pairs of registers the reference takes odd ones in some places.
+    const EVEN_REGISTERS = ~0x0021_0800;
+    if (instruction.level === 'decimal' && instruction.invalid?.(word)) word &= EVEN_REGISTERS;
     if (!alias) return word >>> 0;
     word = (word & ~alias.mask) | alias.value;
     for (const [to, from] of alias.equal ?? [])

@@ -91,3 +91,40 @@ export function makeElf64(
   patch?.(view);
   return file;
 }
+
+/** Adds sections to an executable; their names are in one more. */
+export function addSections(
+  executable: Uint8Array,
+  sections: readonly { name: string; address: bigint; bytes: Uint8Array }[],
+): Uint8Array {
+  const wide = executable[4] === 2;
+  const littleEndian = executable[5] === 1;
+  const layout = wide
+    ? { shoff: 40, shentsize: 58, bytes: 64, addr: 16, offset: 24, size: 32 }
+    : { shoff: 32, shentsize: 46, bytes: 40, addr: 12, offset: 16, size: 20 };
+  const names = new TextEncoder().encode(['', ...sections.map(({ name }) => name), '.shstrtab', ''].join('\0'));
+  const all = [...sections, { name: '.shstrtab', address: 0n, bytes: names }];
+  let offset = executable.length;
+  const headers = offset + all.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  const file = new Uint8Array(headers + all.length * layout.bytes);
+  file.set(executable);
+  const view = new DataView(file.buffer);
+  const set = (at: number, value: bigint): void =>
+    wide ? view.setBigUint64(at, value, littleEndian) : view.setUint32(at, Number(value), littleEndian);
+  set(layout.shoff, BigInt(headers));
+  [layout.bytes, all.length, all.length - 1].forEach((value, i) => {
+    view.setUint16(layout.shentsize + 2 * i, value, littleEndian);
+  });
+  let nameAt = 1;
+  all.forEach(({ name, address, bytes }, i) => {
+    const at = headers + i * layout.bytes;
+    view.setUint32(at, nameAt, littleEndian);
+    set(at + layout.addr, address);
+    set(at + layout.offset, BigInt(offset));
+    set(at + layout.size, BigInt(bytes.length));
+    file.set(bytes, offset);
+    offset += bytes.length;
+    nameAt += name.length + 1;
+  });
+  return file;
+}

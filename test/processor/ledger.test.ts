@@ -84,6 +84,9 @@ const SERVER_SEQUENCES: Readonly<Record<string, string>> = {
   'a loop over doublewords': 'mtctr 3; 1: ldu 5,8(4); add 6,6,5; bdnz 1b; sc',
   'a lock': '1: lwarx 5,0,4; cmpwi 5,0; bne- 2f; stwcx. 6,0,4; bne- 1b; isync; 2: sc',
   'floating point': 'fadd 1,2,3; fmul 4,1,2; stfd 4,8(4); sc',
+  'bytes compared': 'lvx 0,4,5; vcmpequb. 1,0,2; blt 6,1f; vperm 3,0,1,2; stvx 3,4,5; 1: sc',
+  'doublewords of vectors': 'lxvd2x 34,4,5; xxpermdi 34,34,34,2; vsldoi 3,2,2,4; mfvrd 6,3; stxvd2x 35,4,5; sc',
+  'sums that are bounded': 'vadduhs 1,2,3; vsumsws 4,5,6; sc',
   'a call of a function in another module': 'mtctr 12; bctrl; ld 2,24(1); sc',
   'a function with a frame': 'mflr 0; std 0,16(1); stdu 1,-32(1); bl 1f; addi 1,1,32; ld 0,16(1); mtlr 0; blr; 1: blr',
 };
@@ -152,7 +155,7 @@ function compact(text: string): string {
 
 async function ledger(): Promise<string> {
   const tools = await wabt();
-  const features = { threads: true, tail_call: true, sign_extension: true, sat_float_to_int: true };
+  const features = { threads: true, tail_call: true, sign_extension: true, sat_float_to_int: true, simd: true };
   const sequences = [
     ...Object.entries(SEQUENCES).map(([name, source]) => [name, source, translated] as const),
     ...Object.entries(SERVER_SEQUENCES).map(([name, source]) => [`64-bit, ${name}`, source, serverTranslated] as const),

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
 import { Machine, type MachineEnd } from '../../machine/index.ts';
 import { ConsoleInput } from '../console-input.ts';
+import { CoreFiles } from '../core-files.ts';
 import { CommandError, fileProblem } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
 import { NodeHost } from '../node-host.ts';
@@ -95,6 +96,7 @@ async function boot(options: BootArguments): Promise<number> {
     noReboot: !options.reboot,
     timeoutNs: options.timeout === undefined ? undefined : options.timeout * 1e9,
     icount: options.icount === undefined ? undefined : 2 ** options.icount,
+    cores: new CoreFiles(),
     translation: options.icount === undefined ? new NodeTranslationPort(TRANSLATION_THREAD) : undefined,
   });
 

@@ -10,7 +10,7 @@ const PRIVILEGED_44X: Traits = { level: '44x', privileged: true };
 const nothing = (): void => {};
 
 /** The caches are always coherent with storage here, so that only the access check remains of a flush. */
-const checkAccess = (s: Semantics, f: Operands): void => {
+export const checkAccess = (s: Semantics, f: Operands): void => {
   s.load(1, indexedAddress(s, f));
 };
 

@@ -5,6 +5,18 @@ const SERVER: Traits = { level: 'server', privileged: true };
 const RETURN: Traits = { level: 'server', privileged: true, ends: true };
 const since = (level: Level): Traits => ({ level, privileged: true });
 
+/** Accesses that no cache answers, for firmware. */
+const INHIBITED: readonly (readonly [mnemonic: string, opcode: number])[] = [
+  ['lwzcix', 789],
+  ['lhzcix', 821],
+  ['lbzcix', 853],
+  ['ldcix', 885],
+  ['stwcix', 917],
+  ['sthcix', 949],
+  ['stbcix', 981],
+  ['stdcix', 1013],
+];
+
 export const SERVER_SYSTEM_INSTRUCTIONS: readonly InstructionRow[] = [
   define('rfid', '19 0:5 0:5 0:5 18:10 0:1', '', null, RETURN),
   define('hrfid', '19 0:5 0:5 0:5 274:10 0:1', '', null, RETURN),
@@ -24,6 +36,10 @@ export const SERVER_SYSTEM_INSTRUCTIONS: readonly InstructionRow[] = [
   define('nap', '19 0:5 0:5 0:5 434:10 0:1', '', null, since('2.05')),
   define('sleep', '19 0:5 0:5 0:5 466:10 0:1', '', null, since('2.05')),
   define('rvwinkle', '19 0:5 0:5 0:5 498:10 0:1', '', null, since('2.05')),
+  ...INHIBITED.map(([mnemonic, opcode]) => {
+    const register = mnemonic.startsWith('l') ? 'RT' : 'RS';
+    return define(mnemonic, `31 ${register} RA0 RB ${opcode}:10 0:1`, `${register},RA0,RB`, null, since('2.05'));
+  }),
   define('msgsndp', '31 0:5 0:5 RB 142:10 0:1', 'RB', null, since('2.07')),
   define('msgclrp', '31 0:5 0:5 RB 174:10 0:1', 'RB', null, since('2.07')),
   define('msgsnd', '31 0:5 0:5 RB 206:10 0:1', 'RB', null, since('2.07')),

@@ -1,11 +1,15 @@
 /** What Book III-S processors have of their own in problem state, and their branch by TAR: Power ISA 2.07 Books I and II. */
 import { define, type InstructionRow } from '../define.ts';
 import { branchCondition } from './branch.ts';
+import { checkAccess } from './cache.ts';
 
 const SERVER = { level: 'server' } as const;
 
 /** Storage accesses are performed in program order here: nothing to wait for. */
 const nothing = (): void => {};
+
+/** Opcodes that later processors give a meaning which others may leave out (Book I, 1.8.3). */
+const RESERVED_NOPS = [530, 562, 594, 626, 658, 690, 722, 754];
 
 export const SERVER_INSTRUCTIONS: readonly InstructionRow[] = [
   define('sync', '31 0:3 SYNC_L 0:5 0:5 598:10 0:1', '[SYNC_L]', nothing, SERVER),
@@ -21,5 +25,11 @@ export const SERVER_INSTRUCTIONS: readonly InstructionRow[] = [
       s.branchIndirect(condition, target, false);
     },
     { level: '2.07', ends: true },
+  ),
+  // Of a block that only this processor's nearest cache has.
+  define('dcbf', '31 0:3 3:2 RA0 RB 86:10 0:1', 'RA0,RB,#3', checkAccess, { level: '2.06' }),
+  define('icbt', '31 CT RA0 RB 22:10 0:1', '[CT,]RA0,RB', nothing, { level: '2.07' }),
+  ...RESERVED_NOPS.map((opcode) =>
+    define(`nop${opcode}`, `31 x:5 x:5 x:5 ${opcode}:10 x:1`, '', nothing, { level: '2.06' }),
   ),
 ];

@@ -158,10 +158,11 @@ export class ElfFile {
     const count = this.half(header.shnum);
     if (entryBytes < section.bytes || offset + count * entryBytes > this.#file.length) return undefined;
     const contents = (index: number): ElfSection | undefined => {
+      if (index >= count) return undefined;
       const at = offset + index * entryBytes;
       const start = this.#size(at + section.offset);
       const end = start + this.#size(at + section.size);
-      if (index >= count || end > this.#file.length) return undefined;
+      if (end > this.#file.length) return undefined;
       return { address: this.#address(at + section.addr), bytes: this.#file.subarray(start, end) };
     };
     const names = contents(this.half(header.shstrndx))?.bytes;

@@ -7,11 +7,11 @@
  * return address the caller goes on; with any other PC the caller leaves as well.
  */
 import type { Expr, InstructionInterrupt, Operand, ProgramCause } from '../../isa/semantics.ts';
-import { type RuntimeFunctions, SOFT_TLB_SHAPES } from '../builder.ts';
 import { type CrOrigin, copyOf, type StateSet, unite } from '../effects.ts';
 import { BUDGET, CODE_CHANGED, LINK_CELL, PC, TLB_BASE } from '../layout.ts';
 import type { ProcessorModel } from '../model.ts';
 import { REGION_RESULT, SIGNATURES } from '../runtime.ts';
+import { type RuntimeFunctions, SOFT_TLB_SHAPES } from '../storage.ts';
 import { setInstructionInterrupt } from '../traps.ts';
 import { Emitter, type Label } from '../wasm/emitter.ts';
 import type { WasmFunction } from '../wasm/module.ts';

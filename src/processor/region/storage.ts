@@ -1,7 +1,7 @@
 import type { Expr } from '../../isa/semantics.ts';
-import type { Translation } from '../builder.ts';
 import { gprOffset, ZERO_REGISTER } from '../layout.ts';
 import type { ProcessorModel } from '../model.ts';
+import type { Translation } from '../storage.ts';
 import type { Emitter } from '../wasm/emitter.ts';
 import { constant, isConstant, local, NODE, type Node } from '../wasm/node.ts';
 import { OP } from '../wasm/opcodes.ts';

@@ -27,8 +27,10 @@ import {
   USPRG0,
   VCPU_BLOCKS,
   VECTOR_AVAILABLE,
+  VSCR,
   VSR,
   VSX_AVAILABLE,
+  vsrHalfOffset,
   WIDE_RESERVE_ADDRESS,
   XER_BYTE_COUNT,
   XER_CA,
@@ -41,7 +43,7 @@ import { BlockWriter, choicesOf } from '../blocks.ts';
 import { CODE, DATA_PAGES, READ_ONLY_PAGE, WINDOW, WINDOW_BYTES } from '../machine-state.ts';
 import type { Random } from '../random.ts';
 import { formsOf } from '../single.ts';
-import { interestingDoubleword, randomState, STATE, type State } from './state.ts';
+import { interestingDoubleword, randomState, STATE, type State, vsrPlace } from './state.ts';
 
 const PAGES = 256;
 const CODE_BYTES = PAGES * 4096;
@@ -196,7 +198,9 @@ export class BlockMachine {
     u64[doubleword(EXIT_ADDRESS)] = 0n;
     i32[word(EXIT_SYNDROME)] = 0;
     i32[word(USPRG0)] = 0;
-    for (let n = 0; n < 128; n++) u64[doubleword(VSR) + n] = state[STATE.fpr + ((n >> 1) & 31)] as bigint;
+    for (let n = 0; n < 128; n++)
+      u64[doubleword(vsrHalfOffset(n >> 1, (n & 1) as 0 | 1))] = state[vsrPlace(n >> 1, (n & 1) as 0 | 1)] as bigint;
+    i32[word(VSCR)] = Number(state[STATE.vscr]);
     // Exceptions enabled in some executions only: they end the block.
     i32[word(FPSCR)] = Number(state[STATE.fpscr]) & (Number(state[0]) & 1 ? -1 : ~0xf8);
     for (const name of [FLOAT_AVAILABLE, FLOAT_INTERRUPTS, VECTOR_AVAILABLE, VSX_AVAILABLE]) i32[word(name)] = 1;
@@ -217,7 +221,7 @@ export class BlockMachine {
       ['pc', PC],
     ] as const)
       show(name, u64[doubleword(offset)] as bigint);
-    for (const offset of [...flags, XER_BYTE_COUNT, FPSCR]) show(`word ${offset}`, i32[word(offset)] as number);
+    for (const offset of [...flags, XER_BYTE_COUNT, FPSCR, VSCR]) show(`word ${offset}`, i32[word(offset)] as number);
     for (let field = 0; field < 8; field++) show(`cr${field}`, i32[word(CR) + field] as number);
     for (let n = 0; n < 128; n++) show(`vsr${n >> 1}.${n & 1}`, u64[doubleword(VSR) + n] as bigint);
     for (let n = 0; n < WINDOW_BYTES / 8; n++) show(`storage ${n}`, this.memory.read64(this.#real(WINDOW + 8 * n)));

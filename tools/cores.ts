@@ -1,0 +1,39 @@
+/**
+ * Makes the cores that start with the built command: `dist/cores`. A core is what a processor generates when it is made; one
+ * of each processor, byte order and way of serving privileged instructions.
+ */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { coreFileNames } from '../src/cli/core-files.ts';
+import { type Accel, createVm } from '../src/kvm/index.ts';
+
+const folder = join(import.meta.dirname, '../dist/cores');
+rmSync(folder, { recursive: true, force: true });
+mkdirSync(folder, { recursive: true });
+
+const machines: readonly { cpu: string; littleEndian?: boolean; accels: readonly Accel[] }[] = [
+  { cpu: '440ep', accels: ['trap', 'assist'] },
+  ...['970', 'power7', 'power8'].flatMap((cpu) =>
+    [false, true].map((littleEndian) => ({ cpu, littleEndian, accels: ['trap', 'assist'] as const })),
+  ),
+];
+for (const { cpu, littleEndian = false, accels } of machines)
+  for (const accel of accels) {
+    const vm = createVm({
+      cpu,
+      accel,
+      littleEndian,
+      clock: { now: () => 0 },
+      timebaseFrequency: 1e6,
+      maxMemory: 65536,
+      cores: {
+        find: () => undefined,
+        made: (name, { bytes, packings }) => {
+          const files = coreFileNames(name);
+          writeFileSync(join(folder, files.module), bytes);
+          writeFileSync(join(folder, files.packings), JSON.stringify(packings));
+        },
+      },
+    });
+    vm.createVcpu(0);
+  }

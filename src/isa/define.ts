@@ -56,12 +56,14 @@ export function areCompatible(a: Level, b: Level): boolean {
   return !(EMBEDDED.has(a) && SERVER.has(b)) && !(SERVER.has(a) && EMBEDDED.has(b));
 }
 
-/** What an instruction does to storage, for those that only move one item between storage and a GPR: MMIO emulation reads it. */
+/** What an instruction does to storage, for those that only move one item between storage and a register: MMIO emulation reads it. */
 export interface Access {
   readonly kind: 'load' | 'store';
   readonly bytes: 1 | 2 | 4 | 8;
   readonly signed?: boolean;
   readonly reversed?: boolean;
+  /** An FPR's, as it stands there or converted from and to the single format; else a GPR's. */
+  readonly float?: 'bits' | 'single';
   readonly update?: boolean;
   /** The address is (RA|0)+(RB), else (RA|0)+D … */
   readonly indexed?: boolean;

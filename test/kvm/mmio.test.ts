@@ -16,7 +16,7 @@ function rigWithDevice(): Rig {
 
 for (const { mnemonic, access, value, level } of INSTRUCTIONS) {
   if (!EMBEDDED_LEVELS.has(level)) continue;
-  if (access === undefined) continue;
+  if (access === undefined || access.float !== undefined) continue;
   test(`${mnemonic} of a device`, () => {
     const rig = rigWithDevice();
     // RT/RS = r5, RA = r4, and D = 8 or RB = r6 = 8.

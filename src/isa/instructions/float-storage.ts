@@ -27,22 +27,20 @@ function access(form: Access): Meaning {
 function storage(mnemonic: string, form: Access, d: number, x: number): InstructionRow[] {
   const register = form.kind === 'load' ? 'FRT' : 'FRS';
   const level = 'float';
-  const indexed = { ...form, indexed: true };
-  const update = { update: true };
-  const traits = { level, invalid: noBase } as const;
+  const row = (suffix: string, encoding: string, syntax: string, own: Partial<Access>): InstructionRow => {
+    const whole: Access = { ...form, ...own };
+    const traits = { level, access: whole, ...(whole.update && { invalid: noBase }) } as const;
+    return define(`${mnemonic}${suffix}`, encoding, syntax, access(whole), traits);
+  };
   return [
-    define(mnemonic, `${d} ${register} RA0 D`, `${register},D(RA0)`, access(form), { level }),
-    define(`${mnemonic}u`, `${d + 1} ${register} RA D`, `${register},D(RA)`, access({ ...form, ...update }), traits),
-    define(`${mnemonic}x`, `31 ${register} RA0 RB ${x}:10 x:1`, `${register},RA0,RB`, access(indexed), { level }),
-    define(
-      `${mnemonic}ux`,
-      `31 ${register} RA RB ${x + 32}:10 x:1`,
-      `${register},RA,RB`,
-      access({ ...indexed, ...update }),
-      traits,
-    ),
+    row('', `${d} ${register} RA0 D`, `${register},D(RA0)`, {}),
+    row('u', `${d + 1} ${register} RA D`, `${register},D(RA)`, { update: true }),
+    row('x', `31 ${register} RA0 RB ${x}:10 x:1`, `${register},RA0,RB`, { indexed: true }),
+    row('ux', `31 ${register} RA RB ${x + 32}:10 x:1`, `${register},RA,RB`, { indexed: true, update: true }),
   ];
 }
+
+const WORD: Access = { kind: 'load', bytes: 4, float: 'bits', indexed: true };
 
 const loadWord = (signed: boolean): Meaning =>
   floatMeaning((s, f) => {
@@ -85,15 +83,22 @@ function setDecimalRounding(s: Semantics, condition: Expr, bits: Expr): void {
 const bitOf = (s: Semantics, bit: Operand): Expr => s.let(s.shrUnsigned(s.i32(0x8000_0000 | 0), bit));
 
 export const FLOAT_STORAGE_INSTRUCTIONS: readonly InstructionRow[] = [
-  ...storage('lfs', { kind: 'load', bytes: 4 }, 48, 535),
-  ...storage('lfd', { kind: 'load', bytes: 8 }, 50, 599),
-  ...storage('stfs', { kind: 'store', bytes: 4 }, 52, 663),
-  ...storage('stfd', { kind: 'store', bytes: 8 }, 54, 727),
-  row('stfiwx', '31 FRS RA0 RB 983:10 0:1', 'FRS,RA0,RB', (s, f) =>
-    s.store(4, indexedAddress(s, f), s.wordFromUnsigned32(s.wrap(s.fpr(f.FRS)))),
+  ...storage('lfs', { kind: 'load', bytes: 4, float: 'single' }, 48, 535),
+  ...storage('lfd', { kind: 'load', bytes: 8, float: 'bits' }, 50, 599),
+  ...storage('stfs', { kind: 'store', bytes: 4, float: 'single' }, 52, 663),
+  ...storage('stfd', { kind: 'store', bytes: 8, float: 'bits' }, 54, 727),
+  define(
+    'stfiwx',
+    '31 FRS RA0 RB 983:10 0:1',
+    'FRS,RA0,RB',
+    floatMeaning((s, f) => s.store(4, indexedAddress(s, f), s.wordFromUnsigned32(s.wrap(s.fpr(f.FRS))))),
+    { level: 'float', access: { ...WORD, kind: 'store' } },
   ),
-  define('lfiwax', '31 FRT RA0 RB 855:10 0:1', 'FRT,RA0,RB', loadWord(true), { level: '2.05' }),
-  define('lfiwzx', '31 FRT RA0 RB 887:10 0:1', 'FRT,RA0,RB', loadWord(false), { level: '2.06' }),
+  define('lfiwax', '31 FRT RA0 RB 855:10 0:1', 'FRT,RA0,RB', loadWord(true), {
+    level: '2.05',
+    access: { ...WORD, signed: true },
+  }),
+  define('lfiwzx', '31 FRT RA0 RB 887:10 0:1', 'FRT,RA0,RB', loadWord(false), { level: '2.06', access: WORD }),
 
   row('mffs', '63 FRT 0:5 x:5 583:10 Rc', 'FRT', (s, f) => {
     const decimal = s.shl(s.extendUnsigned(s.state('decimalRounding')), 32);

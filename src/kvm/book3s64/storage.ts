@@ -1,7 +1,7 @@
 /** Loads and stores to where no memory is, or to read-only memory: MMIO, which goes on to user space. */
 import { Decoder } from '../../isa/decoder.ts';
 import type { Access, Level } from '../../isa/define.ts';
-import { SERVER_VECTOR } from '../../processor/index.ts';
+import { fprOffset, SERVER_VECTOR } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlot } from '../slots.ts';
@@ -12,13 +12,27 @@ import { MSR } from './bits.ts';
 import type { Book3sContext } from './context.ts';
 import type { Book3sInterrupts } from './interrupts.ts';
 import { W_GPR, W_IO_KIND, W_IO_REGISTER, W_IO_REST, W_MSR } from './layout.ts';
+import { putDouble, singleOf } from './single.ts';
 
-const LEVELS: readonly Level[] = ['base', 'string', 'isel', '64-bit', 'server', '2.02', '2.05', '2.06', '2.07'];
+const LEVELS: readonly Level[] = [
+  'base',
+  'string',
+  'isel',
+  'float',
+  '64-bit',
+  'server',
+  '2.02',
+  '2.05',
+  '2.06',
+  '2.07',
+];
 
 /** DSISR: an access that cannot be made to storage of this kind (the reference's answer to what it cannot decode). */
 const DSISR_BADACCESS = 0x0400_0000;
 /** More of the ioKind and ioRest words: one word of a doubleword, its high one, to be written. */
 const HALF = { WORD: 0x400, HIGH: 0x800, STORE: 0x1000 } as const;
+/** More of the ioKind word: becomes a double. */
+const SINGLE = 0x2000;
 
 let decoder: Decoder | null = null;
 
@@ -69,7 +83,8 @@ export class StorageEmulation {
     // An access across a page boundary faults with the address of its second page: such a one to a device interrupts.
     if (!this.#begins(access, word, low, high) || (low & 0xfff) + access.bytes > 0x1000)
       return this.#alignment(word, low, high);
-    const register = W_GPR + 2 * ((word >>> 21) & 31);
+    const n = (word >>> 21) & 31;
+    const register = access.float === undefined ? W_GPR + 2 * n : fprOffset(n) >> 2;
     this.#mmio(access, register, page * 4096 + (low & 0xfff));
     if (access.update === true) {
       const base = W_GPR + 2 * ((word >>> 16) & 31);
@@ -92,6 +107,10 @@ export class StorageEmulation {
     const value = extend((io & IO.REVERSED) !== 0 ? reverse(data, bytes) : data, bytes, (io & IO.SIGNED) !== 0);
     if ((io & HALF.WORD) !== 0) {
       words[register + ((io & HALF.HIGH) !== 0 ? 1 : 0)] = value;
+      return;
+    }
+    if ((io & SINGLE) !== 0) {
+      putDouble(words, register, value);
       return;
     }
     words[register] = value;
@@ -150,12 +169,14 @@ export class StorageEmulation {
     mmio.len = bytes;
     mmio.isWrite = store;
     if (store) {
-      const value = words[register] as number;
+      const low = words[register] as number;
+      const value = access.float === 'single' ? singleOf(low, words[register + 1] as number) : low;
       mmio.data = extend(reversed !== 0 ? reverse(value, bytes) : value, bytes, false);
       return;
     }
     mmio.data = 0;
-    words[W_IO_KIND] = IO.MMIO | (bytes << IO.BYTES_SHIFT) | (access.signed === true ? IO.SIGNED : 0) | reversed;
+    const result = access.float === 'single' ? SINGLE : access.signed === true ? IO.SIGNED : 0;
+    words[W_IO_KIND] = IO.MMIO | (bytes << IO.BYTES_SHIFT) | result | reversed;
   }
 
   /** Asks user space for one word of a doubleword. */

@@ -66,6 +66,7 @@ fetch_kernel() {
 	dpkg-deb --fsys-tarfile "$deb" | tar -xO --wildcards './usr/src/linux-source-*.tar.xz' | xz -dc |
 		tar -x -C linux --strip-components=1 --exclude-from="$here/common/kernel.exclude" >> "$log" 2>&1
 	rm -f "$deb"
+	[ ! -f "$here/$guest/kernel-edit.sh" ] || (cd linux && run bash -eu "$here/$guest/kernel-edit.sh")
 }
 
 # fetch_sources PACKAGE...: source packages

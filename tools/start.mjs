@@ -19,7 +19,7 @@ const machines = {
     words: ['--machine', 'pseries', '--cpu', 'power8', '--memory', '1G', '--append', 'console=hvc0'],
   },
 };
-const DEFAULT_MACHINE = '440';
+const DEFAULT_MACHINE = 'pseries';
 
 /** Takes `--mirror MIRROR` or `--mirror=MIRROR` out of the words. */
 function takeMirror(words) {

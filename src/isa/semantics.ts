@@ -83,7 +83,7 @@ export type StateName =
   | 'decimalRounding';
 
 /** Named 64-bit state of a 64-bit processor; `decimalLow` is the right half of what a decimal routine answers. */
-export type WideStateName = 'reserveAddress' | 'reserveValue' | 'reserveValueHigh' | 'tar' | 'decimalLow';
+export type WideStateName = 'reserveAddress' | 'reserveValue' | 'reserveValueHigh' | 'tar' | 'ppr' | 'decimalLow';
 
 /** Named words of the struct that KVM shares with the guest (the magic page), low halves where they have 64 bits. */
 export type SharedName =

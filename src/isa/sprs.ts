@@ -135,7 +135,9 @@ export const SPECIAL_REGISTERS: readonly SpecialRegister[] = [
   plain(152, 'ctrl', 'none'),
   plain(153, 'fscr', 'none'),
   plain(157, 'uamor', 'none'),
-  plain(896, 'ppr', 'none'),
+  plain(804, 'ebbhr', 'none'),
+  plain(805, 'ebbrr', 'none'),
+  plain(806, 'bescr', 'none'),
   plain(898, 'ppr32', 'none'),
   {
     number: 815,
@@ -144,6 +146,14 @@ export const SPECIAL_REGISTERS: readonly SpecialRegister[] = [
     word: 'i64',
     read: (s) => s.wideState('tar'),
     write: (s, value) => s.setWideState('tar', value),
+  },
+  {
+    number: 896,
+    name: 'ppr',
+    mnemonics: 'none',
+    word: 'i64',
+    read: (s) => s.wideState('ppr'),
+    write: (s, value) => s.setWideState('ppr', value),
   },
 ];
 

@@ -36,6 +36,7 @@ import {
   FPR,
   FPSCR,
   fprOffset,
+  PPR,
   TAR,
   VECTOR_AVAILABLE,
   VSCR,
@@ -76,6 +77,7 @@ const WIDE_STATE_OFFSETS: Record<WideStateName, number> = {
   reserveValueHigh: WIDE_RESERVE_VALUE_HIGH,
   tar: TAR,
   decimalLow: DECIMAL_LOW,
+  ppr: PPR,
 };
 
 /** What the back ends share beside storage access: state, flags. Registers and control flow are theirs. */

@@ -86,6 +86,7 @@ export class Evaluator {
     reserveValueHigh: 0n,
     tar: 0n,
     decimalLow: 0n,
+    ppr: 0n,
   };
   readonly shared = new Map<SharedName, number>();
   readonly blockWords = new Map<number, number>();

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { MachineOptions } from '../../src/machine/index.ts';
 import { bootGuest, type Dialogue, type Result } from './boot-guest.ts';
+import { withoutMagicPageTest } from './magic-page-kernel.ts';
 
 /** Folders with a vmlinux and an initramfs.cpio.gz of each byte order; `npm test` sets them where they are. */
 const big = process.env['POWERVISOR_TEST_GUEST_BOOK3S64'];
@@ -55,6 +56,28 @@ test('a big-endian Linux boots to user space on POWER8 and powers it off', { ski
 
 test("Debian's little-endian Linux boots to user space and powers the machine off", { skip: skipLittle }, async () => {
   check(await boot(little, { memoryBytes: 2 ** 30 }), ['GUEST-READY ppc64le ', 'reboot: Power down']);
+});
+
+const patched = (folder: string | undefined): Uint8Array =>
+  withoutMagicPageTest(readFileSync(join(folder ?? '', 'vmlinux')));
+
+test('a big-endian Linux patches itself under pv, and then leaves the guest less often', {
+  skip: skipBig,
+}, async () => {
+  const kernel = patched(big);
+  const pv = await boot(big, { cpu: 'power7', accel: 'pv', kernel });
+  check(pv, ['KVM: Live patching for a fast VM worked', 'GUEST-READY ppc64 ']);
+  const trap = await boot(big, { cpu: 'power7', accel: 'trap', kernel });
+  assert.ok(!trap.output.includes('KVM: '), trap.output);
+  for (const name of ['mfmsr', 'mfspr_srr0', 'mfspr_dar', 'mtspr_srr1', 'mtspr_sprg2'].map((one) => `emulated_${one}`))
+    assert.ok((pv.stats[name] ?? 0) * 10 < (trap.stats[name] ?? 0), `${name}: ${pv.stats[name]} ${trap.stats[name]}`);
+});
+
+test("Debian's little-endian Linux patches itself under pv", { skip: skipLittle }, async () => {
+  check(await boot(little, { memoryBytes: 2 ** 30, accel: 'pv', kernel: patched(little) }), [
+    'KVM: Live patching for a fast VM worked',
+    'GUEST-READY ppc64le ',
+  ]);
 });
 
 test('a shell on hvc0: input typed early, its interrupt, long input, a reboot', { skip: skipBig }, async () => {

@@ -243,3 +243,11 @@ everyServer('unaligned accesses through a register whose page is known', (cpu) =
   assert.equal(cpu.gpr(8), 0x1415n);
   checkTier(cpu);
 });
+
+everyServer('problem state reads and writes TAR and PPR by itself', (cpu) => {
+  prepare(cpu);
+  cpu.load(CODE, 'mtspr 815,3; mtspr 896,4; mfspr 5,815; mfspr 6,896; sc');
+  const ending = cpu.runTwice(CODE, () => cpu.setGprs({ 3: 0x0123_4567_89ab_cdefn, 4: 0x0004_0000_8000_0000n }));
+  assert.deepEqual([ending.vector, ending.retired], [systemCall, 5]);
+  assert.deepEqual([cpu.gpr(5), cpu.gpr(6)], [0x0123_4567_89ab_cdefn, 0x0004_0000_8000_0000n]);
+});

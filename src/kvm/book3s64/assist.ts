@@ -6,7 +6,7 @@
 import type { Expr, Meaning, Semantics } from '../../isa/semantics.ts';
 import type { AssistTable } from '../../processor/index.ts';
 import { MSR, MSR_KEPT, MSR_L1 } from './bits.ts';
-import { W_ASSIST_KIND, W_ASSIST_MSR, wordOf } from './layout.ts';
+import { W_ASSIST_KIND, W_ASSIST_MSR, W_PPR } from './layout.ts';
 import type { Book3sModel } from './models.ts';
 import { SPECIAL, SPR_ROWS, type SprRow } from './sprs.ts';
 
@@ -24,7 +24,7 @@ const INLINED: readonly number[] = [
   SPECIAL.PPR32,
 ];
 /** PPR's upper word. */
-const PPR_HIGH = wordOf('ppr') + 1;
+const PPR_HIGH = W_PPR + 1;
 
 const trap = (s: Semantics): void => s.interrupt('program', 'privileged');
 

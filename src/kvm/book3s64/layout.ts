@@ -8,6 +8,7 @@ import {
   FLOAT_INTERRUPTS,
   FPSCR,
   type MemoryOrder,
+  PPR,
   type SharedField,
   sharedWordOffset,
   TAR,
@@ -26,13 +27,13 @@ export const BOOK3S_STATE_END = 0x4000;
 /** Registers by the manual's names, a doubleword each from BOOK3S_STATE on. */
 // biome-ignore format: rows of eight
 export const DOUBLEWORD_NAMES = [
-  'sdr1', 'hior', 'lpcr', 'dec', 'pvr', 'pir', 'dscr', 'ppr',
+  'sdr1', 'hior', 'lpcr', 'dec', 'pvr', 'pir', 'dscr', 'ear',
   'amr', 'uamor', 'iamr', 'ctrl', 'fscr', 'bescr', 'ebbhr', 'ebbrr',
   'dabr', 'dabrx', 'dawr', 'dawrx', 'ciabr', 'mmcr0', 'mmcr1', 'mmcr2',
   'mmcra', 'mmcrs', 'pmc1', 'pmc2', 'pmc3', 'pmc4', 'pmc5', 'pmc6',
   'pmc7', 'pmc8', 'siar', 'sdar', 'sier', 'hid0', 'hid1', 'hid4',
   'hid5', 'ic', 'purr', 'spurr', 'vtb', 'tfhar', 'tfiar', 'texasr',
-  'pspb', 'wort', 'acop', 'tacr', 'tcscr', 'csigr', 'iabr', 'ear',
+  'pspb', 'wort', 'acop', 'tacr', 'tcscr', 'csigr', 'iabr',
   // Not registers: where the guest has the magic page, effective and real address; the VPA that it has registered.
   'magicEffective', 'magicReal', 'vpa', 'slbShadow', 'dispatchTrace',
 ] as const;
@@ -90,6 +91,7 @@ export const wordOfIntPending = (order: MemoryOrder): number => sharedWordOffset
 
 /** Registers that the processor owns, of 64-bit processors. */
 export const W_TAR = TAR >> 2;
+export const W_PPR = PPR >> 2;
 export const W_FPSCR = FPSCR >> 2;
 export const W_VSCR = VSCR >> 2;
 export const W_FLOAT_AVAILABLE = FLOAT_AVAILABLE >> 2;

@@ -16,6 +16,7 @@ import {
   W_LR,
   W_MSR,
   W_PC,
+  W_PPR,
   W_PVR,
   W_SDR1,
   W_SPRG,
@@ -52,7 +53,7 @@ const WIDE: ReadonlyMap<bigint, number> = new Map([
   [u64(0xa8), W_TAR],
   [u64(0xad), wordOf('ic')],
   [u64(0xb5), W_LPCR],
-  [u64(0xb6), wordOf('ppr')],
+  [u64(0xb6), W_PPR],
 ]);
 const WORDS: ReadonlyMap<bigint, number> = new Map([
   [u64(0x80), W_FPSCR],

@@ -3,12 +3,11 @@ import type { VcpuCounters } from '../stats.ts';
 import type { GuestTime } from '../time.ts';
 import type { Book3sContext } from './context.ts';
 import type { Decrementer } from './decrementer.ts';
-import { readXer, W_PAPR, W_SDR1, wordOf, writeXer } from './layout.ts';
+import { readXer, W_PAPR, W_PPR, W_SDR1, wordOf, writeXer } from './layout.ts';
 import { FACILITY, SPECIAL, SPR_FACILITY, SPR_ON, SPR_SPECIAL, SPR_USER, SPR_WORD, USER } from './sprs.ts';
 
 const TWO_32 = 2 ** 32;
 const W_BESCR = wordOf('bescr');
-const W_PPR = wordOf('ppr');
 const W_FSCR = wordOf('fscr');
 
 /** What `read` and `write` say. */

@@ -2,7 +2,19 @@
  * The special registers of a Book3S 64 guest: number, name, storage and what is special about them
  * (Power ISA 2.07 Book III-S, 4.4.4; PowerPC 970FX User's Manual, "Special Purpose Registers").
  */
-import { type StateDoubleword, W_CTR, W_DAR, W_LR, W_SPRG, W_SRR0, W_SRR1, W_TAR, W_USPRG0, wordOf } from './layout.ts';
+import {
+  type StateDoubleword,
+  W_CTR,
+  W_DAR,
+  W_LR,
+  W_PPR,
+  W_SPRG,
+  W_SRR0,
+  W_SRR1,
+  W_TAR,
+  W_USPRG0,
+  wordOf,
+} from './layout.ts';
 import { ON } from './models.ts';
 
 /** How a move to or from the register goes. */
@@ -139,8 +151,8 @@ export const SPR_ROWS: readonly SprRow[] = [
   state(849, 'vtb', SPECIAL.VTB, ON.POWER8),
   state(894, 'mmcrs', SPECIAL.WIDE, ON.POWER8),
   state(895, 'wort', SPECIAL.WORD, ON.POWER8),
-  state(896, 'ppr', SPECIAL.WIDE, ON.POWER, USER.BOTH),
-  state(898, 'ppr', SPECIAL.PPR32, ON.POWER, USER.BOTH),
+  row(896, 'ppr', W_PPR, SPECIAL.WIDE, ON.POWER, USER.BOTH),
+  row(898, 'ppr', W_PPR, SPECIAL.PPR32, ON.POWER, USER.BOTH),
   state(1008, 'hid0', SPECIAL.WIDE, ON.P970),
   state(1009, 'hid1', SPECIAL.WIDE, ON.P970),
   state(1010, 'iabr', SPECIAL.WIDE, ON.P970),

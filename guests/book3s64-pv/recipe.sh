@@ -1,0 +1,1 @@
+../book3s64/recipe.sh

@@ -243,7 +243,9 @@ export class CodeCache {
         return;
       case KIND.signed: {
         const above = Math.clz32(mask);
-        this.#memory.i32[at >> 2] = (bits << above) >> above;
+        const value = (bits << above) >> above;
+        if (packings[i + 4] === 1) u8[at] = value;
+        else this.#memory.i32[at >> 2] = value;
         return;
       }
       case KIND.split:

@@ -72,6 +72,8 @@ export const FIELDS = {
   /** BF and BT of the instructions on FPSCR fields and bits, which are written as numbers. */
   FPSCR_FIELD: field(6, 8, 'unsigned'),
   FPSCR_SOURCE: field(11, 13, 'unsigned'),
+  /** The L of mtfsf: all bits are written. */
+  FPSCR_L: field(6, 6, 'unsigned'),
   FPSCR_BIT: field(6, 10, 'unsigned'),
   SH: field(16, 20, 'unsigned'),
   MB: field(21, 25, 'unsigned'),
@@ -122,6 +124,15 @@ export const FIELDS = {
   SIX: field(17, 20, 'unsigned'),
   PS: field(22, 22, 'unsigned'),
   STRM: field(9, 10, 'unsigned'),
+  /** Decimal operands: exponents, rounding modes (with R, the second set of them), masks, digits, signs. */
+  TE: field(11, 15, 'signed'),
+  RMC: field(21, 22, 'unsigned'),
+  RMC_R: field(15, 15, 'unsigned'),
+  DCM: field(16, 21, 'unsigned'),
+  DGM: field(16, 21, 'unsigned'),
+  SH_DIGITS: field(16, 21, 'unsigned'),
+  SP: field(11, 12, 'unsigned'),
+  BCD_S: field(11, 11, 'unsigned'),
   /** Vector-scalar registers; the high bit of each number is the field's last. */
   XT: field(6, 31, 'vsr'),
   XS: field(6, 31, 'vsr'),

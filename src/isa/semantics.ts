@@ -78,10 +78,12 @@ export type StateName =
   /** MSR[VEC] and MSR[VSX], as 0 or not. */
   | 'vectorAvailable'
   | 'vsxAvailable'
-  | 'vscr';
+  | 'vscr'
+  /** FPSCR[DRN]. */
+  | 'decimalRounding';
 
-/** Named 64-bit state of a 64-bit processor. */
-export type WideStateName = 'reserveAddress' | 'reserveValue' | 'reserveValueHigh' | 'tar' | 'ppr';
+/** Named 64-bit state of a 64-bit processor; `decimalLow` is the right half of what a decimal routine answers. */
+export type WideStateName = 'reserveAddress' | 'reserveValue' | 'reserveValueHigh' | 'tar' | 'ppr' | 'decimalLow';
 
 /** Named words of the struct that KVM shares with the guest (the magic page), low halves where they have 64 bits. */
 export type SharedName =

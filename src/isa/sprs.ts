@@ -135,6 +135,9 @@ export const SPECIAL_REGISTERS: readonly SpecialRegister[] = [
   plain(152, 'ctrl', 'none'),
   plain(153, 'fscr', 'none'),
   plain(157, 'uamor', 'none'),
+  plain(804, 'ebbhr', 'none'),
+  plain(805, 'ebbrr', 'none'),
+  plain(806, 'bescr', 'none'),
   plain(898, 'ppr32', 'none'),
   {
     number: 815,

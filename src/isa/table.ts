@@ -5,6 +5,7 @@ import { BCD_INSTRUCTIONS } from './instructions/bcd.ts';
 import { BRANCH_INSTRUCTIONS } from './instructions/branch.ts';
 import { CACHE_INSTRUCTIONS } from './instructions/cache.ts';
 import { CONDITION_INSTRUCTIONS } from './instructions/condition.ts';
+import { DECIMAL_INSTRUCTIONS } from './instructions/decimal.ts';
 import { FLOAT_INSTRUCTIONS } from './instructions/float.ts';
 import { FLOAT_STORAGE_INSTRUCTIONS } from './instructions/float-storage.ts';
 import { LOGIC_INSTRUCTIONS } from './instructions/logic.ts';
@@ -45,6 +46,7 @@ const ROWS: readonly InstructionRow[] = [
   ...BCD_INSTRUCTIONS,
   ...STORAGE64_INSTRUCTIONS,
   ...SERVER_INSTRUCTIONS,
+  ...DECIMAL_INSTRUCTIONS,
   ...VSX_SCALAR_INSTRUCTIONS,
   ...VSX_VECTOR_INSTRUCTIONS,
   ...VECTOR_STORAGE_INSTRUCTIONS,

@@ -29,6 +29,8 @@ import {
   ZERO_REGISTER,
 } from './layout.ts';
 import {
+  DECIMAL_LOW,
+  DECIMAL_ROUNDING,
   FLOAT_AVAILABLE,
   FLOAT_INTERRUPTS,
   FPR,
@@ -66,6 +68,7 @@ const STATE_OFFSETS: Record<StateName, number> = {
   vectorAvailable: VECTOR_AVAILABLE,
   vsxAvailable: VSX_AVAILABLE,
   vscr: VSCR,
+  decimalRounding: DECIMAL_ROUNDING,
 };
 
 const WIDE_STATE_OFFSETS: Record<WideStateName, number> = {
@@ -73,6 +76,7 @@ const WIDE_STATE_OFFSETS: Record<WideStateName, number> = {
   reserveValue: WIDE_RESERVE_VALUE,
   reserveValueHigh: WIDE_RESERVE_VALUE_HIGH,
   tar: TAR,
+  decimalLow: DECIMAL_LOW,
   ppr: PPR,
 };
 
@@ -284,6 +288,27 @@ export abstract class Builder extends StorageBuilder implements Semantics {
       otherwise();
     }
     this.e.end();
+  }
+
+  /** Emits a body for i = 0 … count-1: as often as that where the count is a number, else in a loop. */
+  protected loop(count: Operand, body: (i: Operand) => void): void {
+    if (typeof count === 'number') {
+      for (let i = 0; i < count; i++) body(i);
+      return;
+    }
+    const { e } = this;
+    const index = e.temporary('i32');
+    const i = local('i32', index);
+    const limit = this.let(count);
+    e.set(index, constant('i32', 0));
+    e.block();
+    const done = e.loop() - 1;
+    e.brIf(this.geUnsigned(i, limit), done);
+    body(i);
+    e.set(index, this.add(i, 1));
+    e.br(done + 1);
+    e.end();
+    e.end();
   }
 
   timebase(): Node {

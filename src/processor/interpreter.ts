@@ -85,6 +85,7 @@ interface Locals {
 /** Width in the record by kind of field. */
 function packedBytes(name: FieldName): 1 | 2 | 4 {
   const { kind, first, last } = FIELDS[name];
+  if (kind === 'signed' && last - first < 8) return 1;
   if (kind.startsWith('signed') || kind === 'branch' || last - first + 1 === 16) return 4;
   return kind === 'crBit' || kind === 'split' || kind === 'mask' ? 2 : 1;
 }
@@ -139,7 +140,8 @@ class HandlerBuilder extends Builder {
       const index = this.shl(load('i32', OP.i32Load16U, record, at), 2);
       operand = this.let(load('i32', OP.i32Load, this.add(this.block, index), MASK_TABLE));
     } else {
-      const op = bytes === 4 ? OP.i32Load : bytes === 2 ? OP.i32Load16U : OP.i32Load8U;
+      const byte = FIELDS[name].kind === 'signed' ? OP.i32Load8S : OP.i32Load8U;
+      const op = bytes === 4 ? OP.i32Load : bytes === 2 ? OP.i32Load16U : byte;
       operand = this.let(load('i32', op, record, at));
     }
     this.#operands.set(name, operand);
@@ -178,23 +180,7 @@ class HandlerBuilder extends Builder {
   }
 
   override repeat(count: Operand, _limit: number, body: (i: Operand) => void): void {
-    if (typeof count === 'number') {
-      for (let i = 0; i < count; i++) body(i);
-      return;
-    }
-    const { e } = this;
-    const index = e.temporary('i32');
-    const i = local('i32', index);
-    const limit = this.let(count);
-    e.set(index, constant('i32', 0));
-    e.block();
-    const done = e.loop() - 1;
-    e.brIf(this.geUnsigned(i, limit), done);
-    this.#scoped(() => body(i));
-    e.set(index, this.add(i, 1));
-    e.br(done + 1);
-    e.end();
-    e.end();
+    this.loop(count, (i) => (typeof i === 'number' ? body(i) : this.#scoped(() => body(i))));
   }
 
   override pc(): Node {

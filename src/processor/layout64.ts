@@ -17,6 +17,9 @@ export const FLOAT_INTERRUPTS = 0x2a8;
 export const VECTOR_AVAILABLE = 0x2ac;
 export const VSX_AVAILABLE = 0x2b0;
 export const VSCR = 0x2b4;
+/** FPSCR[DRN], and the right half of what a routine for decimal numbers answers. */
+export const DECIMAL_ROUNDING = 0x278;
+export const DECIMAL_LOW = 0x270;
 export const PPR = 0x2b8;
 
 /**
@@ -49,6 +52,15 @@ export const SERVER_CONTEXT_BYTES = 0x10;
 export const SERVER_SLBS = 0x8000;
 export const SERVER_SLB_ENTRY_BYTES = 16;
 export const SERVER_SLB_BYTES = 64 * SERVER_SLB_ENTRY_BYTES;
+
+/**
+ * Logs of refills, one for each context and as far behind its SLB: how many there were, then real addresses of soft-TLB
+ * entries that were filled for effective addresses below 2^LOGGED_BELOW, where programs are. When such segments go, as they
+ * do whenever the guest changes its process, only these entries go with them.
+ */
+export const REFILL_LOGS = SERVER_SLBS + 8 * SERVER_SLB_BYTES;
+export const REFILL_LOG_ENTRIES = SERVER_SLB_BYTES / 4 - 1;
+export const LOGGED_BELOW = 60;
 
 /**
  * Soft-TLB sets of a 64-bit processor, one for each context: entries for data of 32 bytes, {read tag i64, addend i32, -,

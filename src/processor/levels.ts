@@ -24,7 +24,15 @@ export const LEVELS_970: ReadonlySet<Level> = new Set([
 ]);
 
 /** The instruction groups of POWER7. */
-export const LEVELS_POWER7: ReadonlySet<Level> = new Set([...LEVELS_970, 'isel', '2.02', '2.05', '2.06', 'vsx']);
+export const LEVELS_POWER7: ReadonlySet<Level> = new Set([
+  ...LEVELS_970,
+  'isel',
+  '2.02',
+  '2.05',
+  '2.06',
+  'vsx',
+  'decimal',
+]);
 
 /** The instruction groups of POWER8. */
 export const LEVELS_POWER8: ReadonlySet<Level> = new Set([...LEVELS_POWER7, '2.07', 'vector-2.07', 'vsx-2.07']);

@@ -16,9 +16,13 @@ import {
 import { CODE_FLAGS_TABLE, CODE_PAGES, MODE, TLB_BASE } from './layout.ts';
 import {
   HOST_HTAB,
+  LOGGED_BELOW,
+  REFILL_LOG_ENTRIES,
+  REFILL_LOGS,
   SERVER_CONTEXT_BYTES,
   SERVER_CONTEXT_WORDS,
   SERVER_SLB_ENTRY_BYTES,
+  SERVER_SLBS,
   SLB_BASE,
   WIDE_CODE_ADDEND,
   WIDE_READ_ADDEND,
@@ -68,6 +72,20 @@ function searchGroup({ e, s }: Body, group: Node, wanted: Node, entry: number, f
   e.brIf(s.eq(s.and(load('i64', OP.i64Load, local('i32', index), 0), mask), wanted), found);
   e.set(index, s.add(local('i32', index), HPTE_BYTES));
   e.brIf(s.ltUnsigned(local('i32', index), end), next);
+  e.end();
+}
+
+/** Notes in the context's log that an entry was filled. What the log has no room for is counted. */
+function logRefill({ e, s, v }: Body, address: Node, entry: Node): void {
+  e.if(s.eqz(s.shrUnsigned(address, LOGGED_BELOW)));
+  const log = s.let(s.add(load('i32', OP.i32Load, v, SLB_BASE), REFILL_LOGS - SERVER_SLBS));
+  const count = s.let(s.add(load('i32', OP.i32Load, log, 0), 1));
+  e.if(s.leUnsigned(count, REFILL_LOG_ENTRIES));
+  e.store(OP.i32Store, log, 0, count);
+  e.store(OP.i32Store, s.add(log, s.shl(count, 2)), 0, entry);
+  e.else();
+  e.store(OP.i32Store, log, 0, constant('i32', REFILL_LOG_ENTRIES + 1));
+  e.end();
   e.end();
 }
 
@@ -143,11 +161,13 @@ function refill(model: ProcessorModel, log2Groups: number): WasmFunction {
   const addend = s.let(s.sub(s.and(low, -4096), s.wrap(page)));
   e.if(s.eq(access, EXECUTE));
   e.set(entry, s.codeTlbEntry(address));
+  logRefill(body, address, slot);
   e.store(OP.i64Store, slot, 0, page);
   e.store(OP.i32Store, slot, WIDE_CODE_ADDEND, addend);
   e.return(slot);
   e.end();
   e.set(entry, s.dataTlbEntry(address));
+  logRefill(body, address, slot);
   const hostPage = s.let(s.shrUnsigned(s.and(low, -4096), PAGE_SHIFT));
   const pageFlags = s.let(load('i32', OP.i32Load8U, hostPage, CODE_FLAGS_TABLE));
   // Until the page was changed its writes come here, so that C is set when it has to be.

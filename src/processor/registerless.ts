@@ -1,3 +1,4 @@
+import type { Operand } from '../isa/semantics.ts';
 import { Builder } from './builder.ts';
 
 /** A builder without the guest's registers and control flow: for the runtime, KVM's vector code and routines. */
@@ -29,7 +30,7 @@ export abstract class RegisterlessBuilder extends Builder {
   override contextSynchronize(): void {
     this.read();
   }
-  override repeat(): void {
+  override repeat(_count: Operand, _limit: number, _body: (i: Operand) => void): void {
     this.read();
   }
 }

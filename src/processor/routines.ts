@@ -1,6 +1,6 @@
 /** The functions that back ends make of routines: generated once, called from the code of many instructions. */
 import { ROUTINES } from '../isa/routines.ts';
-import type { Routine } from '../isa/semantics.ts';
+import type { Operand, Routine } from '../isa/semantics.ts';
 import type { ProcessorModel } from './model.ts';
 import { RegisterlessBuilder } from './registerless.ts';
 import type { RuntimeFunctions } from './storage.ts';
@@ -21,6 +21,10 @@ export function routineIndex(name: string, first: number): number {
 
 /** The builder of a routine's body. */
 class RoutineBuilder extends RegisterlessBuilder {
+  override repeat(count: Operand, _limit: number, body: (i: Operand) => void): void {
+    this.loop(count, body);
+  }
+
   static emit(routine: Routine, runtime: RuntimeFunctions, model: ProcessorModel): WasmFunction {
     const e = new Emitter({ params: routine.params, results: [routine.result] });
     const block = e.newLocal('i32');

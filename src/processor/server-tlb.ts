@@ -3,6 +3,9 @@ import { SERVER_CONTEXTS, SERVER_SLB_ENTRIES } from './interface-server.ts';
 import { CODE_PAGES, CODE_PAGES_TABLE, CODE_PAGES_TABLE_BYTES, MODE, TLB_BASE } from './layout.ts';
 import {
   CONTEXT,
+  LOGGED_BELOW,
+  REFILL_LOG_ENTRIES,
+  REFILL_LOGS,
   SERVER_CONTEXT_BYTES,
   SERVER_CONTEXT_WORDS,
   SERVER_SLB_BYTES,
@@ -31,6 +34,8 @@ const WRITE_AT = WIDE_WRITE_TAG / 4;
 const WRITE_ADDEND_AT = WIDE_WRITE_ADDEND / 4;
 /** Neither half of a tag that is no page's. */
 const NO_TAG = -1;
+/** ESIDs below this are of addresses whose refills are logged. */
+const LOGGED_ESIDS = 2 ** (LOGGED_BELOW - 28);
 /** Slots of the table from VSIDs to SLB entries: one for each number that a host context has. */
 const VSID_SLOTS = 0x10000;
 const NOWHERE = 0;
@@ -44,8 +49,9 @@ export class ServerTlb {
   /** VSIDs of all SLB entries, -1 where there is none, and ESIDs. */
   readonly #vsids = new Float64Array(SERVER_CONTEXTS * 256).fill(-1);
   readonly #esids = new Float64Array(SERVER_CONTEXTS * 256);
-  /** Contexts that are to be cleared before code runs. */
+  /** Contexts that are to be cleared before code runs: of all pages, and of those that their logs have. */
   #stale = 0;
+  #logged = 0;
   pageInvalidations = 0;
   setFlushes = 0;
 
@@ -90,14 +96,35 @@ export class ServerTlb {
 
   /** Does what invalidations have left for the time before code runs again. */
   refresh(): void {
-    if (this.#stale === 0) return;
+    if ((this.#stale | this.#logged) === 0) return;
     for (let context = 0; context < SERVER_CONTEXTS; context++) {
-      if ((this.#stale & (1 << context)) === 0) continue;
-      const from = this.#at(WIDE_TLB + context * WIDE_TLB_SET_BYTES);
-      this.#i32.fill(NO_TAG, from, from + SET_WORDS);
-      this.setFlushes++;
+      if (((this.#stale | this.#logged) & (1 << context)) !== 0)
+        this.#clear(context, (this.#stale & (1 << context)) !== 0);
     }
     this.#stale = 0;
+    this.#logged = 0;
+  }
+
+  /** Clears a context's soft TLB, or of it only what its log has. */
+  #clear(context: number, whole: boolean): void {
+    const i32 = this.#i32;
+    const log = this.#at(REFILL_LOGS + context * SERVER_SLB_BYTES);
+    const count = i32[log] as number;
+    i32[log] = 0;
+    const from = this.#at(WIDE_TLB + context * WIDE_TLB_SET_BYTES);
+    this.setFlushes++;
+    if (whole || count > REFILL_LOG_ENTRIES) {
+      i32.fill(NO_TAG, from, from + SET_WORDS);
+      return;
+    }
+    for (let i = 1; i <= count; i++) {
+      const entry = (i32[log + i] as number) >> 2;
+      i32[entry] = NO_TAG;
+      i32[entry + 1] = NO_TAG;
+      if (entry >= from + CODE_AT) continue;
+      i32[entry + WRITE_AT] = NO_TAG;
+      i32[entry + WRITE_AT + 1] = NO_TAG;
+    }
   }
 
   write(context: number, index: number, esid: number, vsid: number, flags: number): void {
@@ -128,7 +155,8 @@ export class ServerTlb {
     if (this.#entryOf[slot] === place + 1) this.#entryOf[slot] = NOWHERE;
     else this.#recount(slot);
     // Segments go in numbers, when the guest changes its process: one pass does for all.
-    this.#stale |= 1 << context;
+    if ((this.#esids[place] as number) < LOGGED_ESIDS) this.#logged |= 1 << context;
+    else this.#stale |= 1 << context;
   }
 
   /** Finds anew which entry has a VSID of a slot that several had. */

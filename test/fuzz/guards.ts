@@ -1,7 +1,6 @@
 /** Host memory that a guest does not own: it has a pattern, and keeps it. */
 import type { GuestMemory } from '../../src/kvm/index.ts';
 import { type HostMemory, RAM_BASE, VCPU_BLOCK_BYTES, VCPU_BLOCKS } from '../../src/processor/index.ts';
-import { Random } from '../truth/random.ts';
 import { FAR_RAM, FAR_RAM_BYTES, HTAB_BYTES, RAM_BYTES, ROM, ROM_BYTES } from './server-places.ts';
 
 const PATTERN = 0xa5;
@@ -24,8 +23,8 @@ export class Guards {
   readonly #pattern: Buffer;
   readonly #rom: { readonly start: number; readonly bytes: Buffer } | undefined;
 
-  /** `htab`: host real address of KVM's hash table, of which a PAPR guest has the first HTAB_BYTES. */
-  constructor(host: HostMemory, guest: GuestMemory, htab: number, papr: boolean) {
+  /** `htab`: host real address of KVM's hash table, of which a PAPR guest has the first HTAB_BYTES. `contents`: of the read-only memory. */
+  constructor(host: HostMemory, guest: GuestMemory, htab: number, papr: boolean, contents: Uint8Array) {
     this.#host = Buffer.from(host.wasm.buffer as unknown as ArrayBuffer);
     const find = (address: number): number => {
       guest.fill(address, MARK_BYTES, MARK);
@@ -56,12 +55,8 @@ export class Guards {
     for (const guard of this.#guards) this.#host.fill(PATTERN, guard.start, guard.end);
     this.#pattern = Buffer.alloc(Math.max(...this.#guards.map((guard) => guard.end - guard.start)), PATTERN);
     if (rom < 0) return;
-    const noise = new Random(1);
-    this.#rom = {
-      start: rom,
-      bytes: Buffer.from(Int32Array.from({ length: ROM_BYTES / 4 }, () => noise.word()).buffer),
-    };
-    this.#rom.bytes.copy(this.#host, rom);
+    guest.writeBytes(ROM, contents);
+    this.#rom = { start: rom, bytes: Buffer.from(this.#host.subarray(rom, rom + ROM_BYTES)) };
   }
 
   /** @throws Error saying what was written to. */

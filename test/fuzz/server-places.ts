@@ -11,9 +11,9 @@ export const RTAS_BLOCK_COUNT = 8;
 /** The guest's own hash table: the smallest that hardware has. */
 export const HTAB = 0x100000;
 export const HTAB_BYTES = 2 ** 18;
-/** Read-only memory. */
+/** Read-only memory: a hash table. */
 export const ROM = 0x800000;
-export const ROM_BYTES = 0x10000;
+export const ROM_BYTES = HTAB_BYTES;
 /** A second piece of RAM, small and far away. */
 export const FAR_RAM = 0x800000000;
 export const FAR_RAM_BYTES = 0x10000;

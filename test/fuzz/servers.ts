@@ -121,7 +121,7 @@ export class HostileServers {
     if (memory === undefined) throw new Error('no processor was made');
     this.#memory = memory;
     this.#htab = memory.byteLength - LARGEST_HTAB_BYTES;
-    this.#guards = new Guards(memory, vm.memory, this.#htab, this.#papr);
+    this.#guards = new Guards(memory, vm.memory, this.#htab, this.#papr, hashTable(new Random(0), 0));
   }
 
   get stats(): Record<string, number> {
@@ -205,22 +205,15 @@ export class HostileServers {
 
   /** The hash table, the guest's or KVM's, and the segments. */
   #fillTables(random: Random): void {
-    const table = new Uint8Array(HTAB_BYTES);
-    const view = new DataView(table.buffer);
     const wild = random.below(3);
-    if (wild === 2) for (let at = 0; at < HTAB_BYTES; at += 4) view.setInt32(at, random.word());
-    for (let i = 0; i < 300; i++) {
-      const segment = random.below(SEGMENTS.length);
-      const entry = hashEntry(random, segment, random.chance(0.5) ? i % 64 : random.below(0x10000));
-      const at = (entry.group * 8 + random.below(8)) * 16;
-      view.setBigUint64(at, entry.first);
-      view.setBigUint64(at + 8, random.below(4) < wild ? wide(random.word(), random.word()) : entry.second);
-    }
+    const table = hashTable(random, wild);
     if (this.#papr) this.#memory.writeBytes(this.#htab, table);
     else this.#vm.memory.writeBytes(HTAB, table);
 
     const sregs: Record<string, bigint | number> = {
-      sdr1: random.chance(0.7) ? BigInt(HTAB) : wide(...random.pick(PLACES)) | BigInt(random.below(64)),
+      sdr1: random.chance(0.7)
+        ? BigInt(random.chance(0.9) ? HTAB : ROM)
+        : wide(...random.pick(PLACES)) | BigInt(random.below(64)),
       dec: random.below(100_000),
     };
     for (let i = 0; i < 64; i++) {
@@ -258,6 +251,21 @@ export class HostileServers {
     // ILE: interrupts come in the order of the code.
     if (littleEndian && random.chance(0.8)) vcpu.setOneReg(LPCR, 0x02000000n);
   }
+}
+
+/** A hash table for the segments; `wild`: 0 all of it makes sense, 1 less, 2 hardly any. */
+function hashTable(random: Random, wild: number): Uint8Array {
+  const table = new Uint8Array(HTAB_BYTES);
+  const view = new DataView(table.buffer);
+  if (wild === 2) for (let at = 0; at < HTAB_BYTES; at += 4) view.setInt32(at, random.word());
+  for (let i = 0; i < 300; i++) {
+    const segment = random.below(SEGMENTS.length);
+    const entry = hashEntry(random, segment, random.chance(0.5) ? i % 64 : random.below(0x10000));
+    const at = (entry.group * 8 + random.below(8)) * 16;
+    view.setBigUint64(at, entry.first);
+    view.setBigUint64(at + 8, random.below(4) < wild ? wide(random.word(), random.word()) : entry.second);
+  }
+  return table;
 }
 
 /** An entry of the hash table that translates a page of one of the segments to a place of some kind. */

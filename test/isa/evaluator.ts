@@ -75,6 +75,7 @@ export class Evaluator {
     vectorAvailable: 1,
     vsxAvailable: 1,
     vscr: 0,
+    decimalRounding: 0,
   };
   /** Doublewords of the vector-scalar registers, but for doubleword 0 of the first 32, which is in `fpr`. */
   readonly vsrs: bigint[][] = [];
@@ -84,6 +85,7 @@ export class Evaluator {
     reserveValue: 0n,
     reserveValueHigh: 0n,
     tar: 0n,
+    decimalLow: 0n,
     ppr: 0n,
   };
   readonly shared = new Map<SharedName, number>();

@@ -60,6 +60,9 @@ export function wordsOf(form: Form, count: number): number[] {
     let word = next() & ~instruction.mask;
     if (next() % 4) word &= ~instruction.ignored;
     word |= instruction.value;
+    // Of pairs of registers the reference takes odd ones in some places.
+    const EVEN_REGISTERS = ~0x0021_0800;
+    if (instruction.level === 'decimal' && instruction.invalid?.(word)) word &= EVEN_REGISTERS;
     if (!alias) return word >>> 0;
     word = (word & ~alias.mask) | alias.value;
     for (const [to, from] of alias.equal ?? [])

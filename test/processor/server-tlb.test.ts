@@ -148,6 +148,34 @@ test('tlbie and slbie end what the soft TLB knows', () => {
   assert.equal(server.run('ld r4,0(r3)').vector, 0x480);
 });
 
+// The second has more pages than refills are logged.
+for (const pages of [8, 300]) {
+  test(`a program's segment that goes takes its ${pages} pages with it, and none of the kernel's`, () => {
+    const server = new TestServer();
+    const program = 0x7000_0000n;
+    server.enter(DATA, 0x4000, HPTE.PP_READ_WRITE);
+    /** Gives the program another segment, all of whose pages hold a value; answers the sum of what it reads. */
+    const sumOf = (value: number): bigint => {
+      const vsid = 0x1000 * value;
+      server.cpu.slbWrite(0, 1, Number(program >> 28n), vsid, 0);
+      server.memory.write64(RAM_BASE + value * 0x1000, BigInt(value));
+      for (let i = 0; i < pages; i++)
+        server.enter(program + BigInt(i * 0x1000), value * 0x1000, HPTE.PP_READ_WRITE, vsid);
+      server.setGpr(3, program - 0x1000n);
+      server.setGpr(5, BigInt(pages));
+      server.setGpr(8, DATA);
+      const code = 'ld r7,0(r8); li r6,0; mtctr r5\nnext: ldu r4,0x1000(r3); add r6,r6,r4; bdnz next';
+      assert.equal(server.run(code).vector, TRAPPED);
+      return server.gpr(6);
+    };
+    assert.equal(sumOf(1), BigInt(pages));
+    const refills = server.cpu.stats['soft_tlb_refills'] as number;
+    assert.equal(sumOf(2), BigInt(2 * pages));
+    // The program's pages and that of the code, which each run looks up; not the kernel's data.
+    if (pages === 8) assert.equal(server.cpu.stats['soft_tlb_refills'], refills + pages + 1);
+  });
+}
+
 test('each context has segments of its own, and selecting one flushes nothing', () => {
   const server = new TestServer();
   server.cpu.configureContext(1, { assist: false, sixtyFour: true, littleEndian: false });

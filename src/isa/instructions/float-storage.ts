@@ -77,6 +77,11 @@ function write(s: Semantics, f: Operands, value: Expr, mask: Expr): void {
   interruptIfEnabled(s);
 }
 
+/** FPSCR[DRN] where a condition holds. */
+function setDecimalRounding(s: Semantics, condition: Expr, bits: Expr): void {
+  s.setState('decimalRounding', s.let(s.select(condition, s.and(bits, 7), s.state('decimalRounding'))));
+}
+
 const bitOf = (s: Semantics, bit: Operand): Expr => s.let(s.shrUnsigned(s.i32(0x8000_0000 | 0), bit));
 
 export const FLOAT_STORAGE_INSTRUCTIONS: readonly InstructionRow[] = [
@@ -91,7 +96,8 @@ export const FLOAT_STORAGE_INSTRUCTIONS: readonly InstructionRow[] = [
   define('lfiwzx', '31 FRT RA0 RB 887:10 0:1', 'FRT,RA0,RB', loadWord(false), { level: '2.06' }),
 
   row('mffs', '63 FRT 0:5 x:5 583:10 Rc', 'FRT', (s, f) => {
-    s.setFpr(f.FRT, s.extendUnsigned(s.state('fpscr')));
+    const decimal = s.shl(s.extendUnsigned(s.state('decimalRounding')), 32);
+    s.setFpr(f.FRT, s.or(decimal, s.extendUnsigned(s.state('fpscr'))));
     recordCr1(s, f);
   }),
   row('mcrfs', '63 BF 0:2 FPSCR_SOURCE 0:2 0:5 64:10 0:1', 'BF,BFA', (s, f) => {
@@ -108,6 +114,29 @@ export const FLOAT_STORAGE_INSTRUCTIONS: readonly InstructionRow[] = [
     const left = s.sub(28, s.shl(s.i32(f.FPSCR_FIELD), 2));
     write(s, f, s.shl(s.i32(f.U), left), fieldAt(s, f.FPSCR_FIELD));
   }),
+  // The left half of FPSCR, which has DRN only.
+  row(
+    'mtfsf',
+    '63 FPSCR_L FLM 1:1 FRB 711:10 Rc',
+    'FLM,FRB,FPSCR_L,#1',
+    (s, f) => {
+      const bits = s.let(s.fpr(f.FRB));
+      const takes = s.or(s.i32(f.FPSCR_L), s.and(s.i32(f.FLM), 1));
+      setDecimalRounding(s, takes, s.wrap(s.shrUnsigned(bits, 32)));
+      write(s, f, s.wrap(bits), s.neg(s.i32(f.FPSCR_L)));
+    },
+    'decimal',
+  ),
+  row(
+    'mtfsfi',
+    '63 FPSCR_FIELD 0:2 x:1 0:3 1:1 U 0:1 134:10 Rc',
+    'FPSCR_FIELD,U,#1',
+    (s, f) => {
+      setDecimalRounding(s, s.eq(s.i32(f.FPSCR_FIELD), 7), s.i32(f.U));
+      recordCr1(s, f);
+    },
+    'decimal',
+  ),
   row('mtfsb0', '63 FPSCR_BIT 0:5 0:5 70:10 Rc', 'FPSCR_BIT', (s, f) => {
     s.invoke(WRITE_FPSCR, s.i32(0), bitOf(s, f.FPSCR_BIT));
     recordCr1(s, f);

@@ -11,6 +11,7 @@ import {
   laneOp,
   permute,
   permuteElements,
+  splatElement,
 } from '../vector/lanes.ts';
 import { sameRegister } from './common.ts';
 import { type Binary, bounded, saturated, setVr, va, vectorRow, vr, vx, vxUnary } from './vector-common.ts';
@@ -107,22 +108,10 @@ function unpackPixels(s: Semantics, extended: Expr): Expr {
 const unpacked = (mnemonic: string, opcode: number, op: SimdOp, level: 'vector' | 'vector-2.07' = 'vector') =>
   vxUnary(mnemonic, opcode, (s, b) => s.simd(op, b), level);
 
-/** One element in the place of all. */
-function splat(s: Semantics, bits: 8 | 16 | 32, vector: Expr, element: Operand): Expr {
-  const count = 128 / bits;
-  if (typeof element === 'number')
-    return permuteElements(s, bits, vector, vector, new Array<number>(count).fill(element));
-  const lane = s.xor(element, count - 1);
-  // The numbers of the lane's bytes, the rightmost first.
-  if (bits === 8) return s.simd('i8x16.swizzle', vector, s.simd('i8x16.splat', lane));
-  if (bits === 16) return s.simd('i8x16.swizzle', vector, s.simd('i16x8.splat', s.add(s.mul(lane, 0x0202), 0x0100)));
-  return s.simd('i8x16.swizzle', vector, s.simd('i32x4.splat', s.add(s.mul(lane, 0x0404_0404), 0x0302_0100)));
-}
-
 function splatRow(mnemonic: string, opcode: number, bits: 8 | 16 | 32, field: FieldName): InstructionRow {
   const reserved = { UIM4: 1, UIM3: 2, UIM2: 3 }[field as 'UIM4' | 'UIM3' | 'UIM2'];
   return vectorRow(mnemonic, `4 VRT x:${reserved} ${field} VRB ${opcode}:11`, `VRT,VRB,${field}`, (s, f) =>
-    setVr(s, f.VRT, splat(s, bits, vr(s, f.VRB), f[field])),
+    setVr(s, f.VRT, splatElement(s, bits, vr(s, f.VRB), f[field])),
   );
 }
 

@@ -1,10 +1,10 @@
 /** Vector-scalar instructions that do not compute with floating-point numbers: Power ISA 2.07 Book I, 7.6. */
 import { define, type InstructionRow, type Level } from '../define.ts';
-import type { FieldName } from '../fields.ts';
-import type { Expr, Meaning, Operand, Operands, Semantics } from '../semantics.ts';
-import { permuteElements } from '../vector/lanes.ts';
+import type { Expr, Meaning, Operands, Semantics } from '../semantics.ts';
+import { permuteElements, splatElement } from '../vector/lanes.ts';
 import { indexedAddress } from './common.ts';
 import { vsxMeaning } from './vector-common.ts';
+import { xx3 } from './vsx-common.ts';
 
 const row = (mnemonic: string, encoding: string, syntax: string, meaning: Meaning, level: Level = 'vsx') =>
   define(mnemonic, encoding, syntax, vsxMeaning(meaning), { level });
@@ -77,27 +77,16 @@ const moveTo = (mnemonic: string, opcode: number, bits: (s: Semantics, value: Ex
     { level: 'vsx-2.07' },
   );
 
-const xx3 = (
-  mnemonic: string,
-  opcode: string,
-  operate: (s: Semantics, a: Expr, b: Expr, f: Operands) => Expr,
-  level: Level = 'vsx',
-  immediate?: FieldName,
-) =>
-  row(
-    mnemonic,
-    `60 XT XA XB ${opcode} XA XB XT`,
-    immediate ? `XT,XA,XB,${immediate}` : 'XT,XA,XB',
-    (s, f) => s.setVsr(f.XT, operate(s, s.let(s.vsr(f.XA)), s.let(s.vsr(f.XB)), f)),
-    level,
-  );
+/** XT ← XA op XB. */
+type Operate = (s: Semantics, a: Expr, b: Expr, f: Operands) => Expr;
+const computed =
+  (operate: Operate): Meaning =>
+  (s, f) =>
+    s.setVsr(f.XT, operate(s, s.let(s.vsr(f.XA)), s.let(s.vsr(f.XB)), f));
+const binary = (mnemonic: string, opcode: number, operate: Operate, level: Level = 'vsx') =>
+  xx3(mnemonic, opcode, computed(operate), level);
 
-/** One word in the place of all. */
-function splatWord(s: Semantics, vector: Expr, element: Operand): Expr {
-  if (typeof element === 'number') return permuteElements(s, 32, vector, vector, new Array<number>(4).fill(element));
-  const bytes = s.add(s.mul(s.xor(element, 3), 0x0404_0404), 0x0302_0100);
-  return s.simd('i8x16.swizzle', vector, s.simd('i32x4.splat', bytes));
-}
+const WORDS = [0, 1, 2, 3] as const;
 
 export const VSX_INSTRUCTIONS: readonly InstructionRow[] = [
   load('lxvd2x', 844, loadVector('doublewords')),
@@ -122,40 +111,39 @@ export const VSX_INSTRUCTIONS: readonly InstructionRow[] = [
   moveTo('mtvsrwa', 211, (s, value) => s.signExtend32(value)),
   moveTo('mtvsrwz', 243, (s, value) => s.extendUnsigned(s.low32(value))),
 
-  xx3('xxland', '130:8', (s, a, b) => s.simd('v128.and', a, b)),
-  xx3('xxlandc', '138:8', (s, a, b) => s.simd('v128.andnot', a, b)),
-  xx3('xxlor', '146:8', (s, a, b) => s.simd('v128.or', a, b)),
-  xx3('xxlxor', '154:8', (s, a, b) => s.simd('v128.xor', a, b)),
-  xx3('xxlnor', '162:8', (s, a, b) => s.simd('v128.not', s.simd('v128.or', a, b))),
-  xx3('xxlorc', '170:8', (s, a, b) => s.simd('v128.or', a, s.simd('v128.not', b)), 'vsx-2.07'),
-  xx3('xxlnand', '178:8', (s, a, b) => s.simd('v128.not', s.simd('v128.and', a, b)), 'vsx-2.07'),
-  xx3('xxleqv', '186:8', (s, a, b) => s.simd('v128.not', s.simd('v128.xor', a, b)), 'vsx-2.07'),
+  binary('xxland', 130, (s, a, b) => s.simd('v128.and', a, b)),
+  binary('xxlandc', 138, (s, a, b) => s.simd('v128.andnot', a, b)),
+  binary('xxlor', 146, (s, a, b) => s.simd('v128.or', a, b)),
+  binary('xxlxor', 154, (s, a, b) => s.simd('v128.xor', a, b)),
+  binary('xxlnor', 162, (s, a, b) => s.simd('v128.not', s.simd('v128.or', a, b))),
+  binary('xxlorc', 170, (s, a, b) => s.simd('v128.or', a, s.simd('v128.not', b)), 'vsx-2.07'),
+  binary('xxlnand', 178, (s, a, b) => s.simd('v128.not', s.simd('v128.and', a, b)), 'vsx-2.07'),
+  binary('xxleqv', 186, (s, a, b) => s.simd('v128.not', s.simd('v128.xor', a, b)), 'vsx-2.07'),
 
-  xx3('xxmrghw', '18:8', (s, a, b) => permuteElements(s, 32, a, b, [0, 4, 1, 5])),
-  xx3('xxmrglw', '50:8', (s, a, b) => permuteElements(s, 32, a, b, [2, 6, 3, 7])),
-  xx3(
+  binary('xxmrghw', 18, (s, a, b) => permuteElements(s, 32, a, b, [0, 4, 1, 5])),
+  binary('xxmrglw', 50, (s, a, b) => permuteElements(s, 32, a, b, [2, 6, 3, 7])),
+  row(
     'xxpermdi',
-    '0:1 DM 10:5',
-    (s, a, b, f) => permuteElements(s, 64, a, b, [f.DM >> 1, 2 + (f.DM & 1)]),
-    'vsx',
-    'DM',
+    '60 XT XA XB 0:1 DM 10:5 XA XB XT',
+    'XT,XA,XB,DM',
+    computed((s, a, b, f) => permuteElements(s, 64, a, b, [f.DM >> 1, 2 + (f.DM & 1)])),
   ),
-  xx3(
+  row(
     'xxsldwi',
-    '0:1 SHW 2:5',
-    (s, a, b, f) =>
+    '60 XT XA XB 0:1 SHW 2:5 XA XB XT',
+    'XT,XA,XB,SHW',
+    computed((s, a, b, f) =>
       permuteElements(
         s,
         32,
         a,
         b,
-        [0, 1, 2, 3].map((i) => i + f.SHW),
+        WORDS.map((i) => i + f.SHW),
       ),
-    'vsx',
-    'SHW',
+    ),
   ),
   row('xxspltw', '60 XT x:3 UIM2 XB 164:9 XB XT', 'XT,XB,UIM2', (s, f) =>
-    s.setVsr(f.XT, splatWord(s, s.let(s.vsr(f.XB)), f.UIM2)),
+    s.setVsr(f.XT, splatElement(s, 32, s.vsr(f.XB), f.UIM2)),
   ),
   row('xxsel', '60 XT XA XB XC 3:2 XC XA XB XT', 'XT,XA,XB,XC', (s, f) =>
     s.setVsr(f.XT, s.simd('v128.bitselect', s.vsr(f.XB), s.vsr(f.XA), s.vsr(f.XC))),

@@ -1,5 +1,5 @@
 /** Vectors as the manual sees them: elements of some size, numbered from the left. */
-import type { Expr, Semantics } from '../semantics.ts';
+import type { Expr, Operand, Semantics } from '../semantics.ts';
 import type { SimdOp } from '../simd.ts';
 
 /** An element's size in bits. */
@@ -43,4 +43,18 @@ export function permuteElements(s: Semantics, bits: ElementBits, a: Expr, b: Exp
   const size = bits / 8;
   const bytes = elements.flatMap((element) => Array.from({ length: size }, (_, i) => element * size + i));
   return permute(s, a, b, bytes);
+}
+
+/** One element, by its number from the left, in the place of all. */
+export function splatElement(s: Semantics, bits: 8 | 16 | 32, vector: Expr, element: Operand): Expr {
+  const count = 128 / bits;
+  if (typeof element === 'number') {
+    const pinned = s.let(vector);
+    return permuteElements(s, bits, pinned, pinned, new Array<number>(count).fill(element));
+  }
+  const lane = s.xor(element, count - 1);
+  // The numbers of the lane's bytes, the rightmost first.
+  if (bits === 8) return s.simd('i8x16.swizzle', vector, s.simd('i8x16.splat', lane));
+  if (bits === 16) return s.simd('i8x16.swizzle', vector, s.simd('i16x8.splat', s.add(s.mul(lane, 0x0202), 0x0100)));
+  return s.simd('i8x16.swizzle', vector, s.simd('i32x4.splat', s.add(s.mul(lane, 0x0404_0404), 0x0302_0100)));
 }

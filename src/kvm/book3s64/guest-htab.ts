@@ -4,8 +4,9 @@
  */
 import type { HostMemory } from '../../processor/index.ts';
 import type { HashTable } from '../family.ts';
-import type { MemorySlots } from '../slots.ts';
+import { FRAME_SHIFT, type MemorySlot, type MemorySlots } from '../slots.ts';
 
+const PAGE_BYTES = 4096;
 const PTEG_BYTES = 128;
 /** Entries of a group. */
 export const PTEG_ENTRIES = 8;
@@ -27,6 +28,9 @@ export class GuestHtab {
   #base = 0;
   #maskLow = 0x7ff;
   #maskHigh = 0;
+  /** Where the group that was selected last stands: the slot, and the page of 4 KB. */
+  #slot: MemorySlot | null = null;
+  #page = 0;
 
   constructor(memory: HostMemory, slots: MemorySlots, table: HashTable, onWrite: (address: number) => void) {
     this.#slots = slots;
@@ -49,7 +53,10 @@ export class GuestHtab {
     const { log2Bytes, address } = this.#table;
     if (log2Bytes > 0) return address + (hashLow & ((1 << (log2Bytes - 7)) - 1)) * PTEG_BYTES;
     const index = (hashHigh & this.#maskHigh) * TWO_32 + ((hashLow & this.#maskLow) >>> 0);
-    return this.#slots.hostAddress(this.#base + index * PTEG_BYTES, PTEG_BYTES);
+    const group = this.#base + index * PTEG_BYTES;
+    this.#slot = this.#slots.find(Math.floor(group / 2 ** FRAME_SHIFT));
+    this.#page = Math.floor(group / PAGE_BYTES);
+    return this.#slots.hostAddress(group, PTEG_BYTES);
   }
 
   /** Host real address of an entry of KVM's table by PAPR's index, or -1. */
@@ -71,9 +78,13 @@ export class GuestHtab {
     else this.#words[(address ^ 4) >>> 2] = value;
   }
 
-  /** R or C is set by a translation. */
+  /** R or C is set by a translation in the group that was selected last; a table in read-only memory stays as it is. */
   update(address: number, value: number): void {
+    const slot = this.#table.log2Bytes > 0 ? null : this.#slot;
+    if (slot?.readonly === true) return;
     this.write(address, value);
-    if (this.#table.log2Bytes === 0) this.#onWrite(address);
+    if (slot === null) return;
+    slot.markDirty(this.#page);
+    this.#onWrite(address);
   }
 }

@@ -111,7 +111,7 @@ export class ShadowPages {
       HPTE.R |
       (writable ? HPTE.C | HPTE.PP_READ_WRITE : HPTE.PP_READ_ONLY) |
       (executable ? 0 : HPTE.N);
-    words[at + 3] = 0;
+    words[at + 3] = hostPage >>> 20;
     words[at + 1] = Math.floor(vsid / 2 ** 20);
     words[at] = (vsid << 12) | ((page >> 4) & ~0x7f) | (secondary === 0 ? 0 : HPTE.H) | HPTE.V;
   }
@@ -154,7 +154,11 @@ export class ShadowPages {
   dropAll(): void {
     if (this.#freeCount === this.#limit) return;
     (this.#counts[COUNTER.shadow_flushes] as number)++;
-    for (let record = 0; record < this.#limit; record++) if (this.#slot[record] !== -1) this.#drop(record);
+    const live = this.#limit - this.#freeCount;
+    let record = 0;
+    for (; this.#freeCount < this.#limit; record++) if (this.#slot[record] !== -1) this.#drop(record);
+    // From now on the first records are taken again: a guest that has everything dropped time and again pays for what it has.
+    if (record > 2 * live) for (let i = 0; i < this.#limit; i++) this.#free[i] = this.#limit - 1 - i;
   }
 
   /** Host real address of the page's entry, for tests; -1: it has none. */

@@ -3,6 +3,7 @@ import { FIELDS, fieldBits, fieldValue, type Instruction } from '../../../src/is
 import { CODE, CODE_BYTES, DATA_PAGES, NOWHERE, READ_ONLY_PAGE, WINDOW, WINDOW_BYTES } from '../machine-state.ts';
 import type { Random } from '../random.ts';
 import { type Form, randomWord } from '../single.ts';
+import { interestingDecimal } from './decimal.ts';
 import { interestingDoubleword, randomState, STATE, type State, vsrPlace } from './state.ts';
 
 const TRAP = 0x7fe00008;
@@ -131,6 +132,19 @@ function setDecimal(random: Random, state: State, register: number): void {
   state[vsrPlace(register, 1)] = BigInt.asUintN(64, value);
 }
 
+/** Decimal numbers in the floating-point registers, and an instruction in front that sets their rounding mode. */
+function makeDecimal(random: Random, batch: WideBatch, state: State, address: number): void {
+  const MTFSFI_DRN = 0xff81_010c;
+  const before = (address - CODE) / 4 - 1;
+  if (batch.code[before] === TRAP) batch.code[before] = MTFSFI_DRN | (random.below(8) << 12);
+  state[STATE.pc] = BigInt(address - 4);
+  for (let n = 0; n < 32; n += 2) {
+    const [high, low] = interestingDecimal(random);
+    state[STATE.fpr + n] = high;
+    state[STATE.fpr + n + 1] = low;
+  }
+}
+
 /** Adds a case of a form, with some executions. */
 export function addWideCase(random: Random, batch: WideBatch, form: Form, executions: number): void {
   const { instruction } = form;
@@ -148,6 +162,7 @@ export function addWideCase(random: Random, batch: WideBatch, form: Form, execut
   const subject = batch.add(form, word, address);
   for (let i = 0; i < executions; i++) {
     const state = randomState(random, address);
+    if (instruction.level === 'decimal') makeDecimal(random, batch, state, address);
     if (/^bcd/.test(instruction.mnemonic))
       for (const name of ['VRA', 'VRB'] as const) setDecimal(random, state, 32 + fieldValue(word, name));
     if (isStorage(instruction)) {

@@ -2,6 +2,7 @@
 import { fieldBits } from '../../../src/isa/index.ts';
 import { ENDED } from '../outcome.ts';
 import type { WideBatch } from './batch.ts';
+import { correctDecimal } from './exceptions-decimal.ts';
 import { correctVector } from './exceptions-vector.ts';
 import { correctVsx } from './exceptions-vsx.ts';
 import { OUTCOME, type Outcomes, STATE } from './state.ts';
@@ -101,6 +102,7 @@ export function correctWide(batch: WideBatch, execution: number, expected: Outco
   if (mnemonic === 'divde') correctDivide(word, state, expected, from + OUTCOME.state);
   correctVector(batch.cases[subject] as WideBatch['cases'][number], state, expected, from + OUTCOME.state);
   correctVsx(batch.cases[subject] as WideBatch['cases'][number], state, expected, actual, from + OUTCOME.state);
+  correctDecimal(batch.cases[subject] as WideBatch['cases'][number], state, expected, actual, from + OUTCOME.state);
   correctFloat(word, mnemonic, state, expected, actual, from + OUTCOME.state);
   // Any byte of the cache block will do (Power ISA 2.07 Book III-S, DAR).
   const address = from + OUTCOME.address;

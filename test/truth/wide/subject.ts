@@ -4,6 +4,7 @@ import {
   CR,
   CTR,
   createServerCpu,
+  DECIMAL_ROUNDING,
   DSISR,
   EXIT_ADDRESS,
   EXIT_SYNDROME,
@@ -127,7 +128,8 @@ export class WideSubject {
     u64[doubleword(WIDE_RESERVE_ADDRESS)] = 1n;
     i32[word(USPRG0)] = 0;
     for (let n = 0; n < 32; n++) u64[doubleword(fprOffset(n))] = state[STATE.fpr + n] as bigint;
-    i32[word(FPSCR)] = Number(state[STATE.fpscr]);
+    i32[word(FPSCR)] = Number((state[STATE.fpscr] as bigint) & 0xffff_ffffn);
+    i32[word(DECIMAL_ROUNDING)] = Number((state[STATE.fpscr] as bigint) >> 32n);
     i32[word(FLOAT_AVAILABLE)] = 1;
     i32[word(FLOAT_INTERRUPTS)] = 1;
     i32[word(VECTOR_AVAILABLE)] = 1;
@@ -162,7 +164,8 @@ export class WideSubject {
       outcomes[to + STATE.vr + n] = u64[doubleword(vsrHalfOffset(32 + (n >> 1), (n & 1) as 0 | 1))] as bigint;
     for (let n = 0; n < 32; n++) outcomes[to + STATE.low + n] = u64[doubleword(vsrHalfOffset(n, 1))] as bigint;
     outcomes[to + STATE.vscr] = BigInt((i32[word(VSCR)] as number) >>> 0);
-    outcomes[to + STATE.fpscr] = BigInt((i32[word(FPSCR)] as number) >>> 0);
+    const decimal = BigInt(i32[word(DECIMAL_ROUNDING)] as number) << 32n;
+    outcomes[to + STATE.fpscr] = decimal | BigInt((i32[word(FPSCR)] as number) >>> 0);
     for (let n = 0; n < WINDOW_BYTES / 8; n++) outcomes[at + OUTCOME.window + n] = memory.read64(data + 8 * n);
   }
 }

@@ -43,6 +43,7 @@ export function correctDecimal(
   if (mnemonic === 'drdpq') {
     const VXSNAN = 0xa100_0000n;
     excuse(expected, actual, fpscr, VXSNAN);
+    if (fieldBits(word, 'Rc')) excuse(expected, actual, at + STATE.cr, 0x0f00_0000n);
     expected[at + STATE.fpr + target] = expected[at + STATE.fpr + pair] as bigint;
     expected[at + STATE.fpr + pair] = before[STATE.fpr + pair] as bigint;
   }

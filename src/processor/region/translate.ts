@@ -64,6 +64,15 @@ const REGION_RUNTIME = {
   routine: (name: string) => routineIndex(name, REGION_IMPORTS.length),
 } as unknown as RegionRuntime;
 
+/**
+ * Whether an offset is where a call returns to. It has a region because the callee once had none; the caller's holds it too,
+ * and goes on there with its registers.
+ */
+function isReturn(source: PageSource, decoder: RegionDecoder, offset: number): boolean {
+  const before = offset === 0 ? null : decoder.decode(source.word(offset - 4));
+  return before?.instruction.ends === true && before.operands.LK === 1;
+}
+
 /** Translates batches of regions out of one host memory. */
 export class Translator {
   readonly #memory: HostMemory;
@@ -145,7 +154,8 @@ export class Translator {
       if (!emitted) continue;
       const instructions = blocks.reduce((n, block) => n + block.code.length, 0);
       for (const block of blocks) coverage.blocks.add(block.start);
-      if (instructions > SMALL_REGION) coverage.large.add(request.real & 4095);
+      const offset = request.real & 4095;
+      if (instructions > SMALL_REGION && !isReturn(source, decoder, offset)) coverage.large.add(offset);
       const index = functions.length;
       const name = `region ${(request.real >>> 0).toString(16)}${request.mode ? ' kernel' : ''}`;
       functions.push({ ...emitted, exportName: `r${index}`, name });

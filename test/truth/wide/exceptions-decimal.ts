@@ -41,7 +41,7 @@ export function correctDecimal(
   excuse(expected, actual, fpscr, FR);
   if (Number(expected[from + OUTCOME.ended]) === ENDED.illegal) return;
   if (mnemonic === 'drdpq') {
-    const VXSNAN = 0x100_0000n;
+    const VXSNAN = 0xa100_0000n;
     excuse(expected, actual, fpscr, VXSNAN);
     expected[at + STATE.fpr + target] = expected[at + STATE.fpr + pair] as bigint;
     expected[at + STATE.fpr + pair] = before[STATE.fpr + pair] as bigint;

@@ -1,5 +1,5 @@
 import { type CodeCache, type CodePage, PROFILE_ROUND } from '../code-cache.ts';
-import { CODE_CHANGED, LINK_CELL_BYTES, LINK_CELLS, TRANSLATION_MODES } from '../layout.ts';
+import { CODE_CHANGED, LINK_CELL_BYTES, LINK_CELLS, PROFILE, TRANSLATION_MODES } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
 import type { ProcessorModel } from '../model.ts';
 import { regionFunctions } from '../runtime.ts';
@@ -50,6 +50,7 @@ export class RegionManager {
   readonly #imports: WebAssembly.Imports;
   /** Index of the word that tells regions which are running. */
   readonly #codeChanged: number;
+  readonly #profile: number;
   /** By the record of the entry. */
   readonly #waiting = new Map<number, HotEntry>();
   #outstanding = false;
@@ -73,6 +74,7 @@ export class RegionManager {
     this.#place = place;
     this.#table = table;
     this.#codeChanged = (base + CODE_CHANGED) >> 2;
+    this.#profile = base + PROFILE;
     const functions = Object.fromEntries(
       regionFunctions(model).map(({ name }) => [name, name === 'timebase' || name === 'tick' ? own[name] : core[name]]),
     );
@@ -93,7 +95,8 @@ export class RegionManager {
     // The count goes on where a region begins, and comes round again.
     if (page.regions.has(offset)) return;
     const real = page.real + offset;
-    this.#waiting.set(record, { request: { real, mode: page.mode, version: page.version }, rounds: 0, seen: 0 });
+    const request = { real, mode: page.mode, version: page.version, profile: this.#profile };
+    this.#waiting.set(record, { request, rounds: 0, seen: 0 });
   }
 
   /** Has translated what waits, and installs what came; to be called when no generated code runs. */

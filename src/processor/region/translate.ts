@@ -8,6 +8,7 @@ import {
   LINK_CELL_BYTES,
   LINK_CELLS,
   MAX_LINK_CELLS,
+  PROFILE_ENTRIES,
   TRANSLATION_MODES,
 } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
@@ -24,6 +25,8 @@ export interface RegionRequest {
   /** Host real address of the entry. */
   readonly real: number;
   readonly mode: number;
+  /** Address of the counts of interpretations, of the processor that found it hot. */
+  readonly profile: number;
   /** The page's `CodePage.version` at the time: a region of an older page is thrown away. */
   readonly version: number;
 }
@@ -145,6 +148,8 @@ export class Translator {
       const source: PageSource = {
         word: (offset) => this.#memory.read32((page >>> 0) + offset) | 0,
         reached: (offset) => this.#u16[(records + offset * 2) >> 1] !== 0,
+        branchesTo: (offset) =>
+          this.#u16[(request.profile >> 1) + (((records + offset * 2) >>> 3) & (PROFILE_ENTRIES - 1))] as number,
         hasRegion: (offset) => coverage.large.has(offset),
       };
       const decoder = this.#decoders[request.mode] as RegionDecoder;

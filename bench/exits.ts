@@ -49,6 +49,8 @@ function readStats(file: string): Stats {
 
 /** Of all exits how many went on without user space, and looks at the clock that are no exits: no causes. */
 const notCauses = ['sum_exits', 'light_exits', 'tick_exits'];
+/** Page faults of servers, of data and of code: the reference's names do not end like the others'. */
+const pageFaults = ['pf_storage', 'pf_instruc'];
 
 const total = (name: string, counts: readonly ExitCounts[]): number =>
   counts.reduce((sum, { stats }) => sum + (stats[name] ?? 0), 0);
@@ -81,9 +83,13 @@ function section(
   return formatTable([title, ...counts.map(({ accel }) => accel)], rows, true);
 }
 
-/** Four tables in Markdown: exits by cause, emulated instructions and special registers, what the vector code served. */
+/** Tables in Markdown: exits by cause, hypercalls, emulated instructions and special registers, what the vector code served. */
 export function formatExits(counts: readonly ExitCounts[]): string {
-  const causes = pick(counts, (name) => name.endsWith('_exits') && !notCauses.includes(name));
+  const causes = pick(
+    counts,
+    (name) => (name.endsWith('_exits') && !notCauses.includes(name)) || pageFaults.includes(name),
+  );
+  const hypercalls = pick(counts, (name) => /^hcall_(?!exits)/.test(name));
   const isRegister = (name: string): boolean => /^emulated_m[ft]spr_/.test(name);
   const instructions = pick(
     counts,
@@ -94,6 +100,7 @@ export function formatExits(counts: readonly ExitCounts[]): string {
   const plain = (name: string): string => name.replace('emulated_', '').replace(/^(m[ft]spr)_/, '$1 ');
   return [
     section('exits by cause', ['sum_exits', ...causes, 'instructions'], (name) => name, counts),
+    ...(hypercalls.length > 0 ? [section('hypercalls', hypercalls, (name) => name.replace('hcall_', ''), counts)] : []),
     section('emulated instructions', instructions, plain, counts),
     section('emulated moves of special registers', registers, plain, counts),
     section('served without an exit', served, (name) => name.replace('assisted_', ''), counts),

@@ -74,6 +74,7 @@ const server = {
 export const guests: readonly [Guest, ...Guest[]] = [
   bamboo,
   { ...server, name: 'book3s64', cpus: ['power8', 'power7'] },
+  { ...server, name: 'book3s64-pv', cpus: ['power8', 'power7'] },
   { ...server, name: 'ppc64el', cpus: ['power8'] },
 ];
 

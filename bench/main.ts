@@ -24,6 +24,7 @@ import { type Guest, guests, type Metric, metricsOf, onCpu, programs } from './g
 import { programsWorkload, race } from './race.ts';
 import { formatClocks, formatReport, makeReport } from './report.ts';
 import { formatTrapCosts, measureTrapCosts } from './trap-cost.ts';
+import { book3s64, booke } from './trap-guests.ts';
 
 interface Options {
   rounds: number;
@@ -185,9 +186,11 @@ async function exits(options: Options): Promise<number> {
 }
 
 function trapCost(options: Options): number {
-  const costs = measureTrapCosts(chooseAccels(options, options.guest.accels));
+  const guest = chooseCpu(options);
+  const cpu = options.cpu ?? guest.cpus[0];
+  const costs = measureTrapCosts(cpu === undefined ? booke : book3s64(cpu), chooseAccels(options, guest.accels));
   console.log(formatTrapCosts(costs, options.markdown));
-  writeJson(options.json, { host: hostFacts(), powervisor: gitCommit(), trapCosts: costs });
+  writeJson(options.json, { guest: guest.name, host: hostFacts(), powervisor: gitCommit(), trapCosts: costs });
   return 0;
 }
 

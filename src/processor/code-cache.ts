@@ -87,6 +87,9 @@ function fastPackings(packings: readonly Packing[]): FastPackings {
   );
 }
 
+/** Interpretations after which an entry's count, 16 bits, comes round. */
+export const PROFILE_ROUND = 0x1_0000;
+
 /**
  * Predecoded code: a page of records for each host page and translation mode that was run, filled block by block.
  * Records are keyed by host real address, so they outlive whatever happens to mappings.
@@ -243,7 +246,9 @@ export class CodeCache {
         return;
       case KIND.signed: {
         const above = Math.clz32(mask);
-        this.#memory.i32[at >> 2] = (bits << above) >> above;
+        const value = (bits << above) >> above;
+        if (packings[i + 4] === 1) u8[at] = value;
+        else this.#memory.i32[at >> 2] = value;
         return;
       }
       case KIND.split:
@@ -278,12 +283,12 @@ export class CodeCache {
     return this.#u16[this.#profile + ((record >>> 3) & (PROFILE_ENTRIES - 1))] as number;
   }
 
-  /** Counts an entry's interpretations from zero again. */
-  resetProfile(real: number, mode: number): void {
+  /** Counts an entry's interpretations anew: from zero, or from so many before it. */
+  resetProfile(real: number, mode: number, before = 0): void {
     const page = this.find(real, mode);
     if (!page) return;
     const record = page.records + (real & 4095) * 2;
-    this.#u16[this.#profile + ((record >>> 3) & (PROFILE_ENTRIES - 1))] = 0;
+    this.#u16[this.#profile + ((record >>> 3) & (PROFILE_ENTRIES - 1))] = -before;
   }
 
   /** Makes the record of a translated entry lead to its region. */

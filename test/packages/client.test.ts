@@ -156,7 +156,7 @@ test('a file that is cut short or too long is an error', async () => {
   const path = 'pool/linux-image-6.1.0-2_6.1.10-1.deb';
   await withClient(async (client) => {
     mirror.files.set(path, deb.subarray(0, 100));
-    await assert.rejects(fetchKernel(client), isError(/ends after 100 of \d+ bytes|less than an earlier run/));
+    await assert.rejects(fetchKernel(client), isError(/ends after 100 of the \d+ bytes|less than an earlier run/));
     mirror.files.set(path, Buffer.concat([deb, deb]));
     mirror.intercept = (request, response) => {
       delete request.headers.range;
@@ -181,6 +181,16 @@ test('an index is fetched by its hash where the Release file says so', async () 
   const index = mirror.requests.filter((path) => path.includes('binary-ppc64el'));
   assert.match(index[0] ?? '', /by-hash\/SHA256\/[0-9a-f]{64}$/);
   assert.match(index[1] ?? '', /Packages\.gz$/);
+});
+
+test('a mirror whose index is not the one of its Release file is said by the name of the file that it has', async () => {
+  mirror.files.clear();
+  for (const [path, bytes] of makeArchive(packages, ['Acquire-By-Hash: yes']))
+    mirror.files.set(path, path.endsWith('.gz') ? bytes.subarray(0, 40) : bytes);
+  await assert.rejects(
+    withClient(fetchKernel, fromApt),
+    isError(/main\/binary-ppc64el\/Packages\.gz: (it ends after 40 of the \d+ bytes|there is less than)/),
+  );
 });
 
 test('redirects are followed, but not for ever', async () => {

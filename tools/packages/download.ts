@@ -86,9 +86,10 @@ export async function download(path: string, wanted: Wanted, http: HttpClient, r
   }
   const part = takePart(path, wanted.sha256);
   let problem = '';
+  let asked = wanted.urls[0];
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     try {
-      await fetchRest(part, wanted, http, reporter);
+      await fetchRest(part, wanted, http, reporter, (url) => (asked = url));
     } catch (error) {
       if (error instanceof PackageError) throw error;
       problem = oneLine(error);
@@ -102,11 +103,17 @@ export async function download(path: string, wanted: Wanted, http: HttpClient, r
     problem = 'the SHA-256 is not what the index says';
     rmSync(part);
   }
-  throw new PackageError(`${wanted.urls[0]}: ${problem}`);
+  throw new PackageError(`${asked}: ${problem}`);
 }
 
 /** Adds to `part` what it lacks. */
-async function fetchRest(part: string, wanted: Wanted, http: HttpClient, reporter: Reporter): Promise<void> {
+async function fetchRest(
+  part: string,
+  wanted: Wanted,
+  http: HttpClient,
+  reporter: Reporter,
+  onAsk: (url: string) => void,
+): Promise<void> {
   let offset = sizeOf(part);
   if (offset > wanted.size) {
     rmSync(part);
@@ -115,6 +122,7 @@ async function fetchRest(part: string, wanted: Wanted, http: HttpClient, reporte
   if (offset === wanted.size) return;
   let status = 0;
   for (const url of wanted.urls) {
+    onAsk(url);
     const answer = await http.get(url, offset);
     status = answer.status;
     if (status !== 200 && status !== 206) {
@@ -137,7 +145,7 @@ async function fetchRest(part: string, wanted: Wanted, http: HttpClient, reporte
     } finally {
       closeSync(file);
     }
-    if (bytes < wanted.size) throw new Error(`it ends after ${bytes} of ${wanted.size} bytes`);
+    if (bytes < wanted.size) throw new Error(`it ends after ${bytes} of the ${wanted.size} bytes that the index says`);
     return;
   }
   throw new PackageError(`${wanted.urls[0]}: the server's answer is ${status}${status === 404 ? ' (not there)' : ''}`);

@@ -37,6 +37,8 @@ export interface PageSource {
   word(offset: number): number;
   /** Whether the instruction was ever reached. */
   reached(offset: number): boolean;
+  /** How often the interpreter came to an offset by a branch, as far as is known. */
+  branchesTo(offset: number): number;
   /** Whether a region of some size begins there already: it is gone to, not translated again. */
   hasRegion(offset: number): boolean;
 }
@@ -126,6 +128,9 @@ function successorOffsets(instruction: Instruction, word: number, offset: number
   }
 }
 
+/** A branch that was taken so many times less often than the entry was come to leads out of the region. */
+const COLD = 128;
+
 /** The region's blocks, entry first; null when its first instruction can't be translated. */
 export function findBlocks(
   source: PageSource,
@@ -136,6 +141,7 @@ export function findBlocks(
   const leaders = new Set<number>([entry]);
   const found = new Map<number, { end: number; exits: number[]; stopsAt: number }>();
   const queue = [entry];
+  const runs = source.branchesTo(entry);
   let instructions = 0;
   // First the extents, with all leaders known at the end …
   while (queue.length > 0 && found.size < limits.blocks && instructions < limits.instructions) {
@@ -170,6 +176,7 @@ export function findBlocks(
     for (const exit of exits) {
       if (exit < 0 || exit >= 4096 || !source.reached(exit)) continue;
       if (exit !== entry && source.hasRegion(exit)) continue;
+      if (exit !== found.get(start)?.end && source.branchesTo(exit) * COLD < runs) continue;
       if (!leaders.has(exit)) leaders.add(exit);
       queue.push(exit);
     }

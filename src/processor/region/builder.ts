@@ -53,6 +53,8 @@ class RegionBuilder extends RegionStorage {
   readonly #budget: Node;
   readonly #pc: Node;
   readonly #result: Node;
+  /** Local: the cell that remembers the region of the address in PC, where the region is left for a place in this page; or 0. */
+  readonly #cell: number;
   readonly #blockLabels: (Label | undefined)[] = [];
   readonly #loopLabels: (Label | undefined)[] = [];
   #exit: Label = 0;
@@ -85,6 +87,7 @@ class RegionBuilder extends RegionStorage {
     this.#budget = local('i32', e.newLocal('i32'));
     this.#pc = local(model.word, e.newLocal(model.word));
     this.#result = local('i32', e.newLocal('i32'));
+    this.#cell = e.newLocal('i32');
     this.#state = analyseState(blocks, (index) => this.#leavesAfter(index));
     this.#crAtBlocks = crAtBlocks(blocks);
     this.#facilitiesAtBlocks = facilitiesAtBlocks(blocks);
@@ -124,8 +127,13 @@ class RegionBuilder extends RegionStorage {
     const pc = this.#pc;
     e.if(this.gtSigned(this.#budget, 0), true);
     const slot = e.temporary('i32');
+    const cell = local('i32', this.#cell);
+    e.if(cell, true);
+    this.#slotNear(slot, pc, cell);
+    e.else();
     e.call(this.#region.regionAt, pc);
     e.setFromStack(slot);
+    e.end();
     e.if(local('i32', slot), true);
     e.store(OP.i32Store, this.block, BUDGET, this.#budget);
     e.returnCallIndirect(0, local('i32', slot), this.and(pc, -4096), DEPTH);
@@ -256,6 +264,7 @@ class RegionBuilder extends RegionStorage {
   #branch(from: number, offset: number): void {
     const target = this.#indexOf.get(offset);
     if (target === undefined) {
+      this.e.set(this.#cell, constant('i32', this.#newCell()));
       this.#leave(this.add(this.#page, offset));
       return;
     }
@@ -393,22 +402,32 @@ class RegionBuilder extends RegionStorage {
       return slot;
     }
     const address = constant('i32', cell);
-    const remembered = load('i32', OP.i32Load, address, LINK_CELL.slot);
     // This page stays where it is while its code runs; another one is looked at.
-    if (where === 'near') e.set(index, remembered);
-    else {
-      const pinned = this.let(target);
-      const entry = this.let(this.codeTlbEntry(pinned));
-      const isMapped = this.eq(this.codeTag(entry), this.and(pinned, -4096));
-      const real = this.add(this.low32(pinned), load('i32', OP.i32Load, entry, SOFT_TLB_SHAPES[this.word].addend));
-      const isKnown = this.and(isMapped, this.eq(real, load('i32', OP.i32Load, address, LINK_CELL.real)));
-      e.set(index, this.select(isKnown, remembered, 0));
+    if (where === 'near') {
+      this.#slotNear(index, target, address);
+      return slot;
     }
+    const pinned = this.let(target);
+    const entry = this.let(this.codeTlbEntry(pinned));
+    const isMapped = this.eq(this.codeTag(entry), this.and(pinned, -4096));
+    const real = this.add(this.low32(pinned), load('i32', OP.i32Load, entry, SOFT_TLB_SHAPES[this.word].addend));
+    const isKnown = this.and(isMapped, this.eq(real, load('i32', OP.i32Load, address, LINK_CELL.real)));
+    e.set(index, this.select(isKnown, load('i32', OP.i32Load, address, LINK_CELL.slot), 0));
     e.if(this.eqz(slot), false);
     e.call(this.#region.link, target, address);
     e.setFromStack(index);
     e.end();
     return slot;
+  }
+
+  /** Sets a local to the slot of the region at an address of this page, which its cell remembers. */
+  #slotNear(slot: number, target: Node, cell: Node): void {
+    const { e } = this;
+    e.set(slot, load('i32', OP.i32Load, cell, LINK_CELL.slot));
+    e.if(this.eqz(local('i32', slot)), false);
+    e.call(this.#region.link, target, cell);
+    e.setFromStack(slot);
+    e.end();
   }
 
   // --- ends

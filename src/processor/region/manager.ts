@@ -1,5 +1,5 @@
-import type { CodeCache, CodePage } from '../code-cache.ts';
-import { CODE_CHANGED, LINK_CELL_BYTES, LINK_CELLS, TRANSLATION_MODES } from '../layout.ts';
+import { type CodeCache, type CodePage, PROFILE_ROUND } from '../code-cache.ts';
+import { CODE_CHANGED, LINK_CELL_BYTES, LINK_CELLS, PROFILE, TRANSLATION_MODES } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
 import type { ProcessorModel } from '../model.ts';
 import { regionFunctions } from '../runtime.ts';
@@ -11,6 +11,21 @@ const BATCH = 48;
 
 /** Of another thread: so few that they come back soon. */
 const PORT_BATCH = 4;
+
+/** Interpretations between two batches below which an entry is no longer hot. */
+const STILL_HOT = 64;
+
+/** Interpretations of an entry inside of another's region for which it does not ask. */
+const COVERED_REST = 8192;
+
+/** An entry that waits for its translation. */
+interface HotEntry {
+  readonly request: RegionRequest;
+  /** How often its count has come round while it waits. */
+  rounds: number;
+  /** Its count when the batch before was chosen. */
+  seen: number;
+}
 
 /** Where regions are translated: on another thread, or here and now. */
 export type TranslationPlace = TranslationPort | Translator;
@@ -35,8 +50,9 @@ export class RegionManager {
   readonly #imports: WebAssembly.Imports;
   /** Index of the word that tells regions which are running. */
   readonly #codeChanged: number;
+  readonly #profile: number;
   /** By the record of the entry. */
-  readonly #waiting = new Map<number, RegionRequest>();
+  readonly #waiting = new Map<number, HotEntry>();
   #outstanding = false;
   #slots = 1;
   readonly #free: number[] = [];
@@ -58,6 +74,7 @@ export class RegionManager {
     this.#place = place;
     this.#table = table;
     this.#codeChanged = (base + CODE_CHANGED) >> 2;
+    this.#profile = base + PROFILE;
     const functions = Object.fromEntries(
       regionFunctions(model).map(({ name }) => [name, name === 'timebase' || name === 'tick' ? own[name] : core[name]]),
     );
@@ -67,13 +84,19 @@ export class RegionManager {
 
   /** A block was interpreted so often that it is worth translating. */
   hot(record: number): void {
+    const known = this.#waiting.get(record);
+    if (known) {
+      known.rounds++;
+      return;
+    }
     const page = this.#cache.pageOfRecord(record);
     if (page.mode >= TRANSLATION_MODES) return;
     const offset = this.#cache.offsetOfRecord(page, record);
     // The count goes on where a region begins, and comes round again.
     if (page.regions.has(offset)) return;
     const real = page.real + offset;
-    this.#waiting.set(record, { real, mode: page.mode, version: page.version });
+    const request = { real, mode: page.mode, version: page.version, profile: this.#profile };
+    this.#waiting.set(record, { request, rounds: 0, seen: 0 });
   }
 
   /** Has translated what waits, and installs what came; to be called when no generated code runs. */
@@ -97,16 +120,27 @@ export class RegionManager {
     }
   }
 
-  /** The hottest of what waits: an entry is counted on until it is translated. */
+  /**
+   * The hottest of what waits: those that were interpreted most since the batch before. What has ended by now, as the
+   * loops of a boot have, is not worth a translation; it is counted anew.
+   */
   #take(count: number): RegionRequest[] {
-    const hottest = [...this.#waiting.keys()]
-      .sort((a, b) => this.#cache.profileCount(b) - this.#cache.profileCount(a))
-      .slice(0, count);
-    return hottest.map((record) => {
-      const request = this.#waiting.get(record) as RegionRequest;
+    const hottest: { readonly record: number; readonly request: RegionRequest; readonly recent: number }[] = [];
+    for (const [record, entry] of this.#waiting) {
+      const total = this.#cache.profileCount(record) + entry.rounds * PROFILE_ROUND;
+      const recent = total - entry.seen;
+      entry.seen = total;
+      hottest.push({ record, request: entry.request, recent });
+    }
+    hottest.sort((a, b) => b.recent - a.recent);
+    const chosen = hottest.slice(0, count);
+    for (const { record } of chosen) this.#waiting.delete(record);
+    for (const { record, request, recent } of hottest.slice(count)) {
+      if (recent >= STILL_HOT) continue;
       this.#waiting.delete(record);
-      return request;
-    });
+      this.#cache.resetProfile(request.real, request.mode);
+    }
+    return chosen.map(({ request }) => request);
   }
 
   #translateHere(translator: Translator, requests: readonly RegionRequest[]): void {
@@ -117,9 +151,12 @@ export class RegionManager {
     this.translationMilliseconds += performance.now() - started;
   }
 
-  /** Entries that have no region of their own are counted anew. */
+  /**
+   * Entries that have no region of their own ask again when they are still entered after a good while: mostly they only
+   * were until the regions around them had come.
+   */
   #askAgain(requests: readonly RegionRequest[]): void {
-    for (const { real, mode } of requests) this.#cache.resetProfile(real, mode);
+    for (const { real, mode } of requests) this.#cache.resetProfile(real, mode, COVERED_REST);
   }
 
   #install(module: WebAssembly.Module, regions: readonly TranslatedRegion[]): void {

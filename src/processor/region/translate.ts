@@ -8,6 +8,7 @@ import {
   LINK_CELL_BYTES,
   LINK_CELLS,
   MAX_LINK_CELLS,
+  PROFILE_ENTRIES,
   TRANSLATION_MODES,
 } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
@@ -24,6 +25,8 @@ export interface RegionRequest {
   /** Host real address of the entry. */
   readonly real: number;
   readonly mode: number;
+  /** Address of the counts of interpretations, of the processor that found it hot. */
+  readonly profile: number;
   /** The page's `CodePage.version` at the time: a region of an older page is thrown away. */
   readonly version: number;
 }
@@ -63,6 +66,15 @@ const REGION_RUNTIME = {
   ...Object.fromEntries(REGION_IMPORTS.map((name, index) => [name, index])),
   routine: (name: string) => routineIndex(name, REGION_IMPORTS.length),
 } as unknown as RegionRuntime;
+
+/**
+ * Whether an offset is where a call returns to. It has a region because the callee once had none; the caller's holds it too,
+ * and goes on there with its registers.
+ */
+function isReturn(source: PageSource, decoder: RegionDecoder, offset: number): boolean {
+  const before = offset === 0 ? null : decoder.decode(source.word(offset - 4));
+  return before?.instruction.ends === true && before.operands.LK === 1;
+}
 
 /** Translates batches of regions out of one host memory. */
 export class Translator {
@@ -136,6 +148,8 @@ export class Translator {
       const source: PageSource = {
         word: (offset) => this.#memory.read32((page >>> 0) + offset) | 0,
         reached: (offset) => this.#u16[(records + offset * 2) >> 1] !== 0,
+        branchesTo: (offset) =>
+          this.#u16[(request.profile >> 1) + (((records + offset * 2) >>> 3) & (PROFILE_ENTRIES - 1))] as number,
         hasRegion: (offset) => coverage.large.has(offset),
       };
       const decoder = this.#decoders[request.mode] as RegionDecoder;
@@ -145,7 +159,8 @@ export class Translator {
       if (!emitted) continue;
       const instructions = blocks.reduce((n, block) => n + block.code.length, 0);
       for (const block of blocks) coverage.blocks.add(block.start);
-      if (instructions > SMALL_REGION) coverage.large.add(request.real & 4095);
+      const offset = request.real & 4095;
+      if (instructions > SMALL_REGION && !isReturn(source, decoder, offset)) coverage.large.add(offset);
       const index = functions.length;
       const name = `region ${(request.real >>> 0).toString(16)}${request.mode ? ' kernel' : ''}`;
       functions.push({ ...emitted, exportName: `r${index}`, name });

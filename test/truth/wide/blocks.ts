@@ -5,6 +5,7 @@ import {
   CR,
   CTR,
   createServerCpu,
+  DECIMAL_ROUNDING,
   EXIT_ADDRESS,
   EXIT_SYNDROME,
   FLOAT_AVAILABLE,
@@ -202,6 +203,7 @@ export class BlockMachine {
       u64[doubleword(vsrHalfOffset(n >> 1, (n & 1) as 0 | 1))] = state[vsrPlace(n >> 1, (n & 1) as 0 | 1)] as bigint;
     i32[word(VSCR)] = Number(state[STATE.vscr]);
     // Exceptions enabled in some executions only: they end the block.
+    i32[word(DECIMAL_ROUNDING)] = 0;
     i32[word(FPSCR)] = Number(state[STATE.fpscr]) & (Number(state[0]) & 1 ? -1 : ~0xf8);
     for (const name of [FLOAT_AVAILABLE, FLOAT_INTERRUPTS, VECTOR_AVAILABLE, VSX_AVAILABLE]) i32[word(name)] = 1;
     for (const [n, value] of window.entries()) this.memory.write64(this.#real(WINDOW + 8 * n), value);
@@ -221,7 +223,8 @@ export class BlockMachine {
       ['pc', PC],
     ] as const)
       show(name, u64[doubleword(offset)] as bigint);
-    for (const offset of [...flags, XER_BYTE_COUNT, FPSCR, VSCR]) show(`word ${offset}`, i32[word(offset)] as number);
+    for (const offset of [...flags, XER_BYTE_COUNT, FPSCR, DECIMAL_ROUNDING, VSCR])
+      show(`word ${offset}`, i32[word(offset)] as number);
     for (let field = 0; field < 8; field++) show(`cr${field}`, i32[word(CR) + field] as number);
     for (let n = 0; n < 128; n++) show(`vsr${n >> 1}.${n & 1}`, u64[doubleword(VSR) + n] as bigint);
     for (let n = 0; n < WINDOW_BYTES / 8; n++) show(`storage ${n}`, this.memory.read64(this.#real(WINDOW + 8 * n)));

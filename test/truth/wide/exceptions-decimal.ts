@@ -41,8 +41,9 @@ export function correctDecimal(
   excuse(expected, actual, fpscr, FR);
   if (Number(expected[from + OUTCOME.ended]) === ENDED.illegal) return;
   if (mnemonic === 'drdpq') {
-    const VXSNAN = 0x100_0000n;
+    const VXSNAN = 0xa100_0000n;
     excuse(expected, actual, fpscr, VXSNAN);
+    if (fieldBits(word, 'Rc')) excuse(expected, actual, at + STATE.cr, 0x0f00_0000n);
     expected[at + STATE.fpr + target] = expected[at + STATE.fpr + pair] as bigint;
     expected[at + STATE.fpr + pair] = before[STATE.fpr + pair] as bigint;
   }

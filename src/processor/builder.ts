@@ -113,6 +113,13 @@ export interface DynamicCrBit extends Node {
   readonly crBitMask: Node;
 }
 
+/** Loads that extend an item to a doubleword. */
+const WIDE_LOADS = {
+  1: { signed: OP.i64Load8S, unsigned: OP.i64Load8U },
+  2: { signed: OP.i64Load16S, unsigned: OP.i64Load16U },
+  4: { signed: OP.i64Load32S, unsigned: OP.i64Load32U },
+} as const;
+
 const STATE_OFFSETS: Record<StateName, number> = {
   reserveAddress: RESERVE_ADDRESS,
   reserveValue: RESERVE_VALUE,
@@ -441,6 +448,12 @@ export abstract class Builder extends SimdBuilder implements Semantics {
   }
 
   load(bytes: 1 | 2 | 4, address: Expr, options: { signed?: boolean; reversed?: boolean } = {}): Node {
+    const reversed = bytes !== 1 && (options.reversed ?? false) !== this.#isTurned;
+    if (this.word === 'i64' && !reversed) {
+      const real = this.loadAddress(bytes, this.let(address));
+      const op = WIDE_LOADS[bytes][options.signed ? 'signed' : 'unsigned'];
+      return this.let(load('i64', op, this.#lane(real, bytes), 0));
+    }
     const value = this.#load32(bytes, address, options);
     if (this.word === 'i32') return value;
     return this.let(options.signed ? this.extendSigned(value) : this.extendUnsigned(value));

@@ -1,7 +1,7 @@
 import { FLOAT_OPS, type FloatOp, type FloatOperation } from '../isa/float-ops.ts';
 import type { Cell, Expr, Operand } from '../isa/semantics.ts';
 import type { Emitter } from './wasm/emitter.ts';
-import { binary, constant, isConstant, local, type Node, select, unary } from './wasm/node.ts';
+import { binary, constant, isConstant, local, NODE, type Node, select, unary } from './wasm/node.ts';
 import { OP } from './wasm/opcodes.ts';
 
 /** Opcode of an i64 operation by that of the i32 one. */
@@ -230,6 +230,9 @@ export abstract class ArithmeticBuilder {
     return this.word === 'i32' ? (a as Node) : this.extendSigned(a);
   }
   wrap(a: Expr): Node {
+    const { kind, op, a: inner } = a as Node;
+    // The low word of what was extended is what it was extended from.
+    if (kind === NODE.unary && (op === OP.i64ExtendI32S || op === OP.i64ExtendI32U)) return inner as Node;
     return unary('i32', OP.i32WrapI64, a as Node);
   }
   extendSigned(a: Expr): Node {

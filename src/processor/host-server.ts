@@ -90,14 +90,15 @@ export class HostServer implements ServerCpu {
       hot: (record: number) => this.#loop.regions.hot(record),
       tick,
     };
-    const { instance, packings } = this.#instantiate(this.#model, options.hotThreshold ?? HOT_THRESHOLD, 'usual');
+    const { hotThreshold = HOT_THRESHOLD } = options;
+    const { instance, packings } = this.#instantiate(this.#model, hotThreshold, 'usual');
     this.#cache = new CodeCache(memory, this.#handlers, packings, (page) => this.#tlb.protectPage(page), base, MODES);
     this.#loop.regions = new RegionManager(
       memory,
       this.#cache,
       options.translation ?? new Translator(memory, this.#handlers, options.assist, this.#model),
       { table, vcpu, core: instance.exports, own: { timebase: options.timebase, tick } },
-      { base, model: this.#model },
+      { base, model: this.#model, hotThreshold },
     );
     const run = instance.exports['run'] as () => number;
     this.#runs.push(run, run);

@@ -62,7 +62,7 @@ export class Host440 implements Host440Cpu {
       this.#cache,
       options.translation ?? new Translator(memory, handlers, options.assist, MODEL_440),
       { table, vcpu, core: instance.exports, own: { timebase: options.timebase, tick } },
-      { base, model: MODEL_440 },
+      { base, model: MODEL_440, hotThreshold },
     );
     this.#run = instance.exports.run as () => number;
   }

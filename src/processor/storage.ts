@@ -31,6 +31,13 @@ export interface RuntimeFunctions {
   readonly routine?: (name: string) => number;
 }
 
+/** Loads that extend an item to a doubleword. */
+const WIDE_LOADS = {
+  1: { signed: OP.i64Load8S, unsigned: OP.i64Load8U },
+  2: { signed: OP.i64Load16S, unsigned: OP.i64Load16U },
+  4: { signed: OP.i64Load32S, unsigned: OP.i64Load32U },
+} as const;
+
 /** Where the entries of a soft TLB are, by the word type of the processor. */
 export const SOFT_TLB_SHAPES = {
   i32: {
@@ -188,6 +195,12 @@ export abstract class StorageBuilder extends SimdBuilder {
   }
 
   load(bytes: 1 | 2 | 4, address: Expr, options: { signed?: boolean; reversed?: boolean } = {}): Node {
+    const reversed = bytes !== 1 && (options.reversed ?? false) !== this.#isTurned;
+    if (this.word === 'i64' && !reversed) {
+      const real = this.loadAddress(bytes, this.let(address));
+      const op = WIDE_LOADS[bytes][options.signed ? 'signed' : 'unsigned'];
+      return this.let(load('i64', op, this.#lane(real, bytes), 0));
+    }
     const value = this.#load32(bytes, address, options);
     if (this.word === 'i32') return value;
     return this.let(options.signed ? this.extendSigned(value) : this.extendUnsigned(value));

@@ -12,11 +12,11 @@ const BATCH = 48;
 /** Of another thread: so few that they come back soon. */
 const PORT_BATCH = 4;
 
-/** Interpretations between two batches below which an entry is no longer hot. */
-const STILL_HOT = 64;
+/** An entry that was interpreted less than this part (2 ** -4) of what makes it hot between two batches is no longer hot. */
+const LOG2_STILL_HOT = 4;
 
-/** Interpretations of an entry inside of another's region for which it does not ask. */
-const COVERED_REST = 8192;
+/** How many times longer than others an entry inside of another's region is interpreted before it asks again. */
+const COVERED_REST = 8;
 
 /** An entry that waits for its translation. */
 interface HotEntry {
@@ -51,6 +51,7 @@ export class RegionManager {
   /** Index of the word that tells regions which are running. */
   readonly #codeChanged: number;
   readonly #profile: number;
+  readonly #hotThreshold: number;
   /** By the record of the entry. */
   readonly #waiting = new Map<number, HotEntry>();
   #outstanding = false;
@@ -67,7 +68,11 @@ export class RegionManager {
     cache: CodeCache,
     place: TranslationPlace,
     { table, vcpu, core, own }: RegionSurroundings,
-    { base, model }: { readonly base: number; readonly model: ProcessorModel },
+    {
+      base,
+      model,
+      hotThreshold,
+    }: { readonly base: number; readonly model: ProcessorModel; readonly hotThreshold: number },
   ) {
     this.#memory = memory;
     this.#cache = cache;
@@ -75,6 +80,7 @@ export class RegionManager {
     this.#table = table;
     this.#codeChanged = (base + CODE_CHANGED) >> 2;
     this.#profile = base + PROFILE;
+    this.#hotThreshold = hotThreshold;
     const functions = Object.fromEntries(
       regionFunctions(model).map(({ name }) => [name, name === 'timebase' || name === 'tick' ? own[name] : core[name]]),
     );
@@ -136,7 +142,7 @@ export class RegionManager {
     const chosen = hottest.slice(0, count);
     for (const { record } of chosen) this.#waiting.delete(record);
     for (const { record, request, recent } of hottest.slice(count)) {
-      if (recent >= STILL_HOT) continue;
+      if (recent >= this.#hotThreshold >> LOG2_STILL_HOT) continue;
       this.#waiting.delete(record);
       this.#cache.resetProfile(request.real, request.mode);
     }
@@ -156,7 +162,8 @@ export class RegionManager {
    * were until the regions around them had come.
    */
   #askAgain(requests: readonly RegionRequest[]): void {
-    for (const { real, mode } of requests) this.#cache.resetProfile(real, mode, COVERED_REST);
+    const before = COVERED_REST * (this.#hotThreshold - 1);
+    for (const { real, mode } of requests) this.#cache.resetProfile(real, mode, before);
   }
 
   #install(module: WebAssembly.Module, regions: readonly TranslatedRegion[]): void {

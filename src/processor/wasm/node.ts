@@ -65,10 +65,14 @@ function alignmentOf(op: number): number {
   switch (op) {
     case OP.i32Load8S:
     case OP.i32Load8U:
+    case OP.i64Load8S:
+    case OP.i64Load8U:
     case OP.i32Store8:
       return 0;
     case OP.i32Load16S:
     case OP.i32Load16U:
+    case OP.i64Load16S:
+    case OP.i64Load16U:
     case OP.i32Store16:
       return 1;
     case OP.i64Load:

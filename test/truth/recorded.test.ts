@@ -45,7 +45,7 @@ group('recorded instruction truth', () => {
 
   test('runs translated where it is said to', () => {
     const executions = batches.reduce((n, { batch }) => n + batch.executions.length, 0);
-    // What the translator leaves to the interpreter begins there: string instructions, and words that are none.
-    assert.ok(subject.inRegions > 0.95 * executions, `${subject.inRegions} of ${executions}`);
+    // What the translator leaves to the interpreter begins there: string instructions, words that are none, what is cold.
+    assert.ok(subject.inRegions > 0.9 * executions, `${subject.inRegions} of ${executions}`);
   });
 });

@@ -35,5 +35,6 @@ for (const order of [7, 0] as const)
       );
       assert.fail([...text, ...differences].join('\n'));
     }
-    assert.ok(inRegions > 0.9 * BLOCKS * PER_BLOCK, `only ${inRegions} were translated`);
+    // Entries that regions leave out as cold are interpreted.
+    assert.ok(inRegions > 0.85 * BLOCKS * PER_BLOCK, `only ${inRegions} were translated`);
   });

@@ -97,6 +97,8 @@ export class WideSubject {
   run(batch: WideBatch): Outcomes {
     for (const [i, word] of batch.code.entries()) this.memory.write32(REAL_CODE + 4 * i, word);
     this.cpu.codeWritten(REAL_CODE, CODE_BYTES);
+    // Each batch is a process of the oracle's: storage is zero at first.
+    this.memory.fill(REAL_DATA, 0x2000, 0);
     for (const [i, word] of batch.readOnly.entries())
       this.memory.write32(READ_ONLY_PAGE - DATA_PAGES + REAL_DATA + 4 * i, word);
     const outcomes = new BigUint64Array(batch.executions.length * OUTCOME.words);

@@ -69,7 +69,12 @@ export class VirtualCpu implements Vcpu {
     if (this.#words[EVENT >> 2] !== 0 || this.kvmRun.immediateExit) return 0;
     if (now >= this.#end || now >= this.#family.nextTimer()) return 0;
     (this.#counters.counts[COUNTER.tick_exits] as number)++;
-    return this.#budget(now, this.#end);
+    const budget = this.#budget(now, this.#end);
+    if (this.#time.icount !== 0) {
+      this.#time.finish();
+      this.#time.begin(budget);
+    }
+    return budget;
   }
 
   run(maxNanoseconds: number): KvmExitReason {

@@ -14,7 +14,7 @@ export type {
   Meaning,
   Operand,
   Operands,
-  ProgramCause,
+  InterruptCause,
   Routine,
   Semantics,
   SharedName,
@@ -25,6 +25,13 @@ export type {
 } from './semantics.ts';
 export { STATIC_FIELDS } from './semantics.ts';
 export { SHUFFLE_OPCODE, SIMD, SIMD_LANE, type SimdLaneOp, type SimdOp, type SimdOperation } from './simd.ts';
-export type { SpecialRegister } from './sprs.ts';
-export { isPrivilegedRegister, SPECIAL_REGISTERS, specialRegister } from './sprs.ts';
+export {
+  FACILITY,
+  isPrivilegedRegister,
+  type RegisterFile,
+  type Right,
+  registersOf,
+  SPECIAL_REGISTERS,
+  type SpecialRegister,
+} from './registers/index.ts';
 export { INSTRUCTIONS } from './table.ts';

@@ -4,7 +4,7 @@ import { HandlerTable } from './handlers.ts';
 import type { HostCpuOptions } from './interface.ts';
 import type { ContextMode, ServerCpu } from './interface-server.ts';
 import { MODE } from './layout.ts';
-import { HOST_HTAB, HOST_HTAB_LOG2_GROUPS, WIDE_RESERVE_ADDRESS } from './layout64.ts';
+import { FACILITIES, HOST_HTAB, HOST_HTAB_LOG2_GROUPS, WIDE_RESERVE_ADDRESS } from './layout64.ts';
 import { LEVELS_OF, type ProcessorName } from './levels.ts';
 import type { HostMemory } from './memory.ts';
 import { modelOf, type ProcessorModel } from './model.ts';
@@ -74,8 +74,9 @@ export class HostServer implements ServerCpu {
     this.#mode = (base + MODE) >> 2;
     this.#tlb = new ServerTlb(memory, base);
     i32[(base + WIDE_RESERVE_ADDRESS) >> 2] = 1;
+    i32[(base + FACILITIES) >> 2] = -1;
 
-    this.#handlers = new HandlerTable(LEVELS_OF[options.model], options.assist, 'i64');
+    this.#handlers = new HandlerTable(LEVELS_OF[options.model], options.assist);
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
     const vcpu = new WebAssembly.Global({ value: 'i32', mutable: false }, base);
     const tick = (remaining: number): number => this.#loop.tick(remaining);

@@ -11,7 +11,7 @@ export * from './interface.ts';
 export * from './interface-server.ts';
 export * from './layout.ts';
 export * from './layout64.ts';
-export type { ProcessorName } from './levels.ts';
+export { LEVELS_OF, type ProcessorName } from './levels.ts';
 export { HostMemory, type MemoryOrder } from './memory.ts';
 export {
   type RegionFunction,

@@ -10,6 +10,7 @@ import {
   WIDE_WRITE_TAG,
 } from './layout64.ts';
 import type { MemoryOrder } from './memory.ts';
+import type { Level } from '../isa/define.ts';
 import { MODEL_440, type ProcessorModel } from './model.ts';
 import { SimdBuilder } from './simd.ts';
 import type { InterruptNumbers } from './traps.ts';
@@ -70,6 +71,7 @@ export interface Translation {
 /** The part of a builder that accesses storage, through the soft TLB. */
 export abstract class StorageBuilder extends SimdBuilder {
   readonly computation: 'i32' | 'i64';
+  readonly levels: ReadonlySet<Level>;
   readonly littleEndian: boolean;
   readonly blockBytes: number;
   readonly hasFloat: boolean;
@@ -92,6 +94,7 @@ export abstract class StorageBuilder extends SimdBuilder {
   ) {
     super(emitter, model.word);
     this.computation = model.computation;
+    this.levels = model.levels;
     this.blockBytes = model.blockBytes;
     this.hasFloat = model.hasFloat;
     this.littleEndian = model.littleEndian;

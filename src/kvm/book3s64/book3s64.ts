@@ -1,5 +1,5 @@
 /** The Book3S 64 family: wires the guest's MMU, shadow pages, interrupts, emulation and hypercalls together for one vCPU. */
-import type { ServerCpu } from '../../processor/index.ts';
+import { LEVELS_OF, type ServerCpu } from '../../processor/index.ts';
 import { KVM_EXIT, KVM_INTERRUPT, type KvmRegs, type KvmSregs, type KvmStats, type KvmTranslation } from '../api.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
 import type { MemorySlot } from '../slots.ts';
@@ -44,6 +44,7 @@ import { SegmentEmulation } from './segments.ts';
 import { ShadowPages } from './shadow.ts';
 import { GuestSlb } from './slb.ts';
 import { SprEmulation } from './spr-emulation.ts';
+import { sprTable } from './sprs.ts';
 import { StorageEmulation } from './storage.ts';
 import { VsidMap } from './vsid-map.ts';
 
@@ -79,6 +80,7 @@ export class Book3s64 implements VcpuFamily {
   readonly #context: Book3sContext;
   readonly #interrupts: Book3sInterrupts;
   readonly #decrementer: Decrementer;
+  readonly #sprs: SprEmulation;
   readonly #storage: StorageEmulation;
   readonly #papr: PaprHypercalls;
   readonly #exits: Book3sExits;
@@ -117,7 +119,15 @@ export class Book3s64 implements VcpuFamily {
       run,
       (address, length) => cpu.codeWritten(address, length),
     );
-    const sprs = new SprEmulation(context, decrementer, time, counters, () => this.#translationChanged());
+    const sprs = new SprEmulation(
+      context,
+      sprTable(LEVELS_OF[model.name]),
+      decrementer,
+      time,
+      counters,
+      () => cpu.retired,
+      () => this.#translationChanged(),
+    );
     const emulation = new Book3sEmulation(context, interrupts, sprs, emulatedSegments, counters, () => papr.serve());
     const faults = new ShadowFaults(
       context,
@@ -145,6 +155,7 @@ export class Book3s64 implements VcpuFamily {
       context,
       slb,
       decrementer,
+      sprs,
       () => time.timebase(),
       () => this.#translationChanged(),
     );
@@ -158,6 +169,7 @@ export class Book3s64 implements VcpuFamily {
     this.#context = context;
     this.#interrupts = interrupts;
     this.#decrementer = decrementer;
+    this.#sprs = sprs;
     this.#storage = storage;
     this.#papr = papr;
   }
@@ -184,6 +196,7 @@ export class Book3s64 implements VcpuFamily {
     this.#translationChanged();
     this.#context.refresh();
     this.#decrementer.reset();
+    this.#sprs.instructions = 0;
   }
 
   completeIo(): void {

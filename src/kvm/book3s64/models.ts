@@ -2,14 +2,9 @@
 import type { ServerModelName } from '../../processor/index.ts';
 import { MSR } from './bits.ts';
 
-/** Which SPRs a model has: a bit for each kind of processor. */
-export const ON = { P970: 1, POWER7: 2, POWER8: 4, POWER: 6, ALL: 7 } as const;
-
 export interface Book3sModel {
   readonly name: ServerModelName;
   readonly pvr: number;
-  /** The bit of ON. */
-  readonly on: number;
   /** Large pages of several sizes, told apart by LP; else every large page has 16 MB (and tlbie says so in the instruction). */
   readonly multiPageSize: boolean;
   /** The bits of MSR's low word that exist. */
@@ -36,7 +31,7 @@ const MSR_970 =
 const MSR_POWER7 = MSR_970 | MSR.VSX | MSR.LE;
 
 export const BOOK3S_MODELS: readonly Book3sModel[] = [
-  { name: '970', pvr: 0x003c_0301, on: ON.P970, multiPageSize: false, msrMask: MSR_970, hior: 0xfff0_0000 },
-  { name: 'power7', pvr: 0x003f_0201, on: ON.POWER7, multiPageSize: true, msrMask: MSR_POWER7, hior: 0xfff0_0000 },
-  { name: 'power8', pvr: 0x004d_0200, on: ON.POWER8, multiPageSize: true, msrMask: MSR_POWER7, hior: 0xfff0_0000 },
+  { name: '970', pvr: 0x003c_0301, multiPageSize: false, msrMask: MSR_970, hior: 0xfff0_0000 },
+  { name: 'power7', pvr: 0x003f_0201, multiPageSize: true, msrMask: MSR_POWER7, hior: 0xfff0_0000 },
+  { name: 'power8', pvr: 0x004d_0200, multiPageSize: true, msrMask: MSR_POWER7, hior: 0xfff0_0000 },
 ];

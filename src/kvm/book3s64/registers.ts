@@ -30,6 +30,7 @@ import {
   writeXer,
 } from './layout.ts';
 import type { GuestSlb } from './slb.ts';
+import type { SprEmulation } from './spr-emulation.ts';
 
 const SIZE_U32 = 0x0020_0000_0000_0000n;
 const SIZE_U64 = 0x0030_0000_0000_0000n;
@@ -51,7 +52,6 @@ const WIDE: ReadonlyMap<bigint, number> = new Map([
   [u64(0x12), wordOf('mmcra')],
   [u64(0xa3), wordOf('fscr')],
   [u64(0xa8), W_TAR],
-  [u64(0xad), wordOf('ic')],
   [u64(0xb5), W_LPCR],
   [u64(0xb6), W_PPR],
 ]);
@@ -64,6 +64,7 @@ const WORDS: ReadonlyMap<bigint, number> = new Map([
 const DSISR = u32(0xd);
 const PURR = u64(0xa);
 const SPURR = u64(0xb);
+const IC = u64(0xad);
 const VTB = u64(0xae);
 const FPR0 = 0x20;
 const VR0 = 0x40;
@@ -74,6 +75,7 @@ export class Book3sRegisters {
   readonly #context: Book3sContext;
   readonly #slb: GuestSlb;
   readonly #decrementer: Decrementer;
+  readonly #sprs: SprEmulation;
   readonly #timebase: () => number;
   /** The segments or the hash table were replaced. */
   readonly #onTranslation: () => void;
@@ -82,6 +84,7 @@ export class Book3sRegisters {
     context: Book3sContext,
     slb: GuestSlb,
     decrementer: Decrementer,
+    sprs: SprEmulation,
     timebase: () => number,
     onTranslation: () => void,
   ) {
@@ -89,6 +92,7 @@ export class Book3sRegisters {
     this.#context = context;
     this.#slb = slb;
     this.#decrementer = decrementer;
+    this.#sprs = sprs;
     this.#timebase = timebase;
     this.#onTranslation = onTranslation;
   }
@@ -159,6 +163,7 @@ export class Book3sRegisters {
     const word = id === DSISR ? this.#context.wDsisr : WORDS.get(id);
     if (word !== undefined) return BigInt((this.#words[word] as number) >>> 0);
     if (id === PURR || id === SPURR) return BigInt(this.#timebase());
+    if (id === IC) return BigInt(this.#sprs.instructions);
     if (id === VTB) return BigInt(this.#decrementer.virtualTime());
     const vsr = vectorOf(id);
     if (vsr === undefined) return undefined;
@@ -176,7 +181,10 @@ export class Book3sRegisters {
       this.#set(vsrHalfOffset(vsr.n, 0) >> 2, value >> 64n);
       this.#set(vsrHalfOffset(vsr.n, 1) >> 2, value);
     } else if (vsr !== undefined) this.#set(vsrHalfOffset(vsr.n, 0) >> 2, value);
+    else if (id === IC) this.#sprs.instructions = Number(BigInt.asUintN(53, value));
     else return false;
+    // FSCR says what the processor lets problem state have.
+    this.#context.refresh();
     return true;
   }
 

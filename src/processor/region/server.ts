@@ -67,7 +67,7 @@ export class TranslationServer {
     const table = setup.assist ? assist : null;
     this.#translator = new Translator(
       memory,
-      new HandlerTable(LEVELS_OF[setup.processor], table, model.word),
+      new HandlerTable(LEVELS_OF[setup.processor], table),
       table,
       model,
     );

@@ -2,8 +2,8 @@
 import { GUEST_HPTE } from './bits.ts';
 import type { Book3sContext } from './context.ts';
 import { type GuestHtab, HPTE_BYTES, PTEG_ENTRIES } from './guest-htab.ts';
+import { H } from './hcall.ts';
 import { W_GPR } from './layout.ts';
-import { H } from './papr.ts';
 import type { SegmentEmulation } from './segments.ts';
 
 /** Flags, in the word that they are in. */

@@ -1,15 +1,16 @@
-import { CodeCache } from './code-cache.ts';
-import { type CoreImage, coreImage, generateCore } from './core.ts';
-import { HandlerTable } from './handlers.ts';
-import type { Host440Cpu, HostCpuOptions } from './interface.ts';
-import { MODE, NO_RESERVATION, RESERVE_ADDRESS, TLB_SEARCH_ENTRIES } from './layout.ts';
-import { LEVELS_440 } from './levels.ts';
-import type { HostMemory } from './memory.ts';
-import { MODEL_440 } from './model.ts';
+import { coreImage, generateCore } from '../core.ts';
+import type { CoreImage, HostCpuOptions } from '../interface.ts';
+import { CodeCache } from '../interpreter/code-cache.ts';
+import { HandlerTable } from '../interpreter/handlers.ts';
+import { MODE, NO_RESERVATION, RESERVE_ADDRESS, TLB_SEARCH_ENTRIES } from '../layout.ts';
+import { LEVELS_440 } from '../levels.ts';
+import type { HostMemory } from '../memory.ts';
+import { MODEL_440 } from '../model.ts';
+import { RegionManager } from '../region/manager.ts';
+import { Translator } from '../region/translate.ts';
+import { RunLoop } from '../run-loop.ts';
+import type { Host440Cpu } from './interface.ts';
 import { RUNTIME_440 } from './refill440.ts';
-import { RegionManager } from './region/manager.ts';
-import { Translator } from './region/translate.ts';
-import { RunLoop } from './run-loop.ts';
 import { Tlb } from './soft-tlb.ts';
 
 /** Interpretations of a block after which it is translated: 512 to 4096 measure alike; less floods the compiler. */

@@ -3,6 +3,14 @@
  * segments of 256 MB with base pages of 4 KB and MSR[PR]=1.
  */
 
+import { EXECUTE, HOLDS_CODE, MAY_BE_WRITTEN, READ, WRITE } from '../backend/runtime.ts';
+import { type Body, begin, countRefill, type FamilyRuntime, setInterrupt } from '../backend/runtime-functions.ts';
+import { SOFT_TLB_SHAPES } from '../backend/storage.ts';
+import { CODE_FLAGS_TABLE, CODE_PAGES, MODE, TLB_BASE } from '../layout.ts';
+import type { ProcessorModel } from '../model.ts';
+import type { WasmFunction } from '../wasm/module.ts';
+import { constant, load, local, type Node } from '../wasm/node.ts';
+import { OP } from '../wasm/opcodes.ts';
 import {
   DSISR,
   HPTE,
@@ -12,8 +20,7 @@ import {
   SERVER_VECTOR,
   SLB_VSID,
   SRR1_NOEXEC,
-} from './interface-server.ts';
-import { CODE_FLAGS_TABLE, CODE_PAGES, MODE, TLB_BASE } from './layout.ts';
+} from './interface.ts';
 import {
   HOST_HTAB,
   LOGGED_BELOW,
@@ -29,14 +36,7 @@ import {
   WIDE_READ_TAG,
   WIDE_WRITE_ADDEND,
   WIDE_WRITE_TAG,
-} from './layout64.ts';
-import type { ProcessorModel } from './model.ts';
-import { EXECUTE, HOLDS_CODE, MAY_BE_WRITTEN, READ, WRITE } from './runtime.ts';
-import { type Body, begin, countRefill, type FamilyRuntime, setInterrupt } from './runtime-functions.ts';
-import { SOFT_TLB_SHAPES } from './storage.ts';
-import type { WasmFunction } from './wasm/module.ts';
-import { constant, load, local, type Node } from './wasm/node.ts';
-import { OP } from './wasm/opcodes.ts';
+} from './layout.ts';
 
 const SEGMENT_SHIFT = 28;
 const PAGE_SHIFT = 12;

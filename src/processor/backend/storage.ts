@@ -1,5 +1,4 @@
-import type { Expr } from '../isa/semantics.ts';
-import { CODE_TLB, CODE_TLB_MASK, CODE_TLB_SHIFT, SOFT_TLB_MASK, SOFT_TLB_SHIFT } from './layout.ts';
+import type { Expr } from '../../isa/semantics.ts';
 import {
   WIDE_CODE_TLB,
   WIDE_CODE_TLB_MASK,
@@ -8,14 +7,15 @@ import {
   WIDE_TLB_MASK,
   WIDE_TLB_SHIFT,
   WIDE_WRITE_TAG,
-} from './layout64.ts';
-import type { MemoryOrder } from './memory.ts';
-import { MODEL_440, type ProcessorModel } from './model.ts';
+} from '../book3s/layout.ts';
+import { CODE_TLB, CODE_TLB_MASK, CODE_TLB_SHIFT, SOFT_TLB_MASK, SOFT_TLB_SHIFT } from '../layout.ts';
+import type { MemoryOrder } from '../memory.ts';
+import { MODEL_440, type ProcessorModel } from '../model.ts';
+import type { Emitter } from '../wasm/emitter.ts';
+import { constant, load, local, type Node } from '../wasm/node.ts';
+import { OP } from '../wasm/opcodes.ts';
 import { SimdBuilder } from './simd.ts';
 import type { InterruptNumbers } from './traps.ts';
-import type { Emitter } from './wasm/emitter.ts';
-import { constant, load, local, type Node } from './wasm/node.ts';
-import { OP } from './wasm/opcodes.ts';
 
 /** Indexes of the functions that generated code calls, in the module that is being written. */
 export interface RuntimeFunctions {

@@ -6,11 +6,16 @@
  * dispatches. The budget is kept as a virtual end pointer, so that straight-line code pays nothing for it: a taken
  * branch moves the end with the record.
  */
-import type { Instruction, Level } from '../isa/define.ts';
-import { FIELDS, type FieldName } from '../isa/fields.ts';
-import { ROUTINES } from '../isa/routines.ts';
-import type { Expr, InstructionInterrupt, Meaning, Operand, Operands, ProgramCause } from '../isa/semantics.ts';
-import { Builder, type DynamicCrBit } from './builder.ts';
+import type { Instruction, Level } from '../../isa/define.ts';
+import { FIELDS, type FieldName } from '../../isa/fields.ts';
+import { ROUTINES } from '../../isa/routines.ts';
+import type { Expr, InstructionInterrupt, Meaning, Operand, Operands, ProgramCause } from '../../isa/semantics.ts';
+import { Builder, type DynamicCrBit } from '../backend/builder.ts';
+import { routineIndex } from '../backend/routines.ts';
+import { CORE, EXECUTE, REGION_HANDLER, REGION_RESULT, SIGNATURES } from '../backend/runtime.ts';
+import { SOFT_TLB_SHAPES } from '../backend/storage.ts';
+import { setInstructionInterrupt } from '../backend/traps.ts';
+import type { Packing } from '../interface.ts';
 import {
   BUDGET,
   CODE_CHANGED,
@@ -23,17 +28,13 @@ import {
   PROFILE,
   PROFILE_ENTRIES,
   TLB_BASE,
-} from './layout.ts';
-import { MODEL_440, type ProcessorModel } from './model.ts';
-import { routineIndex } from './routines.ts';
-import { CORE, EXECUTE, REGION_HANDLER, REGION_RESULT, SIGNATURES } from './runtime.ts';
-import { SOFT_TLB_SHAPES } from './storage.ts';
-import { setInstructionInterrupt } from './traps.ts';
+} from '../layout.ts';
+import { MODEL_440, type ProcessorModel } from '../model.ts';
+import { Emitter, type Label } from '../wasm/emitter.ts';
+import type { WasmFunction } from '../wasm/module.ts';
+import { constant, load, local, type Node } from '../wasm/node.ts';
+import { OP } from '../wasm/opcodes.ts';
 import type { StaticValues } from './variants.ts';
-import { Emitter, type Label } from './wasm/emitter.ts';
-import type { WasmFunction } from './wasm/module.ts';
-import { constant, load, local, type Node } from './wasm/node.ts';
-import { OP } from './wasm/opcodes.ts';
 
 export const RECORD_BYTES = 8;
 /** Records of a page: 1024 and the one that leads to the next page; padded so that pages do not alias in the host's caches. */
@@ -49,13 +50,6 @@ export const HANDLER = {
   privileged: 4,
   first: 5,
 } as const;
-
-/** Where in the record an operand stands, and how it is made from the instruction word. */
-export interface Packing {
-  readonly field: FieldName;
-  readonly at: number;
-  readonly bytes: 1 | 2 | 4;
-}
 
 /** A handler to generate. */
 export interface HandlerSpec {

@@ -2,9 +2,9 @@
  * Meanings depend on some fields only through their value while code is generated (semantics.ts, STATIC_FIELDS). The
  * interpreter has a handler for each combination of values that makes a difference; this file lists and finds them.
  */
-import type { Instruction } from '../isa/define.ts';
-import { FIELDS, type FieldName, fieldValue } from '../isa/fields.ts';
-import { STATIC_FIELDS, type StaticFieldName } from '../isa/semantics.ts';
+import type { Instruction } from '../../isa/define.ts';
+import { FIELDS, type FieldName, fieldValue } from '../../isa/fields.ts';
+import { STATIC_FIELDS, type StaticFieldName } from '../../isa/semantics.ts';
 
 /** Stand-ins for all special registers that the table does not know: privileged ones have bit 0x10. */
 const UNKNOWN_SPR = { privileged: 1023, problem: 0 } as const;

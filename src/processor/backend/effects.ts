@@ -1,5 +1,5 @@
 /** What an instruction reads and writes, found by running its meaning against a builder that only takes notes. */
-import { FLOAT_OPS, type FloatOp } from '../isa/float-ops.ts';
+import { FLOAT_OPS, type FloatOp } from '../../isa/float-ops.ts';
 import type {
   Cell,
   Expr,
@@ -11,10 +11,10 @@ import type {
   Semantics,
   StateName,
   ValueType,
-} from '../isa/semantics.ts';
-import { SIMD, SIMD_LANE, type SimdLaneOp, type SimdOp } from '../isa/simd.ts';
-import { CTR, crOffset, gprOffset, LR, XER_CA, XER_OV, XER_SO, ZERO_REGISTER } from './layout.ts';
-import type { ProcessorModel } from './model.ts';
+} from '../../isa/semantics.ts';
+import { SIMD, SIMD_LANE, type SimdLaneOp, type SimdOp } from '../../isa/simd.ts';
+import { CTR, crOffset, gprOffset, LR, XER_CA, XER_OV, XER_SO, ZERO_REGISTER } from '../layout.ts';
+import type { ProcessorModel } from '../model.ts';
 
 /** State that a region keeps in locals, by bit: r0–r31 in `low`; CR0–7, LR, CTR, CA, OV, SO in `high`. */
 export const STATE_OFFSETS: readonly number[] = [

@@ -7,7 +7,7 @@
  *
  * Numbers are doubles, exact up to 2^53: a VSID here has at most 36 bits, an ESID is an effective address / 2^28.
  */
-import type { HostCpu } from './interface.ts';
+import type { HostCpu } from '../interface.ts';
 
 /** Interrupt vectors: the offsets at which hardware would begin. Negative numbers are the host's own events. */
 export const SERVER_VECTOR = {

@@ -1,10 +1,10 @@
-import type { InstructionInterrupt, ProgramCause } from '../isa/semantics.ts';
-import { BOOKE_VECTOR, ESR } from './interface.ts';
-import { DSISR, SERVER_VECTOR, SRR1_PROGRAM } from './interface-server.ts';
-import { EXIT_SYNDROME, EXIT_VECTOR } from './layout.ts';
-import type { Emitter } from './wasm/emitter.ts';
-import { constant, type Node } from './wasm/node.ts';
-import { OP } from './wasm/opcodes.ts';
+import type { InstructionInterrupt, ProgramCause } from '../../isa/semantics.ts';
+import { DSISR, SERVER_VECTOR, SRR1_PROGRAM } from '../book3s/interface.ts';
+import { BOOKE_VECTOR, ESR } from '../booke/interface.ts';
+import { EXIT_SYNDROME, EXIT_VECTOR } from '../layout.ts';
+import type { Emitter } from '../wasm/emitter.ts';
+import { constant, type Node } from '../wasm/node.ts';
+import { OP } from '../wasm/opcodes.ts';
 
 /** How a family's processors report what an instruction raises: vectors, and the syndrome of each. */
 export interface InterruptNumbers {

@@ -1,7 +1,7 @@
-import type { Instruction } from '../isa/define.ts';
-import { FIELDS, type FieldKind, fieldBits } from '../isa/fields.ts';
-import type { HandlerTable } from './handlers.ts';
-import { HANDLER, PAGE_END_RECORD, PAGE_RECORDS_BYTES, type Packing } from './interpreter.ts';
+import type { Instruction } from '../../isa/define.ts';
+import { FIELDS, type FieldKind, fieldBits } from '../../isa/fields.ts';
+import { HOLDS_CODE, MAY_BE_WRITTEN } from '../backend/runtime.ts';
+import type { Packing } from '../interface.ts';
 import {
   CODE_FLAGS_TABLE,
   CODE_PAGES_TABLE,
@@ -11,9 +11,10 @@ import {
   RECORD_ARENA,
   RECORD_ARENA_END,
   ZERO_REGISTER,
-} from './layout.ts';
-import type { HostMemory } from './memory.ts';
-import { HOLDS_CODE, MAY_BE_WRITTEN } from './runtime.ts';
+} from '../layout.ts';
+import type { HostMemory } from '../memory.ts';
+import type { HandlerTable } from './handlers.ts';
+import { HANDLER, PAGE_END_RECORD, PAGE_RECORDS_BYTES } from './interpreter.ts';
 
 const MAX_PAGES = Math.floor((RECORD_ARENA_END - RECORD_ARENA) / PAGE_RECORDS_BYTES);
 /** Stores into a page beside its decoded words after which the page is taken for data. */

@@ -1,4 +1,4 @@
-import { TLB44X } from './interface.ts';
+import { EXECUTE, READ, UNCACHED, WRITE } from '../backend/runtime.ts';
 import {
   ADDRESS_SPACE,
   CODE_PAGES,
@@ -23,9 +23,9 @@ import {
   TLB_SEARCH_KEY,
   TLB_SEARCH_MASK,
   TLB_SEARCH_PAGE,
-} from './layout.ts';
-import type { HostMemory } from './memory.ts';
-import { EXECUTE, READ, UNCACHED, WRITE } from './runtime.ts';
+} from '../layout.ts';
+import type { HostMemory } from '../memory.ts';
+import { TLB44X } from './interface.ts';
 
 const DATA_WORDS = 4;
 const CODE_WORDS = 2;

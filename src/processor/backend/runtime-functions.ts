@@ -3,8 +3,8 @@
  * page-crossing, into pages that hold code), the search for regions, KVM's vector code. Written in WebAssembly so that
  * they cost no crossing into JavaScript.
  */
-import type { Expr } from '../isa/semantics.ts';
-import type { VectorCode, VectorSemantics } from './interface.ts';
+import type { Expr } from '../../isa/semantics.ts';
+import type { VectorCode, VectorSemantics } from '../interface.ts';
 import {
   BOUNCE,
   CODE_FLAGS_TABLE,
@@ -16,15 +16,15 @@ import {
   EXIT_VECTOR,
   LINK_CELL,
   TLB_BASE,
-} from './layout.ts';
-import type { ProcessorModel } from './model.ts';
+} from '../layout.ts';
+import type { ProcessorModel } from '../model.ts';
+import { Emitter } from '../wasm/emitter.ts';
+import type { Signature, WasmFunction } from '../wasm/module.ts';
+import { constant, load, local, type Node } from '../wasm/node.ts';
+import { OP } from '../wasm/opcodes.ts';
 import { RegisterlessBuilder } from './registerless.ts';
 import { CORE, HOLDS_CODE, READ, REGION_HANDLER, SIGNATURES, WRITE } from './runtime.ts';
 import { type RuntimeFunctions, SOFT_TLB_SHAPES } from './storage.ts';
-import { Emitter } from './wasm/emitter.ts';
-import type { Signature, WasmFunction } from './wasm/module.ts';
-import { constant, load, local, type Node } from './wasm/node.ts';
-import { OP } from './wasm/opcodes.ts';
 
 /** The words of a context that vector code switches to: where they are prepared, and where they are in use. */
 export interface ContextWords {

@@ -1,13 +1,13 @@
 /** Which interpreter handler runs an instruction word: made once from the instruction table, a processor's levels and KVM's assist meanings. */
 
-import { Decoder } from '../isa/decoder.ts';
-import type { Instruction, Level } from '../isa/define.ts';
-import type { Meaning, Operands, Semantics } from '../isa/semantics.ts';
-import { SPECIAL_REGISTERS } from '../isa/sprs.ts';
-import { INSTRUCTIONS } from '../isa/table.ts';
-import type { AssistTable } from './interface.ts';
+import { Decoder } from '../../isa/decoder.ts';
+import type { Instruction, Level } from '../../isa/define.ts';
+import type { Meaning, Operands, Semantics } from '../../isa/semantics.ts';
+import { SPECIAL_REGISTERS } from '../../isa/sprs.ts';
+import { INSTRUCTIONS } from '../../isa/table.ts';
+import type { AssistTable } from '../interface.ts';
+import { TRANSLATION_MODES } from '../layout.ts';
 import { HANDLER, type HandlerSpec } from './interpreter.ts';
-import { TRANSLATION_MODES } from './layout.ts';
 import { type StaticValues, VariantIndex } from './variants.ts';
 
 const SPR_NUMBERS = SPECIAL_REGISTERS.map((register) => register.number);

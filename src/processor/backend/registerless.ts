@@ -1,4 +1,4 @@
-import type { Operand } from '../isa/semantics.ts';
+import type { Operand } from '../../isa/semantics.ts';
 import { Builder } from './builder.ts';
 
 /** A builder without the guest's registers and control flow: for the runtime, KVM's vector code and routines. */

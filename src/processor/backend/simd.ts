@@ -1,7 +1,7 @@
-import type { Expr, Operand } from '../isa/semantics.ts';
-import { SHUFFLE_OPCODE, SIMD, SIMD_LANE, type SimdLaneOp, type SimdOp, type SimdOperation } from '../isa/simd.ts';
+import type { Expr, Operand } from '../../isa/semantics.ts';
+import { SHUFFLE_OPCODE, SIMD, SIMD_LANE, type SimdLaneOp, type SimdOp, type SimdOperation } from '../../isa/simd.ts';
+import { constant, type Node, simd } from '../wasm/node.ts';
 import { ArithmeticBuilder } from './arithmetic.ts';
-import { constant, type Node, simd } from './wasm/node.ts';
 
 /** The part of a builder that computes with vectors. */
 export abstract class SimdBuilder extends ArithmeticBuilder {

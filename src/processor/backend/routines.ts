@@ -1,13 +1,13 @@
 /** The functions that back ends make of routines: generated once, called from the code of many instructions. */
-import { ROUTINES } from '../isa/routines.ts';
-import type { Operand, Routine } from '../isa/semantics.ts';
-import type { ProcessorModel } from './model.ts';
+import { ROUTINES } from '../../isa/routines.ts';
+import type { Operand, Routine } from '../../isa/semantics.ts';
+import type { ProcessorModel } from '../model.ts';
+import { Emitter } from '../wasm/emitter.ts';
+import type { WasmFunction } from '../wasm/module.ts';
+import { local, type Node } from '../wasm/node.ts';
+import { OP } from '../wasm/opcodes.ts';
 import { RegisterlessBuilder } from './registerless.ts';
 import type { RuntimeFunctions } from './storage.ts';
-import { Emitter } from './wasm/emitter.ts';
-import type { WasmFunction } from './wasm/module.ts';
-import { local, type Node } from './wasm/node.ts';
-import { OP } from './wasm/opcodes.ts';
 
 /** A routine's place among those of its module, by name. */
 const PLACES = new Map(ROUTINES.map(({ name }, place) => [name, place]));

@@ -8,26 +8,7 @@ import type {
   SharedName,
   StateName,
   WideStateName,
-} from '../isa/semantics.ts';
-import {
-  CR,
-  CTR,
-  crOffset,
-  EXIT_ADDRESS,
-  EXIT_SYNDROME,
-  GPR,
-  gprOffset,
-  LR,
-  RESERVE_ADDRESS,
-  RESERVE_VALUE,
-  sharedWordOffset,
-  USPRG0,
-  XER_BYTE_COUNT,
-  XER_CA,
-  XER_OV,
-  XER_SO,
-  ZERO_REGISTER,
-} from './layout.ts';
+} from '../../isa/semantics.ts';
 import {
   DECIMAL_LOW,
   DECIMAL_ROUNDING,
@@ -47,10 +28,29 @@ import {
   WIDE_RESERVE_ADDRESS,
   WIDE_RESERVE_VALUE,
   WIDE_RESERVE_VALUE_HIGH,
-} from './layout64.ts';
+} from '../book3s/layout.ts';
+import {
+  CR,
+  CTR,
+  crOffset,
+  EXIT_ADDRESS,
+  EXIT_SYNDROME,
+  GPR,
+  gprOffset,
+  LR,
+  RESERVE_ADDRESS,
+  RESERVE_VALUE,
+  sharedWordOffset,
+  USPRG0,
+  XER_BYTE_COUNT,
+  XER_CA,
+  XER_OV,
+  XER_SO,
+  ZERO_REGISTER,
+} from '../layout.ts';
+import { constant, load, local, type Node } from '../wasm/node.ts';
+import { OP } from '../wasm/opcodes.ts';
 import { StorageBuilder } from './storage.ts';
-import { constant, load, local, type Node } from './wasm/node.ts';
-import { OP } from './wasm/opcodes.ts';
 
 /** A CR bit that is only known at run time. */
 export interface DynamicCrBit extends Node {

@@ -1,6 +1,8 @@
 /** The 440's soft-TLB refill from its TLB. */
 
-import { BOOKE_VECTOR, ESR } from './interface.ts';
+import { EXECUTE, HOLDS_CODE, MAY_BE_WRITTEN, READ, UNCACHED, WRITE } from '../backend/runtime.ts';
+import { begin, countRefill, type FamilyRuntime, setInterrupt } from '../backend/runtime-functions.ts';
+import { SOFT_TLB_SHAPES } from '../backend/storage.ts';
 import {
   ADDRESS_SPACE,
   BOUNCE,
@@ -19,14 +21,12 @@ import {
   TLB_SEARCH_KEY,
   TLB_SEARCH_MASK,
   TLB_SEARCH_PAGE,
-} from './layout.ts';
-import { MODEL_440 } from './model.ts';
-import { EXECUTE, HOLDS_CODE, MAY_BE_WRITTEN, READ, UNCACHED, WRITE } from './runtime.ts';
-import { begin, countRefill, type FamilyRuntime, setInterrupt } from './runtime-functions.ts';
-import { SOFT_TLB_SHAPES } from './storage.ts';
-import type { WasmFunction } from './wasm/module.ts';
-import { constant, load, local, type Node } from './wasm/node.ts';
-import { OP } from './wasm/opcodes.ts';
+} from '../layout.ts';
+import { MODEL_440 } from '../model.ts';
+import type { WasmFunction } from '../wasm/module.ts';
+import { constant, load, local, type Node } from '../wasm/node.ts';
+import { OP } from '../wasm/opcodes.ts';
+import { BOOKE_VECTOR, ESR } from './interface.ts';
 
 const WRITE_PAIR = SOFT_TLB_SHAPES.i32.write;
 

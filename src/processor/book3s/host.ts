@@ -1,18 +1,18 @@
-import { CodeCache, type DecodingMode } from './code-cache.ts';
-import { coreImage, generateCore } from './core.ts';
-import { HandlerTable } from './handlers.ts';
-import type { HostCpuOptions } from './interface.ts';
-import type { ContextMode, ServerCpu } from './interface-server.ts';
-import { MODE } from './layout.ts';
-import { HOST_HTAB, HOST_HTAB_LOG2_GROUPS, WIDE_RESERVE_ADDRESS } from './layout64.ts';
-import { LEVELS_OF, type ProcessorName } from './levels.ts';
-import type { HostMemory } from './memory.ts';
-import { modelOf, type ProcessorModel } from './model.ts';
-import { serverRuntime } from './refill-server.ts';
-import { RegionManager } from './region/manager.ts';
-import { Translator } from './region/translate.ts';
-import { RunLoop } from './run-loop.ts';
-import { ServerTlb } from './server-tlb.ts';
+import { coreImage, generateCore } from '../core.ts';
+import type { HostCpuOptions } from '../interface.ts';
+import { CodeCache, type DecodingMode } from '../interpreter/code-cache.ts';
+import { HandlerTable } from '../interpreter/handlers.ts';
+import { MODE } from '../layout.ts';
+import { LEVELS_OF, type ProcessorName } from '../levels.ts';
+import type { HostMemory } from '../memory.ts';
+import { modelOf, type ProcessorModel } from '../model.ts';
+import { RegionManager } from '../region/manager.ts';
+import { Translator } from '../region/translate.ts';
+import { RunLoop } from '../run-loop.ts';
+import type { ContextMode, ServerCpu } from './interface.ts';
+import { HOST_HTAB, HOST_HTAB_LOG2_GROUPS, WIDE_RESERVE_ADDRESS } from './layout.ts';
+import { serverRuntime } from './refill.ts';
+import { ServerTlb } from './tlb.ts';
 
 export type ServerModelName = Exclude<ProcessorName, '440'>;
 

@@ -1,8 +1,8 @@
-import { FLOAT_OPS, type FloatOp, type FloatOperation } from '../isa/float-ops.ts';
-import type { Cell, Expr, Operand } from '../isa/semantics.ts';
-import type { Emitter } from './wasm/emitter.ts';
-import { binary, constant, isConstant, local, NODE, type Node, select, unary } from './wasm/node.ts';
-import { OP } from './wasm/opcodes.ts';
+import { FLOAT_OPS, type FloatOp, type FloatOperation } from '../../isa/float-ops.ts';
+import type { Cell, Expr, Operand } from '../../isa/semantics.ts';
+import type { Emitter } from '../wasm/emitter.ts';
+import { binary, constant, isConstant, local, NODE, type Node, select, unary } from '../wasm/node.ts';
+import { OP } from '../wasm/opcodes.ts';
 
 /** Opcode of an i64 operation by that of the i32 one. */
 const WIDE: Record<number, number> = {

@@ -1,8 +1,8 @@
 /** What generated code and its surroundings know of each other: functions, their types, flags of pages. */
 
-import { ROUTINES } from '../isa/routines.ts';
-import type { ProcessorModel } from './model.ts';
-import type { Import, Signature } from './wasm/module.ts';
+import { ROUTINES } from '../../isa/routines.ts';
+import type { ProcessorModel } from '../model.ts';
+import type { Import, Signature } from '../wasm/module.ts';
 
 export const READ = 1;
 export const WRITE = 2;

@@ -1,6 +1,8 @@
 /** The SLBs of a Book III-S processor's contexts, and the soft TLBs in front of them and of the hashed page table. */
-import { SERVER_CONTEXTS, SERVER_SLB_ENTRIES } from './interface-server.ts';
-import { CODE_PAGES, CODE_PAGES_TABLE, CODE_PAGES_TABLE_BYTES, MODE, TLB_BASE } from './layout.ts';
+
+import { CODE_PAGES, CODE_PAGES_TABLE, CODE_PAGES_TABLE_BYTES, MODE, TLB_BASE } from '../layout.ts';
+import type { HostMemory } from '../memory.ts';
+import { SERVER_CONTEXTS, SERVER_SLB_ENTRIES } from './interface.ts';
 import {
   CONTEXT,
   LOGGED_BELOW,
@@ -21,9 +23,8 @@ import {
   WIDE_TLB_SET_BYTES,
   WIDE_WRITE_ADDEND,
   WIDE_WRITE_TAG,
-} from './layout64.ts';
-import type { HostMemory } from './memory.ts';
-import { SLB_FLAGS_SHIFT } from './refill-server.ts';
+} from './layout.ts';
+import { SLB_FLAGS_SHIFT } from './refill.ts';
 
 const TWO_32 = 2 ** 32;
 const DATA_WORDS = WIDE_TLB_ENTRY_BYTES / 4;

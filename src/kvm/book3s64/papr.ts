@@ -4,14 +4,14 @@
  */
 import type { HostMemory } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
+import { LPCR_AIL, LPCR_ILE, MSR } from '../book3s/bits.ts';
+import type { Book3sContext } from '../book3s/context.ts';
+import { W_DABR, W_GPR, W_HALTED, W_HCALL, W_LPCR, W_MSR, W_SPRG, wordOf } from '../book3s/layout.ts';
 import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlots } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
-import { LPCR_AIL, LPCR_ILE, MSR } from './bits.ts';
-import type { Book3sContext } from './context.ts';
 import { H } from './hcall.ts';
 import type { HashTableCalls } from './htab-calls.ts';
-import { W_DABR, W_GPR, W_HALTED, W_HCALL, W_LPCR, W_MSR, W_SPRG, wordOf } from './layout.ts';
 
 /** Function numbers. */
 export const HCALL = {

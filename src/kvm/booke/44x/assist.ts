@@ -3,12 +3,12 @@
  * ways to be fast"). Each meaning does exactly what the emulation does, on the same words of memory; where it cannot, it
  * traps and the emulation runs.
  */
-import type { Expr, Meaning, Operand, Semantics } from '../../isa/semantics.ts';
-import type { AssistTable } from '../../processor/index.ts';
-import { MMUCR_STID, MSR, MSR_MASK } from './bits.ts';
-import { GUEST_TLB, GUEST_TLB_ENTRIES, W_MMUCR, W_PID, W_TLB_COMPLETED, W_TLB_WRITTEN } from './layout.ts';
-import { WORD0_BITS } from './mmu440.ts';
-import { SPECIAL, SPR_ROWS, type SprRow } from './sprs.ts';
+import type { Expr, Meaning, Operand, Semantics } from '../../../isa/semantics.ts';
+import type { AssistTable } from '../../../processor/index.ts';
+import { MMUCR_STID, MSR, MSR_MASK } from '../bits.ts';
+import { GUEST_TLB, GUEST_TLB_ENTRIES, W_MMUCR, W_PID, W_TLB_COMPLETED, W_TLB_WRITTEN } from '../layout.ts';
+import { SPECIAL, SPR_ROWS, type SprRow } from '../sprs.ts';
+import { WORD0_BITS } from './mmu.ts';
 
 /** Special registers that are nothing but a word in the vCPU's block, by number. */
 const PLAIN_SPRS = new Map<number, SprRow>(

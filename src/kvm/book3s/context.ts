@@ -22,7 +22,7 @@ import {
   wordOfIntPending,
 } from './layout.ts';
 import { ACCESS, type GuestMmu, TRANSLATION } from './mmu.ts';
-import type { Book3sModel } from './models.ts';
+import type { Book3sModel } from './model.ts';
 import type { VsidMap } from './vsid-map.ts';
 
 /** Real addresses have 60 bits: the reference's KVM_PAM. */

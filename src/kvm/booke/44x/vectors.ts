@@ -3,7 +3,7 @@
  * to the guest, and the guest's return from them, are served without leaving `run`, as lightweight exits are on hardware
  * (booke_interrupts.S). Each does exactly what exits.ts and emulate.ts do; all else ends the run and is done there.
  */
-import type { Expr } from '../../isa/semantics.ts';
+import type { Expr } from '../../../isa/semantics.ts';
 import {
   BOOKE_VECTOR,
   BUDGET,
@@ -15,10 +15,9 @@ import {
   TLB44X,
   type VectorCode,
   type VectorSemantics,
-} from '../../processor/index.ts';
-import { tlbWritten } from './assist.ts';
-import { ESR_DATA, MSR, MSR_MASK } from './bits.ts';
-import { KEPT_NON_CRITICAL } from './interrupts.ts';
+} from '../../../processor/index.ts';
+import { ESR_DATA, MSR, MSR_MASK } from '../bits.ts';
+import { KEPT_NON_CRITICAL } from '../interrupts.ts';
 import {
   ASSISTED,
   ASSISTED_NAMES,
@@ -32,7 +31,8 @@ import {
   W_IVOR0,
   W_IVPR,
   W_PID,
-} from './layout.ts';
+} from '../layout.ts';
+import { tlbWritten } from './assist.ts';
 
 const SPACES = MSR.IS | MSR.DS;
 

@@ -1,16 +1,13 @@
-/** What is done about each interrupt that ends a Book3S 64 guest's run (the reference's kvmppc_handle_exit_pr). */
+/** What is done about each interrupt that ends a Book3S guest's run (the reference's kvmppc_handle_exit_pr). */
 import { DSISR, SERVER_VECTOR, SRR1_PROGRAM } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST } from '../family.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { alignmentDsisr } from './alignment.ts';
 import type { Book3sContext } from './context.ts';
-import type { Book3sEmulation } from './emulate.ts';
-import type { ShadowFaults } from './faults.ts';
 import { type ParavirtHypercalls, SC_REVERSED } from './hypercalls.ts';
 import type { Book3sInterrupts } from './interrupts.ts';
 import { W_EXIT_ADDRESS, W_EXIT_SYNDROME, W_PAPR, W_PC } from './layout.ts';
-import type { PaprHypercalls } from './papr.ts';
 
 /** sc with LEV = 1. */
 const SC_1 = 0x4400_0022;
@@ -19,13 +16,35 @@ const SHADOW = DSISR.NOHPTE | DSISR.PROTFAULT;
 /** The bits of SRR1 that tell why an instruction storage interrupt is one. */
 const ISI_FLAGS = 0x5800_0000;
 
+/** Emulation of the guest kernel's privileged instructions: each answers RESUME_GUEST or a KVM_EXIT_* reason. */
+export interface Emulation {
+  /** The instruction at PC. */
+  emulate(): number;
+  /** The instruction at PC, of problem state. False: it is not for KVM, and the guest gets its program interrupt. */
+  emulateUser(): boolean;
+  /** Delivers a program interrupt with these bits of SRR1. */
+  program(flags: number): number;
+}
+
+/** What becomes of an access that the host has no translation of: RESUME_GUEST or a KVM_EXIT_* reason. */
+export interface Faults {
+  data(low: number, high: number, store: boolean): number;
+  instruction(): number;
+  segment(low: number, high: number, fetch: boolean): number;
+}
+
+/** The hypercalls of a guest's kernel by sc 1. */
+export interface Hypercalls {
+  serve(): number;
+}
+
 export class Book3sExits {
   readonly #words: Int32Array;
   readonly #context: Book3sContext;
   readonly #interrupts: Book3sInterrupts;
-  readonly #emulation: Book3sEmulation;
-  readonly #faults: ShadowFaults;
-  readonly #papr: PaprHypercalls;
+  readonly #emulation: Emulation;
+  readonly #faults: Faults;
+  readonly #papr: Hypercalls;
   /** Null: the guest gets none (accel trap). */
   readonly #paravirt: ParavirtHypercalls | null;
   readonly #counts: Float64Array;
@@ -34,9 +53,9 @@ export class Book3sExits {
   constructor(
     context: Book3sContext,
     interrupts: Book3sInterrupts,
-    emulation: Book3sEmulation,
-    faults: ShadowFaults,
-    papr: PaprHypercalls,
+    emulation: Emulation,
+    faults: Faults,
+    papr: Hypercalls,
     paravirt: ParavirtHypercalls | null,
     counters: VcpuCounters,
     run: KvmRun,

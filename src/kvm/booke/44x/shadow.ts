@@ -6,11 +6,11 @@
  * two *views*, kernel and user, in each of them as many pieces as its memory slot's placement asks for (nearly always
  * one). A shadow lives until its guest entry is overwritten, its place is needed, or the guest changes MSR[IS] or [DS].
  */
-import { type Host440Cpu, TLB44X } from '../../processor/index.ts';
-import type { MemorySlot } from '../slots.ts';
-import { COUNTER, type VcpuCounters } from '../stats.ts';
-import { GUEST_TLB_ENTRIES } from './layout.ts';
-import { type GuestTlb440, PERMIT, pageMask, permissions } from './mmu440.ts';
+import { type Host440Cpu, TLB44X } from '../../../processor/index.ts';
+import type { MemorySlot } from '../../slots.ts';
+import { COUNTER, type VcpuCounters } from '../../stats.ts';
+import { GUEST_TLB_ENTRIES } from '../layout.ts';
+import { type GuestTlb440, PERMIT, pageMask, permissions } from './mmu.ts';
 
 /** Page sizes of the host's TLB, as codes (4^n KB), largest first. */
 const HOST_SIZES = [9, 7, 5, 4, 3, 2, 1, 0] as const;

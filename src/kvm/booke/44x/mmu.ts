@@ -2,7 +2,7 @@
  * The guest's TLB: 64 entries in the hardware's form, searched by effective address, PID and address space
  * (PowerPC 440 User's Manual, "Memory Management", TLB fields and page identification).
  */
-import { TLB44X } from '../../processor/index.ts';
+import { TLB44X } from '../../../processor/index.ts';
 import {
   GUEST_TLB,
   GUEST_TLB_ENTRIES,
@@ -12,7 +12,7 @@ import {
   TLB_CHAIN_MULTIPLIER,
   TLB_CHAIN_NEXT,
   TLB_SIZES_IN_USE,
-} from './layout.ts';
+} from '../layout.ts';
 
 /** Page sizes are 4^n KB; anything above 1 GB is not a size and never matches. */
 const LARGEST_SIZE = 10;

@@ -5,7 +5,6 @@
  */
 import { type ContextMode, SERVER_CONTEXTS, type ServerCpu } from '../../processor/index.ts';
 import { MSR, MSR_SF } from './bits.ts';
-import type { HostSegments } from './host-segments.ts';
 
 /** A mode as a number: MSR[PR], [IR], [DR], [SF] and [LE]. */
 export const MODE = { PR: 1, IR: 2, DR: 4, SF: 8, LE: 16 } as const;
@@ -25,9 +24,16 @@ export function modeOf(msrLow: number, msrHigh: number): number {
   );
 }
 
+/** The host's segments, by translation context. */
+export interface ContextSegments {
+  /** Drops what a context has of segments [first, first + count), of 256 MB. */
+  drop(context: number, first: number, count: number): void;
+  dropAll(context: number): void;
+}
+
 export class HostContexts {
   readonly #cpu: ServerCpu;
-  readonly #segments: HostSegments;
+  readonly #segments: ContextSegments;
   readonly #modes: readonly ContextMode[];
   /** By mode: its context, -1 for none; by context: its mode, -1 for none. */
   readonly #contextOf = new Int8Array(MODES).fill(-1);
@@ -38,7 +44,7 @@ export class HostContexts {
   mode = -1;
 
   /** `assist`: the guest's kernel runs with assist meanings. */
-  constructor(cpu: ServerCpu, segments: HostSegments, assist: boolean) {
+  constructor(cpu: ServerCpu, segments: ContextSegments, assist: boolean) {
     this.#cpu = cpu;
     this.#segments = segments;
     this.#modes = Array.from({ length: MODES }, (_, mode) => ({

@@ -1,14 +1,14 @@
 /** The 440 family: wires the guest's MMU, shadow TLB, timers, interrupts and emulation together for one vCPU. */
-import { type Host440Cpu, TLB44X } from '../../processor/index.ts';
-import { KVM_EXIT, KVM_INTERRUPT, type KvmRegs, type KvmSregs, type KvmStats, type KvmTranslation } from '../api.ts';
-import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
-import { COUNTER } from '../stats.ts';
-import type { GuestTime } from '../time.ts';
-import { MSR } from './bits.ts';
-import { BookeContext } from './context.ts';
-import { BookeEmulation } from './emulate.ts';
-import { BookeExits } from './exits.ts';
-import { BookeInterrupts, PRIORITY } from './interrupts.ts';
+import { type Host440Cpu, TLB44X } from '../../../processor/index.ts';
+import { KVM_EXIT, KVM_INTERRUPT, type KvmRegs, type KvmSregs, type KvmStats, type KvmTranslation } from '../../api.ts';
+import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../../family.ts';
+import { COUNTER } from '../../stats.ts';
+import type { GuestTime } from '../../time.ts';
+import { MSR } from '../bits.ts';
+import { BookeContext } from '../context.ts';
+import { BookeEmulation } from '../emulate.ts';
+import { BookeExits } from '../exits.ts';
+import { BookeInterrupts, PRIORITY } from '../interrupts.ts';
 import {
   ASSISTED,
   ASSISTED_NAMES,
@@ -27,13 +27,13 @@ import {
   W_PIR,
   W_PVR,
   W_RESERVE_ADDRESS,
-} from './layout.ts';
-import { GuestTlb440, PERMIT, permissions } from './mmu440.ts';
-import { BookeRegisters } from './registers.ts';
-import { Shadow440 } from './shadow440.ts';
-import { SprEmulation } from './spr-emulation.ts';
-import { StorageEmulation } from './storage.ts';
-import { BookeTimers } from './timers.ts';
+} from '../layout.ts';
+import { BookeRegisters } from '../registers.ts';
+import { SprEmulation } from '../spr-emulation.ts';
+import { StorageEmulation } from '../storage.ts';
+import { BookeTimers } from '../timers.ts';
+import { GuestTlb440, PERMIT, permissions } from './mmu.ts';
+import { Shadow440 } from './shadow.ts';
 
 /** PVR of a 440EP, revision B, as QEMU's bamboo has it. */
 export const PVR_440EP = 0x422218d3;

@@ -1,7 +1,7 @@
 import type { Level } from '../isa/define.ts';
+import { BOOKE_INTERRUPTS, type InterruptNumbers, SERVER_INTERRUPTS } from './backend/traps.ts';
 import { LEVELS_440, LEVELS_OF, LEVELS_POWER8, type ProcessorName } from './levels.ts';
 import type { MemoryOrder } from './memory.ts';
-import { BOOKE_INTERRUPTS, type InterruptNumbers, SERVER_INTERRUPTS } from './traps.ts';
 
 /** What generated code depends on beside the instructions that there are: the width and order of a processor's mode. */
 export interface ProcessorModel {

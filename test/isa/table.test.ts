@@ -7,8 +7,8 @@ import {
   EMBEDDED_LEVELS,
   FIELDS,
   INSTRUCTIONS,
-  SERVER_LEVELS,
   registersOf,
+  SERVER_LEVELS,
   SPECIAL_REGISTERS,
 } from '../../src/isa/index.ts';
 import { LEVELS_OF } from '../../src/processor/levels.ts';

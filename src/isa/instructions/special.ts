@@ -10,7 +10,10 @@ function refuse(s: Semantics, number: number): void {
 
 function moveFrom(s: Semantics, target: Operand, number: number): void {
   const register = registersOf(s.levels).get(number);
-  if (register?.read === undefined) return refuse(s, number);
+  if (register?.read === undefined) {
+    refuse(s, number);
+    return;
+  }
   requireFacility(s, register.facility);
   s.setGpr(target, register.read(s));
 }
@@ -19,7 +22,10 @@ export const SPECIAL_INSTRUCTIONS: readonly InstructionRow[] = [
   define('mfspr', '31 RT SPR 339:10 0:1', 'RT,SPR', (s, f) => moveFrom(s, f.RT, f.SPR)),
   define('mtspr', '31 RS SPR 467:10 0:1', 'SPR,RS', (s, f) => {
     const register = registersOf(s.levels).get(f.SPR);
-    if (register?.write === undefined) return refuse(s, f.SPR);
+    if (register?.write === undefined) {
+      refuse(s, f.SPR);
+      return;
+    }
     requireFacility(s, register.facility);
     register.write(s, s.let(s.gpr(f.RS)));
   }),

@@ -5,9 +5,9 @@
  */
 import type { Expr, Meaning, Semantics } from '../../isa/semantics.ts';
 import { type AssistTable, LEVELS_OF } from '../../processor/index.ts';
-import { MSR, MSR_KEPT, MSR_L1 } from './bits.ts';
-import { W_ASSIST_KIND, W_ASSIST_MSR, W_PPR } from './layout.ts';
-import type { Book3sModel } from './models.ts';
+import { MSR, MSR_KEPT, MSR_L1 } from '../book3s/bits.ts';
+import { W_ASSIST_KIND, W_ASSIST_MSR, W_PPR } from '../book3s/layout.ts';
+import type { Book3sModel } from '../book3s/model.ts';
 import { RIGHT, SPECIAL, type SprRow, sprTable } from './sprs.ts';
 
 /** What an assist interrupt is: the vector code does it (vectors.ts). */
@@ -15,13 +15,7 @@ export const ASSIST_KIND = { RETURN: 0, SET_MSR: 1 } as const;
 
 /** Numbers that stand for registers which the processor knows no number of (variants.ts). */
 const STAND_INS: readonly number[] = [0, 1023];
-const INLINED: readonly number[] = [
-  SPECIAL.WIDE,
-  SPECIAL.WORD,
-  SPECIAL.IGNORED,
-  SPECIAL.DSISR,
-  SPECIAL.PPR32,
-];
+const INLINED: readonly number[] = [SPECIAL.WIDE, SPECIAL.WORD, SPECIAL.IGNORED, SPECIAL.DSISR, SPECIAL.PPR32];
 /** PPR's upper word. */
 const PPR_HIGH = W_PPR + 1;
 

@@ -1,17 +1,6 @@
 /** The processor models of the family, and what the guest sees differently on each. */
-import type { ServerModelName } from '../../processor/index.ts';
-import { MSR } from './bits.ts';
-
-export interface Book3sModel {
-  readonly name: ServerModelName;
-  readonly pvr: number;
-  /** Large pages of several sizes, told apart by LP; else every large page has 16 MB (and tlbie says so in the instruction). */
-  readonly multiPageSize: boolean;
-  /** The bits of MSR's low word that exist. */
-  readonly msrMask: number;
-  /** Guests that PAPR does not run begin with HIOR here (the reference's value). */
-  readonly hior: number;
-}
+import { MSR } from '../book3s/bits.ts';
+import type { Book3sModel } from '../book3s/model.ts';
 
 const MSR_970 =
   MSR.VEC |

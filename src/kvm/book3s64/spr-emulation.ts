@@ -1,10 +1,22 @@
 /** mfspr and mtspr of a Book3S 64 guest. */
+
 import { FACILITY } from '../../isa/registers/index.ts';
+import type { Book3sContext } from '../book3s/context.ts';
+import type { Decrementer } from '../book3s/decrementer.ts';
+import {
+  D_IC_START,
+  DOUBLE_COUNT,
+  DOUBLES,
+  readXer,
+  W_FSCR,
+  W_PAPR,
+  W_PPR,
+  W_SDR1,
+  wordOf,
+  writeXer,
+} from '../book3s/layout.ts';
 import type { VcpuCounters } from '../stats.ts';
 import type { GuestTime } from '../time.ts';
-import type { Book3sContext } from './context.ts';
-import type { Decrementer } from './decrementer.ts';
-import { D_IC_START, DOUBLE_COUNT, DOUBLES, readXer, W_FSCR, W_PAPR, W_PPR, W_SDR1, wordOf, writeXer } from './layout.ts';
 import { NO_FACILITY, RIGHT, SPECIAL, type SprTable } from './sprs.ts';
 
 const TWO_32 = 2 ** 32;
@@ -185,10 +197,11 @@ export class SprEmulation {
   /** The monitor's control registers: problem state, where MMCR0[PMCC] lets it, writes some bits of them. */
   #writeMonitor(word: number, low: number, high: number): void {
     const words = this.#words;
-    const mask = word === W_MMCR0 ? MMCR0_USER : word === W_MMCR2 ? MMCR2_USER : null;
-    if (mask === null || !this.#context.user) return this.#set(word, low, high);
-    const { LOW, HIGH } = mask;
-    this.#set(word, ((words[word] as number) & ~LOW) | (low & LOW), ((words[word + 1] as number) & ~HIGH) | (high & HIGH));
+    const mask = !this.#context.user ? null : word === W_MMCR0 ? MMCR0_USER : word === W_MMCR2 ? MMCR2_USER : null;
+    const keptLow = mask === null ? 0 : ~mask.LOW;
+    const keptHigh = mask === null ? 0 : ~mask.HIGH;
+    const newLow = ((words[word] as number) & keptLow) | (low & ~keptLow);
+    this.#set(word, newLow, ((words[word + 1] as number) & keptHigh) | (high & ~keptHigh));
   }
 
   /** Whether there is the register, and the mode may: in problem state its facility has a say, which is noted. */

@@ -16,7 +16,7 @@ import {
   W_TAR,
   W_USPRG0,
   wordOf,
-} from './layout.ts';
+} from '../book3s/layout.ts';
 
 /** How a move to or from the register goes. */
 export const SPECIAL = {
@@ -75,8 +75,7 @@ const several = (...names: StateDoubleword[]): [string, Kept][] => names.map((na
 /** FSCR's interrupt cause, and the facilities that can be given and taken. */
 export const FSCR_IC = 0xff00_0000 | 0;
 const FSCR_BITS =
-  (0xffn << 56n) |
-  BigInt((1 << FACILITY.dscr) | (1 << FACILITY.eventBasedBranch) | (1 << FACILITY.tar));
+  (0xffn << 56n) | BigInt((1 << FACILITY.dscr) | (1 << FACILITY.eventBasedBranch) | (1 << FACILITY.tar));
 /** Of HID4 and HID5 what would disable large pages, make real mode's storage caching inhibited, or shorten dcbz is not there. */
 const HID4_BITS = ALL & ~((1n << 40n) | (1n << 2n));
 const HID5_BITS = ALL & ~0xc0n;

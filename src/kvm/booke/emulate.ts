@@ -8,6 +8,8 @@ import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlots } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { IO } from '../storage.ts';
+import { type GuestTlb440, permissions } from './44x/mmu.ts';
+import { type Shadow440, USE } from './44x/shadow.ts';
 import { MMUCR_STID, MMUCR_STS, MSR } from './bits.ts';
 import type { BookeContext } from './context.ts';
 import type { BookeInterrupts } from './interrupts.ts';
@@ -31,8 +33,6 @@ import {
   W_TLB_WRITTEN,
   W_XER_SO,
 } from './layout.ts';
-import { type GuestTlb440, permissions } from './mmu440.ts';
-import { type Shadow440, USE } from './shadow440.ts';
 import type { SprEmulation } from './spr-emulation.ts';
 
 /** Mnemonics, extended opcodes and primary opcodes of what is emulated; a row's index is its case below. */
@@ -205,7 +205,7 @@ export class BookeEmulation {
     const word = context.instruction;
     if (word >>> 26 !== 31 || ((word >>> 1) & 1023) !== 339) return false;
     const spr = ((word >>> 16) & 31) | ((word >>> 6) & 0x3e0);
-    if ((spr & 0x10) !== 0 || !this.#sprs.read(spr, W_GPR + 2 * ((word >>> 21) & 31))) return false;
+    if (!this.#sprs.isUser(spr) || !this.#sprs.read(spr, W_GPR + 2 * ((word >>> 21) & 31))) return false;
     this.#step();
     return true;
   }

@@ -81,7 +81,7 @@ export class HandlerTable {
         (this.#handlers[mode] as Int32Array[])[instruction.id] = this.#handlersOf(instruction, variants, mode, assist);
       }
     }
-    this.pairs = new PairTable(this.specs, PAIRS[word]);
+    this.pairs = new PairTable(this.specs, PAIRS[levels.has('64-bit') ? 'i64' : 'i32'], levels);
   }
 
   #handlersOf(instruction: Instruction, variants: VariantIndex, mode: number, assist: AssistTable | null): Int32Array {

@@ -1,6 +1,6 @@
 /** A few instructions of a server's kernel or program on a real VM; each interrupt's vector ends the run. */
 import { assembleWords } from '../../../src/isa/index.ts';
-import { type Accel, createVm, KVM_EXIT, type Vcpu, type Vm } from '../../../src/kvm/index.ts';
+import { type Accel, type Clock, createVm, KVM_EXIT, type Vcpu, type Vm } from '../../../src/kvm/index.ts';
 
 export const SF = 1n << 63n;
 export const MSR = { PR: 0x4000n, FP: 0x2000n, ME: 0x1000n, FE0: 0x800n, FE1: 0x100n, IR: 0x20n, DR: 0x10n } as const;
@@ -30,12 +30,13 @@ export class LittleGuest {
   readonly vm: Vm;
   readonly vcpu: Vcpu;
 
-  constructor(cpu: string, accel: Accel) {
+  /** Time is counted by instructions, or by a clock. */
+  constructor(cpu: string, accel: Accel, { clock }: { clock?: Clock } = {}) {
     this.vm = createVm({
       cpu,
       accel,
-      clock: { now: () => 0 },
-      icount: 1,
+      clock: clock ?? { now: () => 0 },
+      icount: clock === undefined ? 1 : 0,
       timebaseFrequency: 1e9,
       maxMemory: MEMORY,
     });

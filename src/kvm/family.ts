@@ -31,8 +31,10 @@ export interface HashTable {
 export interface VcpuFamily {
   /** Power-on reset. */
   reset(): void;
-  /** Finishes the read that the last exit asked user space for. */
-  completeIo(): void;
+  /** `run` begins: finishes the read that the last exit asked user space for. */
+  begin(): void;
+  /** `run` ends. */
+  end(): void;
   /** Brings the guest's timers up to date. Returns an exit reason when the watchdog expired. */
   updateTimers(): number;
   /** When the next timer of the guest is due, in clock nanoseconds; Infinity: none is armed. */

@@ -84,7 +84,7 @@ export class VirtualCpu implements Vcpu {
     const words = this.#words;
     const { counts } = this.#counters;
     const run = this.kvmRun;
-    family.completeIo();
+    family.begin();
     // With icount nothing but the guest itself makes time pass: one that waits for its timer is taken there at once.
     if (time.icount !== 0 && run.exitReason === KVM_EXIT.HLT && run.hlt.wakeAt !== Number.POSITIVE_INFINITY)
       time.idle += Math.max(0, run.hlt.wakeAt - time.now());
@@ -190,6 +190,7 @@ export class VirtualCpu implements Vcpu {
   }
 
   #leave(reason: number): KvmExitReason {
+    this.#family.end();
     this.kvmRun.exitReason = reason as KvmExitReason;
     return reason as KvmExitReason;
   }

@@ -48,6 +48,7 @@ import { GuestSlb } from './slb.ts';
 import { SprEmulation } from './spr-emulation.ts';
 import { sprTable } from './sprs.ts';
 import { StorageEmulation } from './storage.ts';
+import { VirtualProcessorAreas } from './vpa.ts';
 
 /** Number of the host's process context that the first vCPU has: that of the talk's example. */
 const FIRST_CONTEXT = 0x12345;
@@ -84,6 +85,7 @@ export class Book3s64 implements VcpuFamily {
   readonly #sprs: SprEmulation;
   readonly #storage: StorageEmulation;
   readonly #papr: PaprHypercalls;
+  readonly #areas: VirtualProcessorAreas;
   readonly #exits: Book3sExits;
   readonly #registers: Book3sRegisters;
 
@@ -111,14 +113,17 @@ export class Book3s64 implements VcpuFamily {
     );
     const storage = new StorageEmulation(context, interrupts, memory.littleEndian, counters, run);
     const emulatedSegments = new SegmentEmulation(context, slb, hosts, shadow, vsids);
+    const codeWritten = (address: number, length: number): void => cpu.codeWritten(address, length);
+    const areas = new VirtualProcessorAreas(context.words, slots, memory, codeWritten);
     const papr = new PaprHypercalls(
       context,
       new HashTableCalls(context, htab, emulatedSegments),
+      areas,
       slots,
       memory,
       counters,
       run,
-      (address, length) => cpu.codeWritten(address, length),
+      codeWritten,
     );
     const sprs = new SprEmulation(
       context,
@@ -173,6 +178,7 @@ export class Book3s64 implements VcpuFamily {
     this.#sprs = sprs;
     this.#storage = storage;
     this.#papr = papr;
+    this.#areas = areas;
   }
 
   reset(): void {
@@ -200,9 +206,14 @@ export class Book3s64 implements VcpuFamily {
     this.#sprs.instructions = 0;
   }
 
-  completeIo(): void {
+  begin(): void {
+    this.#areas.dispatch(true);
     this.#storage.complete();
     this.#papr.complete();
+  }
+
+  end(): void {
+    this.#areas.dispatch(false);
   }
 
   updateTimers(): number {

@@ -99,9 +99,11 @@ export class Booke440 implements VcpuFamily {
     this.#timers.reset();
   }
 
-  completeIo(): void {
+  begin(): void {
     this.#storage.complete();
   }
+
+  end(): void {}
 
   updateTimers(): number {
     this.#timers.poll();

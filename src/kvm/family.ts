@@ -56,6 +56,8 @@ export interface VcpuFamily {
   /** Counters beside those of `VcpuCounters`, by name. */
   readonly stats: KvmStats;
   translate(effectiveAddress: number): KvmTranslation;
+  /** Entries of the TLB that `setTlbEntry` sets; 0: there is none. */
+  readonly tlbEntries: number;
   setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void;
   /** Has the guest's next store to each page that `dirty` has a bit for come to KVM, which logs it. */
   protectPages(slot: MemorySlot, dirty: Uint8Array): void;

@@ -303,7 +303,6 @@ export class Book3s64 implements VcpuFamily {
 
   translate(effectiveAddress: number): KvmTranslation {
     const none = { physicalAddress: 0, valid: false, writeable: false, usermode: false };
-    if (!Number.isFinite(effectiveAddress)) return none;
     const low = effectiveAddress | 0;
     const high = Math.floor(effectiveAddress / 2 ** 32) | 0;
     const offset = low & 0xfff;
@@ -318,6 +317,7 @@ export class Book3s64 implements VcpuFamily {
   }
 
   /** KVM sets the guest's SLB with the special registers; there is no TLB to set. */
+  readonly tlbEntries = 0;
   setTlbEntry(): void {}
 
   /** The pages of a slot are to be written with a fault again, which marks them dirty. */

@@ -7,6 +7,7 @@ import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { LPCR_AIL, LPCR_ILE, MSR } from '../book3s/bits.ts';
 import type { Book3sContext } from '../book3s/context.ts';
 import { W_DABR, W_GPR, W_HALTED, W_HCALL, W_LPCR, W_MSR, W_SPRG } from '../book3s/layout.ts';
+import { checkBits } from '../checks.ts';
 import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlots } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
@@ -111,6 +112,7 @@ export class PaprHypercalls {
     if (words[W_HCALL] === 0) return;
     words[W_HCALL] = 0;
     const { paprHcall } = this.#run;
+    checkBits('paprHcall.ret', paprHcall.ret, 64);
     this.#put(3, paprHcall.ret);
     for (let i = 0; i < 9; i++) this.#put(4 + i, paprHcall.args[i] as bigint);
   }

@@ -218,8 +218,9 @@ export class Booke440 implements VcpuFamily {
     };
   }
 
+  readonly tlbEntries = GUEST_TLB_ENTRIES;
+
   setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void {
-    if (!(index >= 0 && index < GUEST_TLB_ENTRIES)) return;
     this.#emulation.applyTlbWrites();
     this.#shadow.drop(index);
     this.#context.entryChanged(index);

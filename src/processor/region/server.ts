@@ -41,6 +41,10 @@ export interface TranslationPort {
   post(job: TranslationJob): void;
   /** The next result that has come, without waiting. */
   poll(): TranslationResult | undefined;
+  /** The thread has failed, and nothing comes from it any more: the machine then translates by itself. */
+  readonly lost?: boolean;
+  /** Ends the thread: the machine has ended. */
+  close?(): void;
 }
 
 /** A region: (effective address of its page, a bigint on 64-bit processors, call depth) → REGION_RESULT. */

@@ -1,8 +1,8 @@
 /** User space: boards, devices, loaders, and the machine made of them. This file is the room's public interface. */
 export { KvmError } from '../kvm/api.ts';
 export type {
-  BoardConfiguration,
   Board,
+  BoardConfiguration,
   BootEntry,
   BootSpec,
   CpuSpec,

@@ -67,7 +67,13 @@ const objectWith =
 const board: Check = (value) =>
   typeof value === 'string'
     ? undefined
-    : objectWith('the name of a board, or a board of your own', 'devices', 'treeNodes', 'memory.fits', 'boot.enter')(value);
+    : objectWith(
+        'the name of a board, or a board of your own',
+        'devices',
+        'treeNodes',
+        'memory.fits',
+        'boot.enter',
+      )(value);
 
 const CHECKS: { readonly [Name in keyof Required<MachineOptions>]: Check } = {
   board,
@@ -102,11 +108,14 @@ function describe(value: unknown): string {
  * @throws MachineError with one line: which option is wrong, and what would fit.
  */
 export function checkOptions(options: unknown): asserts options is MachineOptions {
-  if (Object(options) !== options) throw new MachineError(`a machine's options are an object, not ${describe(options)}`);
+  if (Object(options) !== options)
+    throw new MachineError(`a machine's options are an object, not ${describe(options)}`);
   const given = options as Readonly<Record<string, unknown>>;
   for (const name of REQUIRED)
     if (given[name] === undefined)
-      throw new MachineError(`the option ${name} is missing: ${CHECKS[name](undefined) ?? 'the name of a board would fit'}`);
+      throw new MachineError(
+        `the option ${name} is missing: ${CHECKS[name](undefined) ?? 'the name of a board would fit'}`,
+      );
   for (const [name, value] of Object.entries(given)) {
     if (!Object.hasOwn(CHECKS, name))
       throw new MachineError(

@@ -54,7 +54,10 @@ test('every wrong option is refused with its name and what would fit', () => {
     [{ ...good(), timeoutNs: Number.NaN }, /^the option timeoutNs is NaN;/],
     [{ ...good(), timeoutNs: -1 }, /^the option timeoutNs is -1;/],
     [{ ...good(), noReboot: 'yes' }, /^the option noReboot is the string "yes"; true or false/],
-    [{ ...good(), host: {} }, /^the option host is an object \(Object\); a host would fit, which has a function clock.now$/],
+    [
+      { ...good(), host: {} },
+      /^the option host is an object \(Object\); a host would fit, which has a function clock.now$/,
+    ],
     [{ ...good(), translation: {} }, /^the option translation .* which has a function start$/],
     [{ ...good(), cores: 1 }, /^the option cores is 1; an object would fit$/],
     [{ ...good(), createVm: {} }, /^the option createVm is an object \(Object\); a function would fit$/],
@@ -63,19 +66,41 @@ test('every wrong option is refused with its name and what would fit', () => {
     [{ ...good(), board: '__proto__' }, /^there is no board "__proto__"/],
     [{ ...good(), board: { name: 'mine' } }, /^the option board .* which has a function devices$/],
   ];
-  for (const [options, message] of wrong) assert.match(refusal(() => Machine.create(options as MachineOptions)), message);
+  for (const [options, message] of wrong)
+    assert.match(
+      refusal(() => Machine.create(options as MachineOptions)),
+      message,
+    );
   Machine.create(good());
 });
 
 test('the options of powervisor/node too', () => {
   const create = createMachine as (options?: unknown) => Machine;
   const console = { write() {} };
-  assert.match(refusal(() => create()), /^the option console is missing; process.stdout would fit/);
-  assert.match(refusal(() => create({ board: 'bamboo', kernel })), /^the option console is missing/);
-  assert.match(refusal(() => create({ ...good(), host: undefined, console: 5 })), /^the option console has no function/);
-  assert.match(refusal(() => create({ board: 'bamboo', kernel, console, threads: 2 })), /^there is no option "threads"/);
-  assert.match(refusal(() => create({ ...good(), console, translationThread: 1 })), /translationThread is true or false/);
-  assert.match(refusal(() => create({ board: 'bamboo', console })), /^the option kernel is missing/);
+  assert.match(
+    refusal(() => create()),
+    /^the option console is missing; process.stdout would fit/,
+  );
+  assert.match(
+    refusal(() => create({ board: 'bamboo', kernel })),
+    /^the option console is missing/,
+  );
+  assert.match(
+    refusal(() => create({ ...good(), host: undefined, console: 5 })),
+    /^the option console has no function/,
+  );
+  assert.match(
+    refusal(() => create({ board: 'bamboo', kernel, console, threads: 2 })),
+    /^there is no option "threads"/,
+  );
+  assert.match(
+    refusal(() => create({ ...good(), console, translationThread: 1 })),
+    /translationThread is true or false/,
+  );
+  assert.match(
+    refusal(() => create({ board: 'bamboo', console })),
+    /^the option kernel is missing/,
+  );
 });
 
 /** A machine whose guest works for ever, and counts its runs. */

@@ -1,10 +1,10 @@
-import { type CodeCache, type CodePage, PROFILE_ROUND } from '../code-cache.ts';
+import { regionFunctions } from '../backend/runtime.ts';
+import type { RegionRequest, TranslatedRegion, TranslationPort } from '../interface.ts';
+import { type CodeCache, type CodePage, PROFILE_ROUND } from '../interpreter/code-cache.ts';
 import { CODE_CHANGED, LINK_CELL_BYTES, LINK_CELLS, PROFILE, TRANSLATION_MODES } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
 import type { ProcessorModel } from '../model.ts';
-import { regionFunctions } from '../runtime.ts';
-import type { TranslationPort } from './server.ts';
-import type { RegionRequest, TranslatedRegion, Translator } from './translate.ts';
+import type { Translator } from './translate.ts';
 
 /** Regions a module holds at most. */
 const BATCH = 48;
@@ -45,7 +45,8 @@ const isPort = (place: TranslationPlace): place is TranslationPort => 'poll' in 
 export class RegionManager {
   readonly #memory: HostMemory;
   readonly #cache: CodeCache;
-  readonly #place: TranslationPlace;
+  #place: TranslationPlace;
+  readonly #here: () => Translator;
   readonly #table: WebAssembly.Table;
   readonly #imports: WebAssembly.Imports;
   /** Index of the word that tells regions which are running. */
@@ -63,10 +64,12 @@ export class RegionManager {
   /** Of whichever thread translates. */
   translationMilliseconds = 0;
 
+  /** `here` makes the translator of this thread, for where there is no port or it is lost. */
   constructor(
     memory: HostMemory,
     cache: CodeCache,
-    place: TranslationPlace,
+    port: TranslationPort | undefined,
+    here: () => Translator,
     { table, vcpu, core, own }: RegionSurroundings,
     {
       base,
@@ -76,7 +79,8 @@ export class RegionManager {
   ) {
     this.#memory = memory;
     this.#cache = cache;
-    this.#place = place;
+    this.#place = port ?? here();
+    this.#here = here;
     this.#table = table;
     this.#codeChanged = (base + CODE_CHANGED) >> 2;
     this.#profile = base + PROFILE;
@@ -110,6 +114,11 @@ export class RegionManager {
     const place = this.#place;
     if (!isPort(place)) {
       while (this.#waiting.size > 0) this.#translateHere(place, this.#take(BATCH));
+      return;
+    }
+    if (place.lost === true) {
+      // What it was to translate turns hot again.
+      this.#place = this.#here();
       return;
     }
     if (this.#outstanding) {

@@ -4,8 +4,8 @@
  * is newer than the sources.
  */
 import { spawnSync } from 'node:child_process';
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isCurrent } from '../bin/current.mjs';
 import { fail, root, setUp } from './setup.mjs';
@@ -67,6 +67,22 @@ export async function buildCommand() {
   }
 }
 
+/** Deletes the declarations that no entry of the package leads to. */
+function keepReachable(folder, entries) {
+  const reached = new Set();
+  const visit = (file) => {
+    if (reached.has(file)) return;
+    reached.add(file);
+    for (const [, target] of readFileSync(file, 'utf8').matchAll(/(?:from|import\()\s*['"](\.[^'"]+)\.ts['"]/g))
+      visit(join(dirname(file), `${target}.d.ts`));
+  };
+  for (const entry of entries) visit(join(root, entry));
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    const file = join(entry.parentPath, entry.name);
+    if (entry.isFile() && !reached.has(file)) rmSync(file);
+  }
+}
+
 /** All that npm publishes. */
 export async function buildPackage() {
   await buildCommand();
@@ -76,6 +92,9 @@ export async function buildPackage() {
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
   const made = spawnSync(setUp(), [tsc, '-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' });
   if (made.status !== 0) fail('the sources do not compile');
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const entries = Object.values(exports).flatMap(({ types }) => types ?? []);
+  keepReachable(join(root, 'dist/types'), entries);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

@@ -1,8 +1,8 @@
 import { CodeCache } from './code-cache.ts';
-import { type CoreImage, coreImage, generateCore } from './core.ts';
+import { type CoreImage, type CoreImages, coreImage, generateCore, generateSteppingCore } from './core.ts';
 import { HandlerTable } from './handlers.ts';
 import type { Host440Cpu, HostCpuOptions } from './interface.ts';
-import { MODE, NO_RESERVATION, RESERVE_ADDRESS, TLB_SEARCH_ENTRIES } from './layout.ts';
+import { MODE, NO_RESERVATION, RESERVE_ADDRESS, TLB_SEARCH_ENTRIES, TRANSLATION_MODES } from './layout.ts';
 import { LEVELS_440 } from './levels.ts';
 import type { HostMemory } from './memory.ts';
 import { MODEL_440 } from './model.ts';
@@ -15,6 +15,9 @@ import { Tlb } from './soft-tlb.ts';
 /** Interpretations of a block after which it is translated: 512 to 4096 measure alike; less floods the compiler. */
 const HOT_THRESHOLD = 1024;
 
+/** The mode of records that are stepped over. */
+const STEP_MODE = TRANSLATION_MODES;
+
 /** A 440 in software: interpreter, translator, TLB. */
 export class Host440 implements Host440Cpu {
   readonly memory: HostMemory;
@@ -22,7 +25,12 @@ export class Host440 implements Host440Cpu {
   readonly tlbEntries = TLB_SEARCH_ENTRIES;
   readonly #tlb: Tlb;
   readonly #cache: CodeCache;
+  readonly #handlers: HandlerTable;
+  readonly #imports: WebAssembly.ModuleImports;
+  readonly #cores: CoreImages | undefined;
   readonly #run: () => number;
+  /** The stepping interpreter, made when it is first needed. */
+  #step: (() => number) | null = null;
   readonly #loop: RunLoop;
 
   constructor(options: HostCpuOptions) {
@@ -44,19 +52,20 @@ export class Host440 implements Host440Cpu {
     const mode = (base + MODE) >> 2;
     const vcpu = new WebAssembly.Global({ value: 'i32', mutable: false }, base);
     const tick = (remaining: number): number => this.#loop.tick(remaining);
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), {
-      e: {
-        memory: memory.wasm,
-        table,
-        vcpu,
-        timebase: options.timebase,
-        codeWritten: (real: number, length: number) => this.#cache.written(real >>> 0, length),
-        newPage: (real: number) => this.#cache.newPage(real >>> 0, memory.i32[mode] as number),
-        decode: (record: number) => this.#cache.decode(record),
-        hot: (record: number) => this.#loop.regions.hot(record),
-        tick,
-      },
-    });
+    this.#handlers = handlers;
+    this.#cores = cores;
+    this.#imports = {
+      memory: memory.wasm,
+      table,
+      vcpu,
+      timebase: options.timebase,
+      codeWritten: (real: number, length: number) => this.#cache.written(real >>> 0, length),
+      newPage: (real: number) => this.#cache.newPage(real >>> 0, memory.i32[mode] as number),
+      decode: (record: number) => this.#cache.decode(record),
+      hot: (record: number) => this.#loop.regions.hot(record),
+      tick,
+    };
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { e: this.#imports });
     this.#loop.regions = new RegionManager(
       memory,
       this.#cache,
@@ -69,6 +78,17 @@ export class Host440 implements Host440Cpu {
 
   run(budget: number): number {
     return this.#loop.run(this.#run, budget);
+  }
+
+  step(budget: number): number {
+    this.#step ??= this.#steppingRun();
+    return this.#loop.step(this.#step, STEP_MODE, budget);
+  }
+
+  #steppingRun(): () => number {
+    const { bytes } = coreImage(this.#cores, '440-step', () => generateSteppingCore(RUNTIME_440, this.#handlers));
+    const module = new WebAssembly.Module(bytes as BufferSource);
+    return new WebAssembly.Instance(module, { e: this.#imports }).exports['run'] as () => number;
   }
 
   get onTick(): () => number {

@@ -12,6 +12,8 @@ export interface InterruptNumbers {
   readonly program: Readonly<Record<ProgramCause, number>>;
   /** Syndrome of an access that is a store. */
   readonly store: number;
+  /** Vector of the interrupt behind an instruction that was stepped over. */
+  readonly trace: number;
 }
 
 export const BOOKE_INTERRUPTS: InterruptNumbers = {
@@ -28,6 +30,7 @@ export const BOOKE_INTERRUPTS: InterruptNumbers = {
     floatEnabled: ESR.FP,
   },
   store: ESR.ST,
+  trace: BOOKE_VECTOR.debug,
 };
 
 export const SERVER_INTERRUPTS: InterruptNumbers = {
@@ -40,6 +43,7 @@ export const SERVER_INTERRUPTS: InterruptNumbers = {
     floatEnabled: SRR1_PROGRAM.FP,
   },
   store: DSISR.ISSTORE,
+  trace: SERVER_VECTOR.trace,
 };
 
 /**

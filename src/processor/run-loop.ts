@@ -1,5 +1,5 @@
 import { rotateMask } from '../isa/fields.ts';
-import type { CodeCache } from './code-cache.ts';
+import type { CodeCache } from './interpreter/code-cache.ts';
 import {
   BUDGET,
   CODE_PAGES,

@@ -105,7 +105,6 @@ export class Book3sExits {
         interrupts.take(vector, 0);
         return RESUME_GUEST;
       case SERVER_VECTOR.facilityUnavailable:
-      case SERVER_VECTOR.trace:
       case SERVER_VECTOR.machineCheck:
         interrupts.take(vector, 0);
         return RESUME_GUEST;
@@ -117,6 +116,9 @@ export class Book3sExits {
           high,
           this.#context.fetch() ? alignmentDsisr(this.#context.instruction) : 0,
         );
+        return RESUME_GUEST;
+      case SERVER_VECTOR.trace:
+        // An instruction is complete: whether the guest hears of it is debug.ts's.
         return RESUME_GUEST;
       case SERVER_VECTOR.decrementer:
         this.#count(COUNTER.dec_exits);

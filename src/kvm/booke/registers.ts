@@ -58,8 +58,11 @@ export class BookeRegisters {
   readonly #context: BookeContext;
   readonly #interrupts: BookeInterrupts;
   readonly #timers: BookeTimers;
+  /** Registers of the debug facility may have been written. */
+  readonly #onDebug: () => void;
 
-  constructor(context: BookeContext, interrupts: BookeInterrupts, timers: BookeTimers) {
+  constructor(context: BookeContext, interrupts: BookeInterrupts, timers: BookeTimers, onDebug: () => void) {
+    this.#onDebug = onDebug;
     this.#words = context.words;
     this.#context = context;
     this.#interrupts = interrupts;
@@ -117,6 +120,7 @@ export class BookeRegisters {
       else this.#words[word] = value;
     }
     this.#interrupts.refreshTimers();
+    this.#onDebug();
   }
 
   getOneReg(id: bigint): bigint | undefined {
@@ -144,6 +148,7 @@ export class BookeRegisters {
       default: {
         const word = ONE_REGS.get(id);
         if (word !== undefined) this.#words[word] = low;
+        this.#onDebug();
         return word !== undefined;
       }
     }

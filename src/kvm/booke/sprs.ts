@@ -35,6 +35,9 @@ export const SPECIAL = {
   CLEAR: 12,
   TBL_WRITE: 13,
   TBU_WRITE: 14,
+  DBSR: 15,
+  /** Of the debug facility: a word to read, but what it says is looked at when it is written. */
+  DEBUG: 16,
 } as const;
 
 export interface SprRow {
@@ -59,8 +62,8 @@ const row = (spr: number, name: string, word: number, special: number = SPECIAL.
 });
 const state = (spr: number, name: StateField, special: number = SPECIAL.PLAIN, mask = -1): SprRow =>
   row(spr, name, wordOf(name), special, mask);
-const several = (spr: number, stem: string, first: number, last: number): SprRow[] =>
-  Array.from({ length: last - first + 1 }, (_, i) => state(spr + i, `${stem}${first + i}` as StateField));
+const several = (spr: number, stem: string, first: number, last: number, special?: number): SprRow[] =>
+  Array.from({ length: last - first + 1 }, (_, i) => state(spr + i, `${stem}${first + i}` as StateField, special));
 
 export const SPR_ROWS: readonly SprRow[] = [
   row(1, 'xer', -1, SPECIAL.XER),
@@ -85,13 +88,13 @@ export const SPR_ROWS: readonly SprRow[] = [
   row(285, 'tbu', -1, SPECIAL.TBU_WRITE),
   row(286, 'pir', W_PIR, SPECIAL.READ_ONLY),
   state(287, 'pvr', SPECIAL.READ_ONLY),
-  state(304, 'dbsr', SPECIAL.CLEAR),
+  state(304, 'dbsr', SPECIAL.DBSR),
   state(308, 'dbcr0', SPECIAL.DBCR0),
-  state(309, 'dbcr1'),
-  state(310, 'dbcr2'),
-  ...several(312, 'iac', 1, 4),
-  ...several(316, 'dac', 1, 2),
-  ...several(318, 'dvc', 1, 2),
+  state(309, 'dbcr1', SPECIAL.DEBUG),
+  state(310, 'dbcr2', SPECIAL.DEBUG),
+  ...several(312, 'iac', 1, 4, SPECIAL.DEBUG),
+  ...several(316, 'dac', 1, 2, SPECIAL.DEBUG),
+  ...several(318, 'dvc', 1, 2, SPECIAL.DEBUG),
   state(336, 'tsr', SPECIAL.TSR),
   state(340, 'tcr', SPECIAL.TCR),
   ...Array.from({ length: 16 }, (_, n) => state(400 + n, `ivor${n}` as StateField, SPECIAL.PLAIN, 0xfff0)),

@@ -4,9 +4,9 @@
  * there, emulated, or given to user space.
  */
 import { SERVER_VECTOR } from '../../processor/index.ts';
-import type { KvmGuestDebug } from '../api.ts';
+import { KVM_GUESTDBG, type KvmGuestDebug, KVMPPC_DEBUG, KVMPPC_INST_SW_BREAKPOINT } from '../api.ts';
 import type { GuestDebug } from '../debug.ts';
-import { STEP_GUEST } from '../family.ts';
+import { RESUME_GUEST, STEP_GUEST } from '../family.ts';
 import { MSR, MSR_TRACE } from './bits.ts';
 import type { Book3sContext } from './context.ts';
 import type { Book3sInterrupts } from './interrupts.ts';
@@ -97,7 +97,18 @@ export class Book3sDebug {
 
   /** The step is done that user space was asked for something in. */
   report(): number {
-    return this.host.stepped(-1, this.#pc());
+    return this.host.stepped(RESUME_GUEST, this.#pc());
+  }
+
+  /** Whether the instruction at PC, which is none, is user space's breakpoint. */
+  get isBreakpoint(): boolean {
+    if ((this.host.control & KVM_GUESTDBG.USE_SW_BP) === 0) return false;
+    return this.#context.fetch() && this.#context.instruction === KVMPPC_INST_SW_BREAKPOINT;
+  }
+
+  breakpoint(): number {
+    this.begun = false;
+    return this.host.exit(KVMPPC_DEBUG.BREAKPOINT, this.#pc());
   }
 
   #trace(): void {

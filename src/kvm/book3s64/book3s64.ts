@@ -152,7 +152,8 @@ export class Book3s64 implements VcpuFamily {
             shadow.dropAll();
             hosts.dropAll();
           });
-    this.#exits = new Book3sExits(context, interrupts, emulation, faults, papr, paravirt, counters, run);
+    const debug = new Book3sDebug(new GuestDebug(counters, run), context, interrupts);
+    this.#exits = new Book3sExits(context, interrupts, emulation, faults, papr, paravirt, counters, run, debug);
     this.#registers = new Book3sRegisters(
       context,
       slb,
@@ -160,7 +161,7 @@ export class Book3s64 implements VcpuFamily {
       () => time.timebase(),
       () => this.#translationChanged(),
     );
-    this.#debug = new Book3sDebug(new GuestDebug(counters, run), context, interrupts);
+    this.#debug = debug;
     this.#words = context.words;
     this.#slb = slb;
     this.#htab = htab;

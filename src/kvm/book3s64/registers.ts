@@ -1,6 +1,6 @@
 /** KVM_GET/SET_REGS, SREGS and ONE_REG of a Book3S 64 vCPU (uapi asm/kvm.h). */
 import { vsrHalfOffset } from '../../processor/index.ts';
-import type { KvmRegs, KvmSregs } from '../api.ts';
+import { type KvmRegs, type KvmSregs, KVMPPC_INST_SW_BREAKPOINT } from '../api.ts';
 import type { Book3sContext } from '../book3s/context.ts';
 import type { Decrementer } from '../book3s/decrementer.ts';
 import {
@@ -62,6 +62,7 @@ const WORDS: ReadonlyMap<bigint, number> = new Map([
   [u32(0xb5), W_LPCR],
 ]);
 const DSISR = u32(0xd);
+const DEBUG_INST = u32(0x8b);
 const PURR = u64(0xa);
 const SPURR = u64(0xb);
 const VTB = u64(0xae);
@@ -158,6 +159,7 @@ export class Book3sRegisters {
     if (wide !== undefined) return this.#get(wide);
     const word = id === DSISR ? this.#context.wDsisr : WORDS.get(id);
     if (word !== undefined) return BigInt((this.#words[word] as number) >>> 0);
+    if (id === DEBUG_INST) return BigInt(KVMPPC_INST_SW_BREAKPOINT);
     if (id === PURR || id === SPURR) return BigInt(this.#timebase());
     if (id === VTB) return BigInt(this.#decrementer.virtualTime());
     const vsr = vectorOf(id);

@@ -1,5 +1,5 @@
 /** KVM_GET/SET_REGS, SREGS and ONE_REG of a BookE vCPU (uapi asm/kvm.h). */
-import type { KvmRegs, KvmSregs } from '../api.ts';
+import { type KvmRegs, type KvmSregs, KVMPPC_INST_SW_BREAKPOINT } from '../api.ts';
 import type { BookeContext } from './context.ts';
 import type { BookeInterrupts } from './interrupts.ts';
 import {
@@ -41,6 +41,7 @@ const ID = {
   CLEAR_TSR: KVM_REG_PPC | SIZE_U32 | 0x88n,
   TCR: KVM_REG_PPC | SIZE_U32 | 0x89n,
   TSR: KVM_REG_PPC | SIZE_U32 | 0x8an,
+  DEBUG_INST: KVM_REG_PPC | SIZE_U32 | 0x8bn,
 } as const;
 
 /** One-regs that are a word and nothing else. */
@@ -126,6 +127,7 @@ export class BookeRegisters {
   getOneReg(id: bigint): bigint | undefined {
     if (id === ID.TCR) return this.#get(wordOf('tcr'));
     if (id === ID.TSR) return BigInt(this.#timers.readTsr() >>> 0);
+    if (id === ID.DEBUG_INST) return BigInt(KVMPPC_INST_SW_BREAKPOINT);
     const word = ONE_REGS.get(id);
     return word === undefined ? undefined : this.#get(word);
   }

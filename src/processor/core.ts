@@ -26,7 +26,8 @@ export function generateCore(
   stepping = false,
 ): CoreImage {
   const { model } = runtime;
-  const { run, outlined, packings } = generateInterpreter(handlers.specs, hotThreshold, model, stepping);
+  const { specs, pairs } = handlers;
+  const { run, outlined, packings } = generateInterpreter(specs, pairs.pairs, hotThreshold, model, stepping);
   const routines = model.hasFloat ? routineFunctions(CORE, model, FIRST_ROUTINE) : [];
   const functions = [...runtimeFunctions(runtime, vectorCode), run, ...routines, ...outlined];
   const bytes = encodeModule(coreImports(model.word), functions, [SIGNATURES[model.word].region]);

@@ -4,7 +4,7 @@
  * there, emulated, or given to user space.
  */
 import { SERVER_VECTOR } from '../../processor/index.ts';
-import { KVM_GUESTDBG, type KvmGuestDebug, KVMPPC_DEBUG, KVMPPC_INST_SW_BREAKPOINT } from '../api.ts';
+import { KVM_GUESTDBG, KVMPPC_DEBUG, KVMPPC_INST_SW_BREAKPOINT, type KvmGuestDebug } from '../api.ts';
 import type { GuestDebug } from '../debug.ts';
 import { RESUME_GUEST, STEP_GUEST } from '../family.ts';
 import { MSR, MSR_TRACE } from './bits.ts';

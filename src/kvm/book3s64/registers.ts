@@ -1,6 +1,6 @@
 /** KVM_GET/SET_REGS, SREGS and ONE_REG of a Book3S 64 vCPU (uapi asm/kvm.h). */
 import { vsrHalfOffset } from '../../processor/index.ts';
-import { type KvmRegs, type KvmSregs, KVMPPC_INST_SW_BREAKPOINT } from '../api.ts';
+import { KVMPPC_INST_SW_BREAKPOINT, type KvmRegs, type KvmSregs } from '../api.ts';
 import type { Book3sContext } from '../book3s/context.ts';
 import type { Decrementer } from '../book3s/decrementer.ts';
 import {

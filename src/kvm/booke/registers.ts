@@ -1,5 +1,5 @@
 /** KVM_GET/SET_REGS, SREGS and ONE_REG of a BookE vCPU (uapi asm/kvm.h). */
-import { type KvmRegs, type KvmSregs, KVMPPC_INST_SW_BREAKPOINT } from '../api.ts';
+import { KVMPPC_INST_SW_BREAKPOINT, type KvmRegs, type KvmSregs } from '../api.ts';
 import type { BookeContext } from './context.ts';
 import type { BookeInterrupts } from './interrupts.ts';
 import {

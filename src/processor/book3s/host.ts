@@ -7,7 +7,7 @@ import { MODE } from '../layout.ts';
 import { LEVELS_OF, type ProcessorName } from '../levels.ts';
 import type { HostMemory } from '../memory.ts';
 import { modelOf, type ProcessorModel } from '../model.ts';
-import { RegionManager } from '../region/manager.ts';
+import { HOT_THRESHOLD, RegionManager } from '../region/manager.ts';
 import { Translator } from '../region/translate.ts';
 import { RunLoop } from '../run-loop.ts';
 import type { ContextMode, ServerCpu } from './interface.ts';
@@ -25,9 +25,6 @@ export interface ServerCpuOptions extends HostCpuOptions {
    */
   readonly log2Groups?: number;
 }
-
-/** Interpretations of a block after which it is translated. */
-const HOT_THRESHOLD = 1024;
 
 /**
  * Translation modes. The first two, in 64-bit mode and the byte order that storage is kept in, are translated; code in the

@@ -109,6 +109,8 @@ export class Book3sExits {
         interrupts.take(vector, 0);
         return RESUME_GUEST;
       case SERVER_VECTOR.facilityUnavailable:
+        interrupts.facilityUnavailable(syndrome);
+        return RESUME_GUEST;
       case SERVER_VECTOR.machineCheck:
         interrupts.take(vector, 0);
         return RESUME_GUEST;

@@ -1,5 +1,5 @@
 /** The Book3S 64 family: wires the guest's MMU, shadow pages, interrupts, emulation and hypercalls together for one vCPU. */
-import type { ServerCpu } from '../../processor/index.ts';
+import { LEVELS_OF, type ServerCpu } from '../../processor/index.ts';
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
@@ -56,6 +56,7 @@ import { Book3sRegisters } from './registers.ts';
 import { SegmentEmulation } from './segments.ts';
 import { GuestSlb } from './slb.ts';
 import { SprEmulation } from './spr-emulation.ts';
+import { sprTable } from './sprs.ts';
 import { StorageEmulation } from './storage.ts';
 
 /** Number of the host's process context that the first vCPU has: that of the talk's example. */
@@ -90,6 +91,7 @@ export class Book3s64 implements VcpuFamily {
   readonly #context: Book3sContext;
   readonly #interrupts: Book3sInterrupts;
   readonly #decrementer: Decrementer;
+  readonly #sprs: SprEmulation;
   readonly #storage: StorageEmulation;
   readonly #papr: PaprHypercalls;
   readonly #exits: Book3sExits;
@@ -129,7 +131,15 @@ export class Book3s64 implements VcpuFamily {
       run,
       (address, length) => cpu.codeWritten(address, length),
     );
-    const sprs = new SprEmulation(context, decrementer, time, counters, () => this.#translationChanged());
+    const sprs = new SprEmulation(
+      context,
+      sprTable(LEVELS_OF[model.name]),
+      decrementer,
+      time,
+      counters,
+      () => cpu.retired,
+      () => this.#translationChanged(),
+    );
     const emulation = new Book3sEmulation(context, interrupts, sprs, emulatedSegments, counters, () => papr.serve());
     const faults = new ShadowFaults(
       context,
@@ -158,6 +168,7 @@ export class Book3s64 implements VcpuFamily {
       context,
       slb,
       decrementer,
+      sprs,
       () => time.timebase(),
       () => this.#translationChanged(),
     );
@@ -172,6 +183,7 @@ export class Book3s64 implements VcpuFamily {
     this.#context = context;
     this.#interrupts = interrupts;
     this.#decrementer = decrementer;
+    this.#sprs = sprs;
     this.#storage = storage;
     this.#papr = papr;
   }
@@ -199,6 +211,7 @@ export class Book3s64 implements VcpuFamily {
     this.#translationChanged();
     this.#context.refresh();
     this.#decrementer.reset();
+    this.#sprs.instructions = 0;
   }
 
   completeIo(): void {

@@ -4,6 +4,7 @@ import {
   KVM_INTERRUPT,
   KvmError,
   type KvmExitReason,
+  type KvmGuestDebug,
   type KvmRegs,
   type KvmRun,
   type KvmSregs,
@@ -21,7 +22,7 @@ import {
   checkRegisters,
   checkWord,
 } from './checks.ts';
-import { RESUME_GUEST, type VcpuFamily } from './family.ts';
+import { RESUME_GUEST, STEP_GUEST, type VcpuFamily } from './family.ts';
 import { COUNTER, type VcpuCounters } from './stats.ts';
 import type { GuestTime } from './time.ts';
 
@@ -56,7 +57,7 @@ export function createKvmRun(): KvmRun {
     paprHcall: { nr: 0, ret: 0n, args: new BigUint64Array(9) },
     systemEvent: { type: 0 },
     internal: { message: '', pc: 0 },
-    debug: { address: 0 },
+    debug: { arch: { address: 0n, status: 0 } },
   };
 }
 
@@ -112,7 +113,10 @@ export class VirtualCpu implements Vcpu {
     if (time.icount !== 0 && run.exitReason === KVM_EXIT.HLT && run.hlt.wakeAt !== Number.POSITIVE_INFINITY)
       time.idle += Math.max(0, run.hlt.wakeAt - time.now());
     let now = time.now();
-    checkTime('the time that the clock says', now);
+    if (Number.isNaN(now)) {
+      family.end();
+      throw new KvmError('the clock says NaN');
+    }
     const end = now + maxNanoseconds;
     this.#end = end;
     let reason = family.updateTimers();
@@ -120,14 +124,14 @@ export class VirtualCpu implements Vcpu {
     if (run.immediateExit) return this.#interrupted();
     let budget = this.#budget(now, end);
     for (;;) {
-      reason = family.enter();
-      if (reason !== RESUME_GUEST) return this.#leave(reason);
+      const entry = family.enter();
+      if (entry >= 0) return this.#leave(entry);
       words[EVENT >> 2] = 0;
       if (time.icount !== 0) {
         words[BUDGET >> 2] = budget;
         time.begin(budget);
       }
-      const vector = cpu.run(budget);
+      const vector = entry === STEP_GUEST ? cpu.step(budget) : cpu.run(budget);
       if (time.icount !== 0) time.finish();
       if (vector >= 0) {
         (counts[COUNTER.sum_exits] as number)++;
@@ -144,6 +148,10 @@ export class VirtualCpu implements Vcpu {
       if (!(now < end) || run.immediateExit) return this.#interrupted();
       budget = this.#budget(now, end);
     }
+  }
+
+  setGuestDebug(debug: KvmGuestDebug): void {
+    this.#family.setGuestDebug(debug);
   }
 
   enableCap(capability: VcpuCapability): boolean {

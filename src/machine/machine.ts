@@ -123,7 +123,7 @@ export class Machine {
     const { host } = options;
     this.#host = host;
     this.#world = options.icount === undefined ? hostWorld(host) : repeatableWorld();
-    this.#kernel = loadKernel(options.kernel, memoryBytes, host.gunzip?.bind(host), board.kernelBits);
+    this.#kernel = loadKernel(options.kernel, memoryBytes, host, board.kernelBits);
     this.vm = (options.createVm ?? createVm)({
       cpu: this.cpu.model,
       accel: this.accel,

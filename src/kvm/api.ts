@@ -4,10 +4,11 @@
  * `asm/kvm.h`; where an ioctl passes a struct, a method passes an object of the same fields.
  */
 
-import type { CoreImages, TranslationPort } from '../processor/index.ts';
+import type { CodeProfile, CoreImages, TranslationPort } from '../processor/index.ts';
 
 export type {
   CoreImage,
+  CodeProfile,
   CoreImages,
   TranslationJob,
   TranslationPort,
@@ -203,6 +204,8 @@ export interface VmOptions {
   icount?: number;
   /** Generated cores that were kept from an earlier machine of this version (`CoreImages`). */
   cores?: CoreImages;
+  /** What was hot in earlier runs, and is added to; not with icount, whose runs repeat exactly. */
+  profile?: CodeProfile;
   /** A thread that translates hot code (`createTranslationServer` there). Without it, and with icount, this thread does. */
   translation?: TranslationPort;
 }

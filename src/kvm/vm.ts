@@ -128,6 +128,7 @@ export class VirtualMachine implements Vm {
         assist: null,
         timebase: () => time.timebase(),
         ...(this.#translation && { translation: this.#translation }),
+        ...(this.#options.profile && this.#options.icount === undefined && { profile: this.#options.profile }),
         ...(this.#options.cores && { cores: this.#options.cores }),
       },
       {

@@ -1,5 +1,6 @@
 import {
   type Accel,
+  type CodeProfile,
   type CoreImages,
   KVM_EXIT,
   KVM_SYSTEM_EVENT,
@@ -40,6 +41,8 @@ export interface MachineOptions extends BootFiles {
   readonly translation?: TranslationPort;
   /** Passed on to KVM. */
   readonly cores?: CoreImages;
+  /** What was hot in earlier runs, and is added to. */
+  readonly profile?: CodeProfile;
   /** In place of KVM's own: for tests, and for other implementations of the interface. */
   readonly createVm?: (options: VmOptions) => Vm;
 }
@@ -134,6 +137,7 @@ export class Machine {
       ...(options.icount !== undefined && { icount: options.icount }),
       ...(options.translation && { translation: options.translation }),
       ...(options.cores && { cores: options.cores }),
+      ...(options.profile && { profile: options.profile }),
     });
     this.vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: memoryBytes });
     this.vcpu = this.vm.createVcpu(0);

@@ -115,7 +115,11 @@ test("the host's decompressor is used, and what it gives is checked", () => {
     return code;
   };
   const sums: number[] = [];
-  const kernel = loadKernel(image, 16 * MiB, { gunzip, crc32: (bytes) => (sums.push(bytes.length), crc32(bytes)) });
+  const sum = (bytes: Uint8Array): number => {
+    sums.push(bytes.length);
+    return crc32(bytes);
+  };
+  const kernel = loadKernel(image, 16 * MiB, { gunzip, crc32: sum });
   assert.equal(kernel.segments[0]?.bytes, code);
   assert.deepEqual(limits, [16 * MiB]);
   // Of the header, the data and what was decompressed.

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
 import { Machine, type MachineEnd } from '../../machine/index.ts';
+import { CodeCacheFile, codeCacheFolder } from '../code-cache.ts';
 import { ConsoleInput } from '../console-input.ts';
 import { CoreFiles } from '../core-files.ts';
 import { CommandError, fileProblem } from '../errors.ts';
@@ -33,6 +34,7 @@ interface BootArguments {
   timeout?: number;
   reboot: boolean;
   icount?: number;
+  codeCache: string;
 }
 
 export function addBoot(program: Command): void {
@@ -55,6 +57,7 @@ export function addBoot(program: Command): void {
     .option('--timeout <seconds>', 'end with status 124 after so much time', parseSeconds)
     .option('--no-reboot', 'a reset by the guest ends the command')
     .option('--icount <n>', 'time is the count of instructions, 2^n nanoseconds each: runs repeat exactly', parseIcount)
+    .option('--code-cache <folder>', 'where to remember what code was hot, or off', codeCacheFolder())
     .addHelpText(
       'after',
       '\nCtrl-A x ends the machine, Ctrl-A h lists the keys. Exit status: 0 the guest ended itself (or Ctrl-A x),' +
@@ -83,6 +86,9 @@ async function boot(options: BootArguments): Promise<number> {
   });
   const input = new ConsoleInput(process.stdin, (bytes) => machine.input(bytes));
   const start = performance.now();
+  // Counted runs repeat exactly, whatever was run before.
+  const remembers = options.codeCache !== 'off' && options.icount === undefined;
+  const codeCache = remembers ? new CodeCacheFile(options.codeCache) : undefined;
   const machine = Machine.create({
     board: options.machine,
     host: new NodeHost(output, () => input.offer()),
@@ -97,6 +103,7 @@ async function boot(options: BootArguments): Promise<number> {
     timeoutNs: options.timeout === undefined ? undefined : options.timeout * 1e9,
     icount: options.icount === undefined ? undefined : 2 ** options.icount,
     cores: new CoreFiles(),
+    ...(codeCache && { profile: codeCache.profile }),
     translation: options.icount === undefined ? new NodeTranslationPort(TRANSLATION_THREAD) : undefined,
   });
 
@@ -111,6 +118,7 @@ async function boot(options: BootArguments): Promise<number> {
     end = await machine.run();
   } finally {
     terminal.close();
+    codeCache?.close();
   }
   output.endLine();
   if (options.stats !== undefined)

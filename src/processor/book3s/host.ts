@@ -95,7 +95,13 @@ export class HostServer implements ServerCpu {
       this.#cache,
       options.translation ?? new Translator(memory, this.#handlers, options.assist, this.#model),
       { table, vcpu, core: instance.exports, own: { timebase: options.timebase, tick } },
-      { base, model: this.#model, hotThreshold },
+      {
+        base,
+        model: this.#model,
+        hotThreshold,
+        kind: `${options.model} ${memory.order} ${options.assist ? 'assist' : ''}`,
+        past: options.profile,
+      },
     );
     const run = instance.exports['run'] as () => number;
     this.#runs.push(run, run);

@@ -60,7 +60,13 @@ export class Host440 implements Host440Cpu {
       this.#cache,
       options.translation ?? new Translator(memory, handlers, options.assist, MODEL_440),
       { table, vcpu, core: instance.exports, own: { timebase: options.timebase, tick } },
-      { base, model: MODEL_440, hotThreshold },
+      {
+        base,
+        model: MODEL_440,
+        hotThreshold,
+        kind: options.assist ? '440 assist' : '440',
+        past: options.profile,
+      },
     );
     this.#run = instance.exports.run as () => number;
   }

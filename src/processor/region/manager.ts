@@ -4,6 +4,7 @@ import { type CodeCache, type CodePage, PROFILE_ROUND } from '../interpreter/cod
 import { CODE_CHANGED, LINK_CELL_BYTES, LINK_CELLS, PROFILE, TRANSLATION_MODES } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
 import type { ProcessorModel } from '../model.ts';
+import { type CodeProfile, PageKeys } from './profile.ts';
 import type { Translator } from './translate.ts';
 
 /** Regions a module holds at most. */
@@ -47,6 +48,16 @@ export interface RegionSurroundings {
   readonly own: { readonly timebase: () => number; readonly tick: (remaining: number) => number };
 }
 
+export interface RegionSettings {
+  /** Real address of the vCPU's block. */
+  readonly base: number;
+  readonly model: ProcessorModel;
+  readonly hotThreshold: number;
+  /** What all translations depend on beside the code, for the memory of earlier runs. */
+  readonly kind: string;
+  readonly past: CodeProfile | undefined;
+}
+
 const isPort = (place: TranslationPlace): place is TranslationPort => 'poll' in place;
 
 /** Collects hot entries, has them translated in batches, and installs the regions. */
@@ -62,6 +73,11 @@ export class RegionManager {
   readonly #hotThreshold: number;
   /** By the record of the entry. */
   readonly #waiting = new Map<number, HotEntry>();
+  /** What earlier runs had, of the pages that this one came by: in that order. */
+  readonly #remembered: RegionRequest[] = [];
+  #nextRemembered = 0;
+  readonly #past: CodeProfile | undefined;
+  readonly #keys: PageKeys;
   #outstanding = false;
   #slots = 1;
   readonly #free: number[] = [];
@@ -76,11 +92,7 @@ export class RegionManager {
     cache: CodeCache,
     place: TranslationPlace,
     { table, vcpu, core, own }: RegionSurroundings,
-    {
-      base,
-      model,
-      hotThreshold,
-    }: { readonly base: number; readonly model: ProcessorModel; readonly hotThreshold: number },
+    { base, model, hotThreshold, kind, past }: RegionSettings,
   ) {
     this.#memory = memory;
     this.#cache = cache;
@@ -89,11 +101,14 @@ export class RegionManager {
     this.#codeChanged = (base + CODE_CHANGED) >> 2;
     this.#profile = base + PROFILE;
     this.#hotThreshold = hotThreshold;
+    this.#past = past;
+    this.#keys = new PageKeys(memory.i32, kind);
     const functions = Object.fromEntries(
       regionFunctions(model).map(({ name }) => [name, name === 'timebase' || name === 'tick' ? own[name] : core[name]]),
     );
     this.#imports = { e: { memory: memory.wasm, table, vcpu, ...functions } as WebAssembly.ModuleImports };
     cache.onDrop = (page) => this.#drop(page);
+    if (past) cache.onFresh = (page) => this.#remember(page, past);
   }
 
   /** A block was interpreted so often that it is worth translating. */
@@ -113,11 +128,31 @@ export class RegionManager {
     this.#waiting.set(record, { request, rounds: 0, seen: 0 });
   }
 
+  /** The code of a page is come by for the first time: its regions of earlier runs are asked for. */
+  #remember({ real, mode, version }: CodePage, past: CodeProfile): void {
+    if (mode >= TRANSLATION_MODES) return;
+    for (const { entry, blocks } of past.find(this.#keys.keyOf(real, mode)))
+      this.#remembered.push({ real: real + entry * 4, mode, version, profile: this.#profile, blocks });
+  }
+
+  /** What is hot, and then what was. */
+  #next(count: number): RegionRequest[] {
+    const requests = this.#waiting.size > 0 ? this.#take(count) : [];
+    const remembered = this.#remembered;
+    while (requests.length < count && this.#nextRemembered < remembered.length) {
+      const request = remembered[this.#nextRemembered++] as RegionRequest;
+      const page = this.#cache.find(request.real, request.mode);
+      if (page?.version === request.version && !page.regions.has(request.real & 4095)) requests.push(request);
+    }
+    if (this.#nextRemembered === remembered.length) remembered.length = this.#nextRemembered = 0;
+    return requests;
+  }
+
   /** Has translated what waits, and installs what came; to be called when no generated code runs. */
   work(): void {
     const place = this.#place;
     if (!isPort(place)) {
-      while (this.#waiting.size > 0) this.#translateHere(place, this.#take(BATCH));
+      for (let next = this.#next(BATCH); next.length > 0; next = this.#next(BATCH)) this.#translateHere(place, next);
       return;
     }
     if (this.#outstanding) {
@@ -128,11 +163,12 @@ export class RegionManager {
       this.#askAgain(result.covered);
       if (result.module) this.#install(result.module, result.regions);
     }
-    if (this.#waiting.size > 0) {
-      const count = this.#waiting.size > LONG_QUEUE ? LONG_QUEUE_BATCH : PORT_BATCH;
-      place.post({ requests: this.#take(count) });
-      this.#outstanding = true;
-    }
+    const waiting = this.#waiting.size + this.#remembered.length - this.#nextRemembered;
+    if (waiting === 0) return;
+    const requests = this.#next(waiting > LONG_QUEUE ? LONG_QUEUE_BATCH : PORT_BATCH);
+    if (requests.length === 0) return;
+    place.post({ requests });
+    this.#outstanding = true;
   }
 
   /**
@@ -179,12 +215,13 @@ export class RegionManager {
   #install(module: WebAssembly.Module, regions: readonly TranslatedRegion[]): void {
     const instance = new WebAssembly.Instance(module, this.#imports);
     this.batches++;
-    for (const { request, index, instructions } of regions) {
+    for (const { request, index, instructions, blocks } of regions) {
       const page = this.#cache.find(request.real, request.mode);
       if (!page || page.version !== request.version) continue;
       const slot = this.#takeSlot();
       this.#table.set(slot, instance.exports[`r${index}`] as () => void);
       this.#cache.enterRegion(page, request.real & 4095, slot);
+      this.#past?.note(this.#keys.keyOf(page.real, page.mode), { entry: (request.real & 4095) >> 2, blocks });
       this.regions++;
       this.translatedInstructions += instructions;
     }

@@ -64,7 +64,8 @@ const isPort = (place: TranslationPlace): place is TranslationPort => 'poll' in 
 export class RegionManager {
   readonly #memory: HostMemory;
   readonly #cache: CodeCache;
-  readonly #place: TranslationPlace;
+  #place: TranslationPlace;
+  readonly #here: () => Translator;
   readonly #table: WebAssembly.Table;
   readonly #imports: WebAssembly.Imports;
   /** Index of the word that tells regions which are running. */
@@ -87,16 +88,19 @@ export class RegionManager {
   /** Of whichever thread translates. */
   translationMilliseconds = 0;
 
+  /** `here` makes the translator of this thread, for where there is no port or it is lost. */
   constructor(
     memory: HostMemory,
     cache: CodeCache,
-    place: TranslationPlace,
+    port: TranslationPort | undefined,
+    here: () => Translator,
     { table, vcpu, core, own }: RegionSurroundings,
     { base, model, hotThreshold, kind, past }: RegionSettings,
   ) {
     this.#memory = memory;
     this.#cache = cache;
-    this.#place = place;
+    this.#place = port ?? here();
+    this.#here = here;
     this.#table = table;
     this.#codeChanged = (base + CODE_CHANGED) >> 2;
     this.#profile = base + PROFILE;
@@ -153,6 +157,11 @@ export class RegionManager {
     const place = this.#place;
     if (!isPort(place)) {
       for (let next = this.#next(BATCH); next.length > 0; next = this.#next(BATCH)) this.#translateHere(place, next);
+      return;
+    }
+    if (place.lost === true) {
+      // What it was to translate turns hot again.
+      this.#place = this.#here();
       return;
     }
     if (this.#outstanding) {

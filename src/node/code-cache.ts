@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { CodeProfile } from '../kvm/index.ts';
+import type { CodeCache } from '../machine/index.ts';
 
 /** What this program understands of the file. */
 const FILE = 'hot-1.bin';
@@ -20,7 +21,7 @@ export const codeCacheFolder = (): string =>
  * whole: runs beside each other and those that are killed leave one that is right. A file that cannot be read or is
  * damaged counts as none, and one that cannot be written is not: a run is never wrong for it, only slower.
  */
-export class CodeCacheFile {
+export class CodeCacheFile implements CodeCache {
   readonly profile: CodeProfile;
   readonly #folder: string;
   readonly #file: string;

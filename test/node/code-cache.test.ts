@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { CodeCacheFile } from '../../src/cli/code-cache.ts';
+import { CodeCacheFile } from '../../src/node/code-cache.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'code-cache-'));
 after(() => rmSync(folder, { recursive: true, force: true }));

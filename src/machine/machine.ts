@@ -36,6 +36,8 @@ export interface MachineOptions extends BootFiles {
   readonly noReboot?: boolean | undefined;
   /** Ends the run after so many nanoseconds of the host's clock. */
   readonly timeoutNs?: number | undefined;
+  /** Bytes that translations of code may take (`VmOptions.translationMemory`). */
+  readonly translationMemory?: number | undefined;
   /** Passed on to KVM. */
   readonly translation?: TranslationPort;
   /** Passed on to KVM. */
@@ -132,6 +134,7 @@ export class Machine {
       maxMemory: memoryBytes,
       ...(this.#kernel.littleEndian && { littleEndian: true }),
       ...(options.icount !== undefined && { icount: options.icount }),
+      ...(options.translationMemory !== undefined && { translationMemory: options.translationMemory }),
       ...(options.translation && { translation: options.translation }),
       ...(options.cores && { cores: options.cores }),
     });

@@ -6,11 +6,11 @@ import { MODE } from '../layout.ts';
 import { LEVELS_OF, type ProcessorName } from '../levels.ts';
 import type { HostMemory } from '../memory.ts';
 import { modelOf, type ProcessorModel } from '../model.ts';
-import { DEFAULT_TRANSLATION_MEMORY, RegionManager } from '../region/manager.ts';
+import { DEFAULT_TRANSLATION_MEMORY, HOT_THRESHOLD, RegionManager } from '../region/manager.ts';
 import { Translator } from '../region/translate.ts';
 import { RunLoop } from '../run-loop.ts';
 import type { ContextMode, ServerCpu } from './interface.ts';
-import { HOST_HTAB, HOST_HTAB_LOG2_GROUPS, WIDE_RESERVE_ADDRESS } from './layout.ts';
+import { FACILITIES, HOST_HTAB, HOST_HTAB_LOG2_GROUPS, WIDE_RESERVE_ADDRESS } from './layout.ts';
 import { serverRuntime } from './refill.ts';
 import { ServerTlb } from './tlb.ts';
 
@@ -27,9 +27,6 @@ export interface ServerCpuOptions extends HostCpuOptions {
 
 /** What is interpreted only is never hot. */
 const NEVER_HOT = Number.POSITIVE_INFINITY;
-/** Interpretations of a block after which it is translated. */
-const HOT_THRESHOLD = 1024;
-
 /**
  * Translation modes. The first two, in 64-bit mode and the byte order that storage is kept in, are translated; code in the
  * others is rare (RTAS, the first instructions of a kernel in the other byte order, 32-bit programs) and has an
@@ -74,8 +71,9 @@ export class HostServer implements ServerCpu {
     this.#mode = (base + MODE) >> 2;
     this.#tlb = new ServerTlb(memory, base);
     i32[(base + WIDE_RESERVE_ADDRESS) >> 2] = 1;
+    i32[(base + FACILITIES) >> 2] = -1;
 
-    this.#handlers = new HandlerTable(LEVELS_OF[options.model], options.assist, 'i64');
+    this.#handlers = new HandlerTable(LEVELS_OF[options.model], options.assist);
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
     const vcpu = new WebAssembly.Global({ value: 'i32', mutable: false }, base);
     const tick = (remaining: number): number => this.#loop.tick(remaining);

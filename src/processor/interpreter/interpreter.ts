@@ -9,7 +9,7 @@
 import type { Instruction, Level } from '../../isa/define.ts';
 import { FIELDS, type FieldName } from '../../isa/fields.ts';
 import { ROUTINES } from '../../isa/routines.ts';
-import type { Expr, InstructionInterrupt, Meaning, Operand, Operands, ProgramCause } from '../../isa/semantics.ts';
+import type { Expr, InstructionInterrupt, InterruptCause, Meaning, Operand, Operands } from '../../isa/semantics.ts';
 import { Builder, type DynamicCrBit } from '../backend/builder.ts';
 import { routineIndex } from '../backend/routines.ts';
 import { CORE, EXECUTE, REGION_HANDLER, REGION_RESULT, SIGNATURES } from '../backend/runtime.ts';
@@ -60,6 +60,14 @@ export interface HandlerSpec {
   readonly values: StaticValues;
   /** The branch target is given as a distance between records. */
   readonly near: boolean;
+}
+
+/** The handlers of a pair's instructions. The first one does not end a block. */
+export interface HandlerPair {
+  readonly first: HandlerSpec;
+  readonly second: HandlerSpec;
+  /** The first one writes storage: the second one's record may have been dropped then, since it stands in that place. */
+  readonly mayDrop: boolean;
 }
 
 interface Targets {
@@ -236,7 +244,7 @@ class HandlerBuilder extends Builder {
     else this.falls = false;
   }
 
-  override interrupt(kind: InstructionInterrupt, cause?: ProgramCause): void {
+  override interrupt(kind: InstructionInterrupt, cause?: InterruptCause): void {
     setInstructionInterrupt(this.e, this.block, this.interrupts, kind, cause);
     if (kind === 'systemCall') this.e.set(this.#locals.record, this.add(this.#record, RECORD_BYTES));
     this.e.br(this.#targets.fault);
@@ -246,6 +254,12 @@ class HandlerBuilder extends Builder {
     this.#goto(this.let(this.nextPc()));
     this.falls = false;
   }
+}
+
+/** One instruction of a pair's handler. */
+interface PairHalf {
+  readonly builder: HandlerBuilder;
+  emit(): void;
 }
 
 /** Instructions that remain of the budget, `ahead` bytes of records after the present one. */
@@ -263,10 +277,12 @@ export interface GeneratedInterpreter {
 /**
  * Generates `run() → vector`: from PC until an interrupt or the end of the budget.
  * @param specs handlers from number HANDLER.first on.
+ * @param pairs handlers of two instructions, from the next number on.
  * @param hotThreshold how often a block is interpreted before `hot` is called for it.
  */
 export function generateInterpreter(
   specs: readonly HandlerSpec[],
+  pairs: readonly HandlerPair[],
   hotThreshold: number,
   model: ProcessorModel = MODEL_440,
 ): GeneratedInterpreter {
@@ -283,7 +299,8 @@ export function generateInterpreter(
   e.setFromStack(locals.block);
   const v = local('i32', locals.block);
   const record = local('i32', locals.record);
-  const total = HANDLER.first + specs.length;
+  const firstPair = HANDLER.first + specs.length;
+  const total = firstPair + pairs.length;
   const packings: (readonly Packing[])[] = [];
   const outlined: WasmFunction[] = [];
 
@@ -345,6 +362,23 @@ export function generateInterpreter(
       e.set(locals.record, s.add(record, RECORD_BYTES));
       e.br(next);
       outlined.push(apart.handler);
+      continue;
+    }
+    const pair = pairs[handler - firstPair];
+    if (pair) {
+      const [first, second] = [pair.first, pair.second].map(({ instruction, meaning, values, near }) => {
+        const h = new HandlerBuilder(e, locals, targets, near, model);
+        return { builder: h, emit: () => meaning(h, h.operands(instruction, values)) };
+      }) as [PairHalf, PairHalf];
+      first.emit();
+      // From here on the second record is the present one: where it interrupts, the first has retired.
+      e.set(locals.record, s.add(record, RECORD_BYTES));
+      if (pair.mayDrop) e.brIf(s.eqz(load('i32', OP.i32Load16U, record, 0)), next);
+      e.releaseTemporaries();
+      second.emit();
+      second.builder.finish();
+      packings[handler] = first.builder.packings;
+      e.releaseTemporaries();
       continue;
     }
     const h = new HandlerBuilder(e, locals, targets, spec?.near ?? false, model);

@@ -56,7 +56,8 @@ const isPort = (place: TranslationPlace): place is TranslationPort => 'poll' in 
 /** Collects hot entries, has them translated in batches, and installs the regions. */
 export class RegionManager {
   readonly #cache: CodeCache;
-  readonly #place: TranslationPlace;
+  #place: TranslationPlace;
+  readonly #here: () => Translator;
   readonly store: RegionStore;
   readonly #profile: number;
   readonly #hotThreshold: number;
@@ -67,10 +68,12 @@ export class RegionManager {
   /** Of whichever thread translates. */
   translationMilliseconds = 0;
 
+  /** `here` makes the translator of this thread, for where there is no port or it is lost. */
   constructor(
     memory: HostMemory,
     cache: CodeCache,
-    place: TranslationPlace,
+    port: TranslationPort | undefined,
+    here: () => Translator,
     { table, vcpu, core, own }: RegionSurroundings,
     {
       base,
@@ -86,7 +89,8 @@ export class RegionManager {
     },
   ) {
     this.#cache = cache;
-    this.#place = place;
+    this.#place = port ?? here();
+    this.#here = here;
     this.#profile = base + PROFILE;
     this.#hotThreshold = hotThreshold;
     const functions = Object.fromEntries(
@@ -98,12 +102,12 @@ export class RegionManager {
 
   /** A block was interpreted so often that it is worth translating. */
   hot(record: number): void {
+    const page = this.#cache.pageOfRecord(record);
     const known = this.#waiting.get(record);
-    if (known) {
+    if (known?.request.version === page.version) {
       known.rounds++;
       return;
     }
-    const page = this.#cache.pageOfRecord(record);
     if (page.mode >= TRANSLATION_MODES) return;
     const offset = this.#cache.offsetOfRecord(page, record);
     // The count goes on where a region begins, and comes round again.
@@ -119,6 +123,11 @@ export class RegionManager {
     const place = this.#place;
     if (!isPort(place)) {
       while (this.#waiting.size > 0) this.#translateHere(place, this.#take(BATCH));
+      return;
+    }
+    if (place.lost === true) {
+      // What it was to translate turns hot again.
+      this.#place = this.#here();
       return;
     }
     if (this.#outstanding) {

@@ -31,7 +31,7 @@ export function generateCore(
 ): CoreImage {
   const { model } = runtime;
   const { run, outlined, packings } = generateInterpreter(handlers.specs, hotThreshold, model);
-  const routines = model.hasFloat ? routineFunctions(CORE, model, FIRST_ROUTINE) : [];
+  const routines = routineFunctions(CORE, model, FIRST_ROUTINE);
   const functions = [...runtimeFunctions(runtime, vectorCode), run, ...routines, ...outlined];
   const bytes = encodeModule(coreImports(model.word), functions, [SIGNATURES[model.word].region]);
   return { bytes, packings };

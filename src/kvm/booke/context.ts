@@ -1,8 +1,17 @@
 /** The guest's context: MSR with its side effects, PID, and what KVM itself reads of the guest's code. */
 import type { Host440Cpu, HostMemory } from '../../processor/index.ts';
 import type { MemorySlots } from '../slots.ts';
-import { MSR, MSR_CONTEXT, MSR_MASK } from './bits.ts';
-import { BOOKE_STATE_END, W_MSR, W_PC, W_PID } from './layout.ts';
+import { CCR0_DAPUIB, FPSCR_FEX, MSR, MSR_CONTEXT, MSR_FLOAT, MSR_FLOAT_INTERRUPTS, MSR_MASK } from './bits.ts';
+import {
+  BOOKE_STATE_END,
+  W_CCR0,
+  W_FLOAT_AVAILABLE,
+  W_FLOAT_INTERRUPTS,
+  W_FPSCR,
+  W_MSR,
+  W_PC,
+  W_PID,
+} from './layout.ts';
 import { type GuestTlb440, PERMIT, pageMask, permissions } from './mmu440.ts';
 import type { Shadow440 } from './shadow440.ts';
 
@@ -50,12 +59,27 @@ export class BookeContext {
     const words = this.words;
     const changed = (words[W_MSR] as number) ^ value;
     words[W_MSR] = value & MSR_MASK;
+    if ((changed & MSR_FLOAT) !== 0) this.refreshFloat();
     if ((changed & MSR_CONTEXT) === 0) return;
     if ((changed & (MSR.IS | MSR.DS)) !== 0) {
       this.#shadow.dropAll();
       this.#fetchIndex = -1;
     }
     this.select();
+  }
+
+  /** Makes the processor follow MSR[FP,FE0,FE1] and CCR0[DAPUIB]; `setFloat` of assist.ts does the same. */
+  refreshFloat(): void {
+    const words = this.words;
+    const msr = words[W_MSR] as number;
+    words[W_FLOAT_AVAILABLE] = ((words[W_CCR0] as number) & CCR0_DAPUIB) !== 0 ? 0 : msr & MSR.FP;
+    words[W_FLOAT_INTERRUPTS] = msr & MSR_FLOAT_INTERRUPTS;
+  }
+
+  /** An exception of the unit is enabled, and MSR does not ignore it. */
+  get floatEnabled(): boolean {
+    const words = this.words;
+    return words[W_FLOAT_INTERRUPTS] !== 0 && ((words[W_FPSCR] as number) & FPSCR_FEX) !== 0;
   }
 
   setPid(value: number): void {

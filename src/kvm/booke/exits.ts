@@ -97,6 +97,7 @@ export class BookeExits {
     const words = this.#words;
     const esr = words[W_EXIT_SYNDROME] as number;
     const emulation = this.#emulation;
+    if ((esr & ESR.FP) !== 0) return emulation.floatEnabled();
     if (((words[W_MSR] as number) & MSR.PR) !== 0) {
       if ((esr & (ESR.PPR | ESR.PIL)) !== 0 && emulation.emulateUser()) return RESUME_GUEST;
       this.#count(COUNTER.usr_pr_inst_exits);
@@ -106,7 +107,7 @@ export class BookeExits {
     return emulation.program(esr);
   }
 
-  /** No unit runs floating point here: a guest that has enabled it gets what a core without one gives. */
+  /** Where MSR has it available, CCR0[DAPUIB] has not: what a core without a unit gives. */
   #floatingPointUnavailable(): number {
     this.#count(COUNTER.fp_unavail_exits);
     if (((this.#words[W_MSR] as number) & MSR.FP) !== 0) return this.#emulation.program(ESR.PUO | ESR.FP);

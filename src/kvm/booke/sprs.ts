@@ -35,6 +35,7 @@ export const SPECIAL = {
   CLEAR: 12,
   TBL_WRITE: 13,
   TBU_WRITE: 14,
+  CCR0: 15,
 } as const;
 
 export interface SprRow {
@@ -111,7 +112,7 @@ export const SPR_ROWS: readonly SprRow[] = [
   state(926, 'icdbtrl', SPECIAL.READ_ONLY),
   state(927, 'icdbtrh', SPECIAL.READ_ONLY),
   state(946, 'mmucr'),
-  state(947, 'ccr0'),
+  state(947, 'ccr0', SPECIAL.CCR0),
   state(979, 'icdbdr', SPECIAL.READ_ONLY),
   state(1011, 'dbdr'),
 ];

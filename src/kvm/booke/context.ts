@@ -1,6 +1,8 @@
 /** The guest's context: MSR with its side effects, PID, and what KVM itself reads of the guest's code. */
 import type { Host440Cpu, HostMemory } from '../../processor/index.ts';
 import type { MemorySlots } from '../slots.ts';
+import { type GuestTlb440, PERMIT, pageMask, permissions } from './44x/mmu.ts';
+import type { Shadow440 } from './44x/shadow.ts';
 import { CCR0_DAPUIB, FPSCR_FEX, MSR, MSR_CONTEXT, MSR_FLOAT, MSR_FLOAT_INTERRUPTS, MSR_MASK } from './bits.ts';
 import {
   BOOKE_STATE_END,
@@ -12,8 +14,6 @@ import {
   W_PC,
   W_PID,
 } from './layout.ts';
-import { type GuestTlb440, PERMIT, pageMask, permissions } from './mmu440.ts';
-import type { Shadow440 } from './shadow440.ts';
 
 /** With assist: translation mode of the guest's user (host space 0) and kernel (1). */
 const CONTEXT_MODES = [0, 1] as const;

@@ -3,10 +3,21 @@ import type { Host440Cpu, HostMemory } from '../../processor/index.ts';
 import type { MemorySlots } from '../slots.ts';
 import { type GuestTlb440, PERMIT, pageMask, permissions } from './44x/mmu.ts';
 import type { Shadow440 } from './44x/shadow.ts';
-import { CCR0_DAPUIB, FPSCR_FEX, MSR, MSR_CONTEXT, MSR_FLOAT, MSR_FLOAT_INTERRUPTS, MSR_MASK } from './bits.ts';
+import {
+  CCR0_DAPUIB,
+  DBCR0_IDM,
+  DEBUG_EVENT,
+  FPSCR_FEX,
+  MSR,
+  MSR_CONTEXT,
+  MSR_FLOAT,
+  MSR_FLOAT_INTERRUPTS,
+  MSR_MASK,
+} from './bits.ts';
 import {
   BOOKE_STATE_END,
   W_CCR0,
+  W_DBCR0,
   W_FLOAT_AVAILABLE,
   W_FLOAT_INTERRUPTS,
   W_FPSCR,
@@ -17,6 +28,12 @@ import {
 
 /** With assist: translation mode of the guest's user (host space 0) and kernel (1). */
 const CONTEXT_MODES = [0, 1] as const;
+
+/** Why instructions are run one by one: debug events of the guest, steps of user space. */
+export const STEPPING = { GUEST: 1, HOST: 2 } as const;
+/** Events that vector code would miss. Those of the first two only happen with MSR[DE]. */
+const ALWAYS_STEPPED = DEBUG_EVENT.IRPT | DEBUG_EVENT.RET;
+const STEPPED = DEBUG_EVENT.ICMP | DEBUG_EVENT.BRT | ALWAYS_STEPPED;
 
 export class BookeContext {
   /** The vCPU's block as 32-bit words, indexed by the W_ constants. */
@@ -31,6 +48,10 @@ export class BookeContext {
   #preparedPid = -1;
   /** The guest instruction at PC, after `fetch` said true. */
   instruction = 0;
+  /** Not zero: the guest's instructions are run one by one (debug.ts), for the reasons of STEPPING. */
+  stepping = 0;
+  /** Set when an instruction has been emulated. */
+  completed = false;
   /** The page that was fetched from last: guest TLB index (-1: none), effective page, mask and what to add to an address. */
   #fetchIndex = -1;
   #fetchPage = 0;
@@ -60,6 +81,7 @@ export class BookeContext {
     const changed = (words[W_MSR] as number) ^ value;
     words[W_MSR] = value & MSR_MASK;
     if ((changed & MSR_FLOAT) !== 0) this.refreshFloat();
+    if ((changed & MSR.DE) !== 0) this.followDebug();
     if ((changed & MSR_CONTEXT) === 0) return;
     if ((changed & (MSR.IS | MSR.DS)) !== 0) {
       this.#shadow.dropAll();
@@ -80,6 +102,20 @@ export class BookeContext {
   get floatEnabled(): boolean {
     const words = this.words;
     return words[W_FLOAT_INTERRUPTS] !== 0 && ((words[W_FPSCR] as number) & FPSCR_FEX) !== 0;
+  }
+
+  /** MSR[DE] or DBCR0 have changed: instructions are run one by one for events that no other way tells of. */
+  followDebug(): void {
+    const dbcr0 = this.words[W_DBCR0] as number;
+    const enabled = ((this.words[W_MSR] as number) & MSR.DE) === 0 ? ALWAYS_STEPPED : STEPPED;
+    const wanted = (dbcr0 & DBCR0_IDM) !== 0 && (dbcr0 & enabled) !== 0;
+    this.stepping = (this.stepping & ~STEPPING.GUEST) | (wanted ? STEPPING.GUEST : 0);
+  }
+
+  /** Goes on to the next instruction. */
+  step(): void {
+    this.completed = true;
+    this.words[W_PC] = ((this.words[W_PC] as number) + 4) | 0;
   }
 
   setPid(value: number): void {

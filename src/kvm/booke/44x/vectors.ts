@@ -85,11 +85,11 @@ function leaveOnMatch(s: VectorSemantics, address: Expr): void {
   );
 }
 
-/** rfi that changes neither address space, waits for nothing and lets nothing pending in; else the emulation does it. */
+/** rfi that changes neither address space nor whether there are debug interrupts, waits for nothing and lets nothing pending in; else the emulation does it. */
 function returnFromInterrupt(s: VectorSemantics): void {
   const msr = s.let(s.and(s.shared('srr1'), MSR_MASK));
   const changed = s.xor(msr, s.shared('msr'));
-  const others = s.or(s.and(changed, SPACES), s.and(msr, MSR.WE));
+  const others = s.or(s.and(changed, SPACES | MSR.DE), s.and(msr, MSR.WE));
   const interrupted = s.or(s.shared('intPending'), letsFloatInterrupt(s, msr));
   s.if(s.eqz(s.or(others, interrupted)), () => {
     s.setShared('msr', msr);

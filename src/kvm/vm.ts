@@ -20,6 +20,10 @@ import { createKvmRun, VirtualCpu } from './vcpu.ts';
 const MAX_MEMORY = 2 ** 31;
 /** As in the uapi, where a slot's number has 16 bits. */
 const MAX_SLOT = 2 ** 16 - 1;
+const MIN_TRANSLATION_MEMORY = 2 ** 20;
+/** What translations may take where nobody says: an eighth of the guest's memory, in bounds. */
+const defaultTranslationMemory = (maxMemory: number): number =>
+  Math.min(Math.max(maxMemory / 8, 64 * 2 ** 20), 256 * 2 ** 20);
 /** Room for the alignment of small slots (ROMs). */
 const SLOT_SLACK = 16 * 2 ** 20;
 
@@ -40,6 +44,7 @@ export class VirtualMachine implements Vm {
   readonly #vcpus = new Map<number, Vcpu>();
   readonly #time: GuestTime;
   readonly #translation: TranslationPort | undefined;
+  readonly #translationMemory: number;
 
   constructor(options: VmOptions, processors: Processors) {
     checkObject('the options of a virtual machine', options);
@@ -59,6 +64,10 @@ export class VirtualMachine implements Vm {
       throw new KvmError(`a time base of ${timebaseFrequency} ticks a second is not possible`);
     if (!(typeof icount === 'number' && icount >= 0 && icount <= 1e6))
       throw new KvmError(`icount is nanoseconds an instruction, not ${icount}`);
+    const { translationMemory = defaultTranslationMemory(maxMemory) } = options;
+    if (!(typeof translationMemory === 'number' && translationMemory >= MIN_TRANSLATION_MEMORY))
+      throw new KvmError(`translations need ${MIN_TRANSLATION_MEMORY} bytes or more, not ${String(translationMemory)}`);
+    this.#translationMemory = translationMemory;
     this.#options = options;
     this.#processors = processors;
     this.#model = model;
@@ -142,7 +151,9 @@ export class VirtualMachine implements Vm {
         base: VCPU_BLOCKS + id * VCPU_BLOCK_BYTES,
         assist: null,
         timebase: () => time.timebase(),
+        translationMemory: this.#translationMemory,
         ...(this.#translation && { translation: this.#translation }),
+        ...(this.#options.profile && this.#options.icount === undefined && { profile: this.#options.profile }),
         ...(this.#options.cores && { cores: this.#options.cores }),
       },
       {

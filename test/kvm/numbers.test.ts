@@ -39,6 +39,8 @@ test('a virtual machine is not made of wrong options', () => {
       if (!(name === 'timebaseFrequency' && value === 1.5))
         refuses(`${name} ${String(value)}`, () => createVm({ ...OPTIONS, [name]: any(value) }));
   for (const value of [Number.NaN, -1, '1', 5n]) refuses('icount', () => createVm({ ...OPTIONS, icount: any(value) }));
+  for (const value of [Number.NaN, 5, '1', 5n])
+    refuses('translationMemory', () => createVm({ ...OPTIONS, translationMemory: any(value) }));
   for (const value of ['yes', 1]) refuses('littleEndian', () => createVm({ ...OPTIONS, littleEndian: any(value) }));
   for (const value of WRONG) if (typeof value !== 'object') refuses('options', () => createVm(any(value)));
 });

@@ -56,11 +56,8 @@ export interface TestCpuOptions {
   readonly assist?: AssistTable;
   readonly timebase?: () => number;
   readonly translation?: TranslationPort;
-<<<<<<< HEAD
   readonly profile?: CodeProfile;
-=======
   readonly translationMemory?: number;
->>>>>>> main
 }
 
 /** RAM of 4 MB at real address 0 of its own; the real address space of the host begins lower. */
@@ -77,11 +74,8 @@ export class TestCpu {
       assist: options.assist ?? null,
       timebase: options.timebase ?? (() => 0),
       ...(options.translation && { translation: options.translation }),
-<<<<<<< HEAD
       ...(options.profile && { profile: options.profile }),
-=======
       ...(options.translationMemory !== undefined && { translationMemory: options.translationMemory }),
->>>>>>> main
       hotThreshold: tier === 'interpreted' ? Number.POSITIVE_INFINITY : 1,
     });
   }

@@ -239,18 +239,15 @@ export interface VmOptions {
   icount?: number;
   /** Generated cores that were kept from an earlier machine of this version (`CoreImages`). */
   cores?: CoreImages;
-<<<<<<< HEAD
   /** What was hot in earlier runs, and is added to; not with icount, whose runs repeat exactly. */
-  profile?: CodeProfile
-=======
+  profile?: CodeProfile;
   /**
    * Bytes that translations and the interpreter's records may take, about; what is over goes, the least used first.
    * Default: an eighth of `maxMemory`, from 64 to 256 MB.
    */
-  translationMemory?: number
->>>>>>> main
+  translationMemory?: number;
   /** A thread that translates hot code (`createTranslationServer` there). Without it, and with icount, this thread does. */
-  translation?: TranslationPort
+  translation?: TranslationPort;
 }
 
 /** A request that KVM refuses: the message is one line for the user. */

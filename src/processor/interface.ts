@@ -77,12 +77,10 @@ export interface TranslatedRegion {
   /** Number of the exported function: `r0`, `r1` … */
   readonly index: number;
   readonly instructions: number;
-<<<<<<< HEAD
   /** Where its blocks begin, in words from the start of the page. */
-  readonly blocks: readonly number[]
-=======
+  readonly blocks: readonly number[];
   /** Addresses of the link cells of its call sites. */
-  readonly cells: readonly number[]
+  readonly cells: readonly number[];
 }
 
 /** What the translator is told of translations that are gone. */
@@ -91,7 +89,6 @@ export interface ReleasedRegions {
   readonly cells: readonly number[];
   /** Entries of regions that were thrown away: the address of the page's records, the offset in the page. */
   readonly entries: readonly { readonly records: number; readonly offset: number }[];
->>>>>>> main
 }
 
 /** Entries to translate into one module. */

@@ -1,20 +1,11 @@
 import { regionFunctions } from '../backend/runtime.ts';
-import type { RegionRequest, TranslationPort } from '../interface.ts';
-import { type CodeCache, PROFILE_ROUND } from '../interpreter/code-cache.ts';
+import type { RegionRequest, TranslatedRegion, TranslationPort } from '../interface.ts';
+import { type CodeCache, type CodePage, PROFILE_ROUND } from '../interpreter/code-cache.ts';
 import { PROFILE, TRANSLATION_MODES } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
 import type { ProcessorModel } from '../model.ts';
-
-<<<<<<< HEAD
-
 import { type CodeProfile, PageKeys } from './profile.ts';
-
-=======
-
 import { RegionStore } from './store.ts';
-
->>>>>>> main
-
 import type { Translator } from './translate.ts';
 
 /** Regions a module holds at most. */
@@ -66,6 +57,8 @@ export interface RegionSettings {
   readonly base: number;
   readonly model: ProcessorModel;
   readonly hotThreshold: number;
+  /** Bytes that translations and records may take. */
+  readonly limit: number;
   /** What all translations depend on beside the code, for the memory of earlier runs. */
   readonly kind: string;
   readonly past: CodeProfile | undefined;
@@ -100,100 +93,59 @@ export class RegionManager {
     port: TranslationPort | undefined,
     here: () => Translator,
     { table, vcpu, core, own }: RegionSurroundings,
-  <<<<<<<
-  HEAD;
-  {
-  base;
-  ,
-  model;
-  ,
-  hotThreshold;
-  ,
-  kind;
-  ,
-  past;
-}
-: RegionSettings,
-=======
-{
-  base,
-      model,
-      hotThreshold,
-      limit,
-}
-:
-{
-  readonly;
-  base: number;
-  readonly;
-  model: ProcessorModel;
-  readonly;
-  hotThreshold: number;
-  /** Bytes that translations and records may take. */
-  readonly;
-  limit: number;
-}
-,
->>>>>>> main
-  )
-{
-  this.#cache = cache;
-  this.#place = port ?? here();
-  this.#here = here;
-  this.#profile = base + PROFILE;
-  this.#hotThreshold = hotThreshold;
-  this.#past = past;
-  this.#keys = new PageKeys(memory.i32, kind);
-  const functions = Object.fromEntries(
-    regionFunctions(model).map(({ name }) => [name, name === 'timebase' || name === 'tick' ? own[name] : core[name]]),
-  );
-  <<<<<<< HEAD
-    this.#imports =
-  memory: memory.wasm, table, vcpu,
-  ...functions
-  as
-  WebAssembly.ModuleImports;
-  cache.onDrop = (page) => this.#drop(page);
-  if (past) cache.onFresh = (page) => this.#remember(page, past);
-  =======
-  const imports = { e: { memory: memory.wasm, table, vcpu, ...functions } as WebAssembly.ModuleImports };
-  this.store = new RegionStore(memory, cache, table, imports, base, limit);
-  >>>>>>> main
-}
-
-/** A block was interpreted so often that it is worth translating. */
-hot(record: number)
-: void
-{
-  const page = this.#cache.pageOfRecord(record);
-  const known = this.#waiting.get(record);
-  if (known?.request.version === page.version) {
-    known.rounds++;
-    return;
+    { base, model, hotThreshold, limit, kind, past }: RegionSettings,
+  ) {
+    this.#cache = cache;
+    this.#place = port ?? here();
+    this.#here = here;
+    this.#profile = base + PROFILE;
+    this.#hotThreshold = hotThreshold;
+    this.#past = past;
+    this.#keys = new PageKeys(memory.i32, kind);
+    if (past) cache.onFresh = (page) => this.#remember(page, past);
+    const functions = Object.fromEntries(
+      regionFunctions(model).map(({ name }) => [name, name === 'timebase' || name === 'tick' ? own[name] : core[name]]),
+    );
+    const imports = { e: { memory: memory.wasm, table, vcpu, ...functions } as WebAssembly.ModuleImports };
+    this.store = new RegionStore(memory, cache, table, imports, base, limit);
   }
-  if (page.mode >= TRANSLATION_MODES) return;
-  const offset = this.#cache.offsetOfRecord(page, record);
-  // The count goes on where a region begins, and comes round again.
-  if (page.regions.has(offset)) return;
-  const real = page.real + offset;
-  const { mode, version, records } = page;
-  const request = { real, mode, version, records, profile: this.#profile };
-  this.#waiting.set(record, { request, rounds: 0, seen: 0 });
-}
 
-/** The code of a page is come by for the first time: its regions of earlier runs are asked for. */
-#remember
-({ real, mode, version }
-: CodePage, past: CodeProfile): void
-{
-  if (mode >= TRANSLATION_MODES) return;
-  for (const { entry, blocks } of past.find(this.#keys.keyOf(real, mode)))
-    this.#remembered.push({ real: real + entry * 4, mode, version, profile: this.#profile, blocks });
-}
+  /** A block was interpreted so often that it is worth translating. */
+  hot(record: number): void {
+    const page = this.#cache.pageOfRecord(record);
+    const known = this.#waiting.get(record);
+    if (known?.request.version === page.version) {
+      known.rounds++;
+      return;
+    }
+    if (page.mode >= TRANSLATION_MODES) return;
+    const offset = this.#cache.offsetOfRecord(page, record);
+    // The count goes on where a region begins, and comes round again.
+    if (page.regions.has(offset)) return;
+    const real = page.real + offset;
+    const { mode, version, records } = page;
+    const request = { real, mode, version, records, profile: this.#profile };
+    this.#waiting.set(record, { request, rounds: 0, seen: 0 });
+  }
 
-/** What is hot, and then what was. */
-#next
-(count: number): RegionRequest[] {
+  /** The code of a page is come by for the first time: its regions of earlier runs are asked for. */
+  #remember({ real, mode, version, records }: CodePage, past: CodeProfile): void {
+    if (mode >= TRANSLATION_MODES) return;
+    for (const { entry, blocks } of past.find(this.#keys.keyOf(real, mode)))
+      this.#remembered.push({ real: real + entry * 4, mode, version, records, profile: this.#profile, blocks });
+  }
+
+  /** Tells later runs of the regions that are installed. */
+  #note(regions: readonly TranslatedRegion[]): void {
+    for (const { request, blocks } of regions) {
+      const page = this.#cache.find(request.real, request.mode);
+      if (!page || page.version !== request.version) continue;
+      this.#past?.note(this.#keys.keyOf(page.real, page.mode), { entry: (request.real & 4095) >> 2, blocks });
+    }
+  }
+
+  /** What is hot, and then what was. */
+  #next(count: number): RegionRequest[] {
     const requests = this.#waiting.size > 0 ? this.#take(count) : [];
     const remembered = this.#remembered;
     while (requests.length < count && this.#nextRemembered < remembered.length) {
@@ -205,53 +157,43 @@ hot(record: number)
     return requests;
   }
 
-/** Has translated what waits, and installs what came; to be called when no generated code runs. */
-work();
-: void
-{
-  const place = this.#place;
-  if (!isPort(place)) {
-    for (let next = this.#next(BATCH); next.length > 0; next = this.#next(BATCH)) this.#translateHere(place, next);
-    return;
-  }
-  if (place.lost === true) {
-    // What it was to translate turns hot again.
-    this.#place = this.#here();
-    return;
-  }
-  if (this.#outstanding) {
-    const result = place.poll();
-    if (!result) return;
-    this.#outstanding = false;
-    this.translationMilliseconds += result.milliseconds;
-    this.#askAgain(result.covered);
-    if (result.module) {
-      this.batches++;
-      this.store.install(result.module, result.bytes, result.regions);
+  /** Has translated what waits, and installs what came; to be called when no generated code runs. */
+  work(): void {
+    const place = this.#place;
+    if (!isPort(place)) {
+      for (let next = this.#next(BATCH); next.length > 0; next = this.#next(BATCH)) this.#translateHere(place, next);
+      return;
     }
-  }
-  <<<<<<< HEAD
-  const waiting = this.#waiting.size + this.#remembered.length - this.#nextRemembered;
-  if (waiting === 0) return;
-  const requests = this.#next(waiting > LONG_QUEUE ? LONG_QUEUE_BATCH : PORT_BATCH);
-  if (requests.length === 0) return;
-  place.post({ requests });
-  this.#outstanding = true;
-  =======
-  if (this.#waiting.size > 0) {
-    const count = this.#waiting.size > LONG_QUEUE ? LONG_QUEUE_BATCH : PORT_BATCH;
-    place.post({ requests: this.#take(count), released: this.store.takeReleased() });
+    if (place.lost === true) {
+      // What it was to translate turns hot again.
+      this.#place = this.#here();
+      return;
+    }
+    if (this.#outstanding) {
+      const result = place.poll();
+      if (!result) return;
+      this.#outstanding = false;
+      this.translationMilliseconds += result.milliseconds;
+      this.#askAgain(result.covered);
+      if (result.module) {
+        this.batches++;
+        this.store.install(result.module, result.bytes, result.regions);
+        this.#note(result.regions);
+      }
+    }
+    const waiting = this.#waiting.size + this.#remembered.length - this.#nextRemembered;
+    if (waiting === 0) return;
+    const requests = this.#next(waiting > LONG_QUEUE ? LONG_QUEUE_BATCH : PORT_BATCH);
+    if (requests.length === 0) return;
+    place.post({ requests, released: this.store.takeReleased() });
     this.#outstanding = true;
   }
-  >>>>>>> main
-}
 
-/**
- * The hottest of what waits: those that were interpreted most since the batch before. What has ended by now, as the
- * loops of a boot have, is not worth a translation; it is counted anew.
- */
-#take
-(count: number): RegionRequest[] {
+  /**
+   * The hottest of what waits: those that were interpreted most since the batch before. What has ended by now, as the
+   * loops of a boot have, is not worth a translation; it is counted anew.
+   */
+  #take(count: number): RegionRequest[] {
     const hottest: { readonly record: number; readonly request: RegionRequest; readonly recent: number }[] = [];
     for (const [record, entry] of this.#waiting) {
       const total = this.#cache.profileCount(record) + entry.rounds * PROFILE_ROUND;
@@ -270,70 +212,25 @@ work();
     return chosen.map(({ request }) => request);
   }
 
-#translateHere
-(translator: Translator, requests: readonly RegionRequest[]): void {
+  #translateHere(translator: Translator, requests: readonly RegionRequest[]): void {
     const started = performance.now();
     const { bytes, regions, covered } = translator.translate({ requests, released: this.store.takeReleased() });
     this.#askAgain(covered);
     if (bytes) {
       this.batches++;
       this.store.install(new WebAssembly.Module(bytes as BufferSource), bytes.length, regions);
+      this.#note(regions);
     }
     this.translationMilliseconds += performance.now() - started;
   }
 
-/**
- * Entries that have no region of their own ask again when they are still entered after a good while: mostly they only
- * were until the regions around them had come.
- */
-#askAgain
-(requests: readonly RegionRequest[]): void {
+  /**
+   * Entries that have no region of their own ask again when they are still entered after a good while: mostly they only
+   * were until the regions around them had come.
+   */
+  #askAgain(requests: readonly RegionRequest[]): void {
     // The count has 16 bits, and is to come to the threshold but once.
     const before = Math.min(COVERED_REST * (this.#hotThreshold - 1), PROFILE_ROUND - 1 - this.#hotThreshold);
     for (const { real, mode } of requests) this.#cache.resetProfile(real, mode, before);
   }
-<<<<<<< HEAD
-
-  #install(
-module: WebAssembly.Module, regions;
-: readonly TranslatedRegion[]): void
-{
-  const instance = new WebAssembly.Instance(module, this.#imports);
-  this.batches++;
-  for (const { request, index, instructions, blocks } of regions) {
-    const page = this.#cache.find(request.real, request.mode);
-    if (!page || page.version !== request.version) continue;
-    const slot = this.#takeSlot();
-    this.#table.set(slot, instance.exports[`r${index}`] as () => void);
-    this.#cache.enterRegion(page, request.real & 4095, slot);
-    this.#past?.note(this.#keys.keyOf(page.real, page.mode), { entry: (request.real & 4095) >> 2, blocks });
-    this.regions++;
-    this.translatedInstructions += instructions;
-  }
-}
-
-#takeSlot
-(): number {
-    const free = this.#free.pop();
-    if (free !== undefined) return free;
-    if (this.#slots >= this.#table.length) this.#table.grow(4096);
-    return this.#slots++;
-  }
-
-/** A page's regions are no longer right. Their slots are used again. */
-#drop
-(page: CodePage): void {
-    if (page.regions.size === 0) return;
-    // Any call site may lead there.
-    const words = this.#memory.u32;
-    words[this.#codeChanged] = 1;
-    const cells = (words[LINK_CELLS >> 2] as number) + 1;
-    words.fill(0, (LINK_CELLS + LINK_CELL_BYTES) >> 2, (LINK_CELLS + cells * LINK_CELL_BYTES) >> 2);
-    for (const { slot } of page.regions.values()) {
-      this.#table.set(slot, null);
-      this.#free.push(slot);
-    }
-  }
-=======
->>>>>>> main
 }

@@ -138,59 +138,51 @@ export class Translator {
       const page = request.real & ~4095;
       const { records } = request;
       const coverage = this.#coverageOf(records, request.version);
-      <<<<<<< HEAD
       // What was a region of its own before is one again.
       const remembered = request.blocks && new Set(request.blocks.map((word) => word * 4));
-      if (!remembered && this.#isCovered(coverage, request.real & 4095)) {
-        =======
-        if (coverage.declines(request.real & 4095)) {
-          >>>>>>> main
-        covered.push(request)
-          continue;
-        }
-        const source: PageSource = {
-          word: (offset) => this.#memory.read32((page >>> 0) + offset) | 0,
-          reached: remembered ? () => true : (offset) => this.#u16[(records + offset * 2) >> 1] !== 0,
-          branchesTo: (offset) =>
-            this.#u16[(request.profile >> 1) + (((records + offset * 2) >>> 3) & (PROFILE_ENTRIES - 1))] as number,
-          hasRegion: (offset) => coverage.large.has(offset),
-          ...(remembered && { remembered }),
-        };
-        const decoder = this.#decoders[request.mode] as RegionDecoder;
-        const blocks = findBlocks(source, decoder, request.real & 4095, LIMITS);
-        if (!blocks) continue;
-        const cells: number[] = [];
-        const newCell = (): number => {
-          const cell = this.#newCell();
-          if (cell !== 0) cells.push(cell);
-          return cell;
-        };
-        const emitted = emitRegion(blocks, runtime, newCell, this.#model);
-        if (!emitted) {
-          this.#freeCells.push(...cells);
-          continue;
-        }
-        const instructions = blocks.reduce((n, block) => n + block.code.length, 0);
-        const offset = request.real & 4095;
-        coverage.add(
-          offset,
-          blocks.map(({ start }) => start),
-        );
-        if (instructions > SMALL_REGION && !isReturn(source, decoder, offset)) coverage.large.add(offset);
-        const index = functions.length;
-        const name = `region ${(request.real >>> 0).toString(16)}${request.mode ? ' kernel' : ''}`;
-        functions.push({ ...emitted, exportName: `r${index}`, name });
-        regions.push({
+      if (!remembered && coverage.declines(request.real & 4095)) {
+        covered.push(request);
+        continue;
+      }
+      const source: PageSource = {
+        word: (offset) => this.#memory.read32((page >>> 0) + offset) | 0,
+        reached: remembered ? () => true : (offset) => this.#u16[(records + offset * 2) >> 1] !== 0,
+        branchesTo: (offset) =>
+          this.#u16[(request.profile >> 1) + (((records + offset * 2) >>> 3) & (PROFILE_ENTRIES - 1))] as number,
+        hasRegion: (offset) => coverage.large.has(offset),
+        ...(remembered && { remembered }),
+      };
+      const decoder = this.#decoders[request.mode] as RegionDecoder;
+      const blocks = findBlocks(source, decoder, request.real & 4095, LIMITS);
+      if (!blocks) continue;
+      const cells: number[] = [];
+      const newCell = (): number => {
+        const cell = this.#newCell();
+        if (cell !== 0) cells.push(cell);
+        return cell;
+      };
+      const emitted = emitRegion(blocks, runtime, newCell, this.#model);
+      if (!emitted) {
+        this.#freeCells.push(...cells);
+        continue;
+      }
+      const instructions = blocks.reduce((n, block) => n + block.code.length, 0);
+      const offset = request.real & 4095;
+      coverage.add(
+        offset,
+        blocks.map(({ start }) => start),
+      );
+      if (instructions > SMALL_REGION && !isReturn(source, decoder, offset)) coverage.large.add(offset);
+      const index = functions.length;
+      const name = `region ${(request.real >>> 0).toString(16)}${request.mode ? ' kernel' : ''}`;
+      functions.push({ ...emitted, exportName: `r${index}`, name });
+      regions.push({
         request,
         index,
         instructions,
-<<<<<<< HEAD
         blocks: blocks.map(({ start }) => start >> 2),
-=======
         cells,
->>>>>>> main
-      }
-      )
+      });
     }
     const pages = this.#memory.byteLength / 65536;
     const bytes =

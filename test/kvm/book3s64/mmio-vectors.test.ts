@@ -39,7 +39,7 @@ const WITHOUT_INDEX = ['lq 10,16(4)', 'stq 10,32(4)', 'ldu 10,8(4)', 'stfdu 5,-8
 /** In little-endian mode these are alignment errors. */
 const BIG = [
   ...['lmw 22,12(4)', 'stmw 20,12(4)', 'lmw 31,3(4)'],
-  ...[1, 2, 3, 4, 5, 7, 16, 31, 0].flatMap((n) => [`lswi 30,4,${n}`, `stswi 22,4,${n}`]),
+  ...[1, 2, 3, 4, 5, 7, 16, 31, 0].flatMap((n) => [`lswi ${n > 0 && n < 8 ? 31 : 10},4,${n}`, `stswi 22,4,${n}`]),
   ...[1, 6, 35, 100, 127].flatMap((n) => [`mtspr 1,9; lswx 10,4,6 # ${n}`, `mtspr 1,9; stswx 10,4,6 # ${n}`]),
 ];
 
@@ -95,7 +95,7 @@ class Rig {
       accesses++;
       bytes += mmio.len;
       const at = mmio.physAddr - DEVICE + MEMORY;
-      assert.ok(at >= MEMORY && at + mmio.len <= MEMORY + BYTES, source);
+      assert.ok(at >= MEMORY && at + mmio.len <= MEMORY + BYTES, `${source}: 0x${mmio.physAddr.toString(16)}`);
       const { memory } = vm;
       if (mmio.isWrite)
         ({ 1: memory.write8, 2: memory.write16, 4: memory.write32 })[mmio.len as 1 | 2 | 4].call(memory, at, mmio.data);

@@ -14,11 +14,11 @@ function moveFrom(s: Semantics, target: Operand, number: number): void {
 }
 
 export const SPECIAL_INSTRUCTIONS: readonly InstructionRow[] = [
-  define('mfspr', '31 RT SPR 339:10 0:1', 'RT,SPR', (s, f) => moveFrom(s, f.RT, f.SPR)),
-  define('mtspr', '31 RS SPR 467:10 0:1', 'SPR,RS', (s, f) => {
+  define('mfspr', '31 RT SPR 339:10 /:1', 'RT,SPR', (s, f) => moveFrom(s, f.RT, f.SPR)),
+  define('mtspr', '31 RS SPR 467:10 /:1', 'SPR,RS', (s, f) => {
     const write = openRegister(f.SPR, s.word)?.write;
     if (write) write(s, s.let(s.gpr(f.RS)));
     else refuse(s, f.SPR);
   }),
-  define('mftb', '31 RT TBR 371:10 0:1', 'RT,TBR', (s, f) => moveFrom(s, f.RT, f.TBR)),
+  define('mftb', '31 RT TBR 371:10 /:1', 'RT,TBR', (s, f) => moveFrom(s, f.RT, f.TBR)),
 ];

@@ -44,11 +44,10 @@ function family(mnemonic: string, access: Access, opcodes: { d?: number; du?: nu
     if (opcode === undefined) return;
     const form: Access = { ...access, ...(indexed && { indexed }), ...(update && { update }) };
     const base = update ? 'RA' : 'RA0';
-    const last = access.reversed && access.kind === 'load' ? '0:1' : 'x:1';
     rows.push(
       define(
         mnemonic + suffix,
-        indexed ? `31 ${register} ${base} RB ${opcode}:10 ${last}` : `${opcode} ${register} ${base} D`,
+        indexed ? `31 ${register} ${base} RB ${opcode}:10 /:1` : `${opcode} ${register} ${base} D`,
         indexed ? `${register},${base},RB` : `${register},D(${base})`,
         storageMeaning(form),
         { access: form, ...(update && { invalid: invalidUpdate(form) }) },

@@ -57,7 +57,7 @@ function storeString(s: Semantics, f: Operands, address: Expr, length: Expr): vo
 export const STRING_INSTRUCTIONS: readonly InstructionRow[] = [
   define(
     'lswi',
-    '31 RT RA0 NB 597:10 0:1',
+    '31 RT RA0 NB 597:10 /:1',
     'RT,RA0,NB',
     (s, f) => {
       const length = s.let(immediateLength(s, f));
@@ -69,7 +69,7 @@ export const STRING_INSTRUCTIONS: readonly InstructionRow[] = [
   ),
   define(
     'lswx',
-    '31 RT RA0 RB 533:10 0:1',
+    '31 RT RA0 RB 533:10 /:1',
     'RT,RA0,RB',
     (s, f) => {
       const length = s.let(s.and(s.state('xerByteCount'), BYTE_COUNT));
@@ -83,14 +83,14 @@ export const STRING_INSTRUCTIONS: readonly InstructionRow[] = [
   ),
   define(
     'stswi',
-    '31 RS RA0 NB 725:10 0:1',
+    '31 RS RA0 NB 725:10 /:1',
     'RS,RA0,NB',
     (s, f) => storeString(s, f, s.let(s.gpr(f.RA0)), s.let(immediateLength(s, f))),
     RARE,
   ),
   define(
     'stswx',
-    '31 RS RA0 RB 661:10 0:1',
+    '31 RS RA0 RB 661:10 /:1',
     'RS,RA0,RB',
     (s, f) => storeString(s, f, s.let(indexedAddress(s, f)), s.let(s.and(s.state('xerByteCount'), BYTE_COUNT))),
     RARE,

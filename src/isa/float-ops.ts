@@ -2,7 +2,7 @@
  * The operations on single floating-point numbers that meanings may use: WebAssembly's, by their names, which round to
  * nearest. The bits of a NaN that one makes are not defined: a meaning keeps NaNs out, or makes the bits itself.
  */
-import type { ValueType } from './semantics.ts';
+import type { ValueType } from './value-type.ts';
 
 export interface FloatOperation {
   readonly opcode: number;

@@ -1,6 +1,7 @@
 import type { FieldName } from './fields.ts';
 import type { FloatOp } from './float-ops.ts';
 import type { SimdLaneOp, SimdOp } from './simd.ts';
+import type { ValueType } from './value-type.ts';
 
 /**
  * The builder over which each instruction's meaning is written, once. Back ends (the translator, the interpreter's
@@ -19,7 +20,7 @@ import type { SimdLaneOp, SimdOp } from './simd.ts';
 export interface Expr {
   readonly type: ValueType;
 }
-export type ValueType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128';
+export type { ValueType };
 
 /** A field of the instruction: a number where the back end knows it, a value where it is only known at run time. */
 export type Operand = number | Expr;

@@ -10,18 +10,18 @@ import type {
   ServerCpuOptions,
 } from '../processor/index.ts';
 import type { Accel } from './api.ts';
+import { HCALL_INSTRUCTIONS } from './book3s/hypercalls.ts';
 import { book3sAssist } from './book3s64/assist.ts';
 import { Book3s64 } from './book3s64/book3s64.ts';
 import { EMULATED_MNEMONICS as BOOK3S_MNEMONICS } from './book3s64/emulate.ts';
-import { HCALL_INSTRUCTIONS } from './book3s64/hypercalls.ts';
 import { BOOK3S_MODELS } from './book3s64/models.ts';
 import { sprName as book3sSprName } from './book3s64/sprs.ts';
 import { book3sVectors } from './book3s64/vectors.ts';
-import { BOOKE_ASSIST } from './booke/assist.ts';
-import { Booke440 } from './booke/booke440.ts';
+import { BOOKE_ASSIST } from './booke/44x/assist.ts';
+import { Booke440 } from './booke/44x/booke440.ts';
+import { bookeVectors } from './booke/44x/vectors.ts';
 import { EMULATED_MNEMONICS } from './booke/emulate.ts';
 import { sprName } from './booke/sprs.ts';
-import { bookeVectors } from './booke/vectors.ts';
 import type { FamilyParts, VcpuFamily } from './family.ts';
 
 /** Makes host processors: `createHostCpu` and `createServerCpu`, or stand-ins in tests. */

@@ -2,26 +2,14 @@
  * A processor's core: runtime and interpreter as one WebAssembly module. It depends on nothing but the processor, the order
  * of storage and KVM's meanings, so an embedder that starts often can keep it: generating it is a good part of a start.
  */
-import type { HandlerTable } from './handlers.ts';
-import type { VectorCode } from './interface.ts';
-import { FIRST_ROUTINE, generateInterpreter, type Packing } from './interpreter.ts';
-import { routineFunctions } from './routines.ts';
-import { CORE, coreImports, SIGNATURES } from './runtime.ts';
-import { type FamilyRuntime, runtimeFunctions } from './runtime-functions.ts';
+
+import { routineFunctions } from './backend/routines.ts';
+import { CORE, coreImports, SIGNATURES } from './backend/runtime.ts';
+import { type FamilyRuntime, runtimeFunctions } from './backend/runtime-functions.ts';
+import type { CoreImage, CoreImages, VectorCode } from './interface.ts';
+import type { HandlerTable } from './interpreter/handlers.ts';
+import { FIRST_ROUTINE, generateInterpreter } from './interpreter/interpreter.ts';
 import { encodeModule } from './wasm/module.ts';
-
-export interface CoreImage {
-  readonly bytes: Uint8Array;
-  /** By handler: how operands stand in its records. */
-  readonly packings: readonly (readonly Packing[])[];
-}
-
-/** Cores that an embedder keeps, by name. A name stands for one image of one version of this program only. */
-export interface CoreImages {
-  find(name: string): CoreImage | undefined;
-  /** Hears of an image that was not found. */
-  made?(name: string, image: CoreImage): void;
-}
 
 export function generateCore(
   runtime: FamilyRuntime,

@@ -1,26 +1,20 @@
 /** What KVM may use of the processor. */
 
-import { HostServer, type ServerCpuOptions } from './host-server.ts';
-import { Host440 } from './host440.ts';
-import type { Host440Cpu, HostCpuOptions } from './interface.ts';
-import type { ServerCpu } from './interface-server.ts';
+import { HostServer, type ServerCpuOptions } from './book3s/host.ts';
+import type { ServerCpu } from './book3s/interface.ts';
+import { Host440 } from './booke/host440.ts';
+import type { Host440Cpu } from './booke/interface.ts';
+import type { HostCpuOptions } from './interface.ts';
 
-export type { CoreImage, CoreImages } from './core.ts';
-export type { ServerCpuOptions, ServerModelName } from './host-server.ts';
+export type { ServerCpuOptions, ServerModelName } from './book3s/host.ts';
+export * from './book3s/interface.ts';
+export * from './book3s/layout.ts';
+export * from './booke/interface.ts';
 export * from './interface.ts';
-export * from './interface-server.ts';
 export * from './layout.ts';
-export * from './layout64.ts';
 export type { ProcessorName } from './levels.ts';
 export { HostMemory, type MemoryOrder } from './memory.ts';
-export {
-  type RegionFunction,
-  type TranslationJob,
-  type TranslationPort,
-  type TranslationResult,
-  TranslationServer,
-  type TranslationSetup,
-} from './region/server.ts';
+export { type RegionFunction, TranslationServer } from './region/server.ts';
 
 /** Makes a 440 on its block of host memory. */
 export function createHostCpu(options: HostCpuOptions): Host440Cpu {

@@ -2,67 +2,13 @@
  * The processor as KVM sees it: honest hardware. It knows nothing of guests. KVM reads and writes registers in the
  * vCPU block (layout.ts) through `memory` and owns the vectors: `run` returns the vector that hardware would take.
  */
+import type { FieldName } from '../isa/fields.ts';
 import type { Expr, Meaning, Semantics } from '../isa/semantics.ts';
-import type { CoreImages } from './core.ts';
-import type { HostMemory } from './memory.ts';
-import type { TranslationPort } from './region/server.ts';
-
-/** Interrupt vectors of a BookE processor, numbered as its IVORs; negative numbers are the host's own events. */
-export const BOOKE_VECTOR = {
-  criticalInput: 0,
-  machineCheck: 1,
-  dataStorage: 2,
-  instructionStorage: 3,
-  externalInput: 4,
-  alignment: 5,
-  program: 6,
-  floatingPointUnavailable: 7,
-  systemCall: 8,
-  auxiliaryProcessorUnavailable: 9,
-  decrementer: 10,
-  fixedIntervalTimer: 11,
-  watchdog: 12,
-  dataTlbError: 13,
-  instructionTlbError: 14,
-  debug: 15,
-  /** None of the hardware's: an assist meaning hands over to the vector code. */
-  assist: 16,
-} as const;
+import type { ProcessorName } from './levels.ts';
+import type { HostMemory, MemoryOrder } from './memory.ts';
 
 /** `run` returned because the budget is spent or the EVENT word is set: the host's own timer tick. */
 export const VECTOR_HOST_TICK = -1;
-
-/** ESR bits of BookE that the processor sets in EXIT_SYNDROME (PowerPC 440 user's manual, ESR). */
-export const ESR = {
-  PIL: 0x08000000,
-  PPR: 0x04000000,
-  PTR: 0x02000000,
-  FP: 0x01000000,
-  ST: 0x00800000,
-  DLK: 0x00200000,
-  AP: 0x00100000,
-  PUO: 0x00040000,
-} as const;
-
-/** 440 TLB entry bits, in the form that tlbwe takes (word 0, word 2). */
-export const TLB44X = {
-  EPN_MASK: 0xfffffc00,
-  VALID: 0x200,
-  TS: 0x100,
-  SIZE_MASK: 0xf0,
-  /** log4 of the size in KB, in bits 24:27 of word 0: 1K=0 4K=1 16K=2 64K=3 256K=4 1M=5 16M=7 256M=9 (1G=10). */
-  SIZE_SHIFT: 4,
-  /** Word 1: RPN, and ERPN in the low 4 bits. */
-  RPN_MASK: 0xfffffc00,
-  ERPN_MASK: 0xf,
-  /** Word 2. */
-  UX: 0x20,
-  UW: 0x10,
-  UR: 0x08,
-  SX: 0x04,
-  SW: 0x02,
-  SR: 0x01,
-} as const;
 
 /**
  * Assist meanings: what KVM wants inlined in place of a privileged instruction's trap, for code that runs in
@@ -88,6 +34,75 @@ export interface VectorSemantics extends Semantics {
  * assembly). All registers are in the block when it runs. Where it falls through its end, `run` returns.
  */
 export type VectorCode = (s: VectorSemantics) => void;
+
+/** Where in the record an operand stands, and how it is made from the instruction word. */
+export interface Packing {
+  readonly field: FieldName;
+  readonly at: number;
+  readonly bytes: 1 | 2 | 4;
+}
+
+/** A processor's core, runtime and interpreter as one WebAssembly module, as an embedder may keep it (core.ts). */
+export interface CoreImage {
+  readonly bytes: Uint8Array;
+  /** By handler: how operands stand in its records. */
+  readonly packings: readonly (readonly Packing[])[];
+}
+
+/** Cores that an embedder keeps, by name. A name stands for one image of one version of this program only. */
+export interface CoreImages {
+  find(name: string): CoreImage | undefined;
+  /** Hears of an image that was not found. */
+  made?(name: string, image: CoreImage): void;
+}
+
+/** Where a region is to begin. */
+export interface RegionRequest {
+  /** Host real address of the entry. */
+  readonly real: number;
+  readonly mode: number;
+  /** Address of the counts of interpretations, of the processor that found it hot. */
+  readonly profile: number;
+  /** The page's `CodePage.version` at the time: a region of an older page is thrown away. */
+  readonly version: number;
+}
+
+export interface TranslatedRegion {
+  readonly request: RegionRequest;
+  /** Number of the exported function: `r0`, `r1` … */
+  readonly index: number;
+  readonly instructions: number;
+}
+
+/** Entries to translate into one module. */
+export interface TranslationJob {
+  readonly requests: readonly RegionRequest[];
+}
+
+/** The compiled module, null when none of the entries could be translated. */
+export interface TranslationResult {
+  readonly module: WebAssembly.Module | null;
+  readonly regions: readonly TranslatedRegion[];
+  readonly covered: readonly RegionRequest[];
+  readonly milliseconds: number;
+}
+
+/** What the server needs to know of the VM; can be posted to a thread. */
+export interface TranslationSetup {
+  readonly memory: WebAssembly.Memory;
+  readonly order: MemoryOrder;
+  readonly processor: ProcessorName;
+  /** Whether code of translation mode 1 has KVM's assist meanings inlined. */
+  readonly assist: boolean;
+}
+
+/** The embedder's connection to a thread with a `TranslationServer`. */
+export interface TranslationPort {
+  start(setup: TranslationSetup): void;
+  post(job: TranslationJob): void;
+  /** The next result that has come, without waiting. */
+  poll(): TranslationResult | undefined;
+}
 
 export interface HostCpuOptions {
   readonly memory: HostMemory;
@@ -126,20 +141,4 @@ export interface HostCpu {
   codeWritten(address: number, length: number): void;
   /** Counters: translations, regions, refills … */
   readonly stats: Record<string, number>;
-}
-
-/** A 440. */
-export interface Host440Cpu extends HostCpu {
-  /**
-   * Selects the address space (MSR[IS]=MSR[DS]), PID and translation mode (0: privileged instructions trap; 1: assist
-   * meanings are inlined) for what runs next. Cheap: soft-TLB sets are kept by (space, pid), so nothing is flushed.
-   */
-  setContext(space: 0 | 1, pid: number, mode: 0 | 1): void;
-  /** Prepares the two contexts that vector code can switch to: of one PID, `modes[i]` being the mode in address space i. */
-  setContexts(pid: number, modes: readonly [number, number]): void;
-  /** Writes a hardware TLB entry (word0..word2 as tlbwe, RPN = host real address) and drops cached translations of the old one. */
-  tlbWrite(index: number, word0: number, word1: number, word2: number, tid: number): void;
-  /** Invalidates a hardware TLB entry. */
-  tlbInvalidate(index: number): void;
-  readonly tlbEntries: number;
 }

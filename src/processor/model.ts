@@ -1,6 +1,6 @@
+import { BOOKE_INTERRUPTS, type InterruptNumbers, SERVER_INTERRUPTS } from './backend/traps.ts';
 import type { ProcessorName } from './levels.ts';
 import type { MemoryOrder } from './memory.ts';
-import { BOOKE_INTERRUPTS, type InterruptNumbers, SERVER_INTERRUPTS } from './traps.ts';
 
 /** What generated code depends on beside the instructions that there are: the width and order of a processor's mode. */
 export interface ProcessorModel {

@@ -1,5 +1,5 @@
 import { rotateMask } from '../isa/fields.ts';
-import type { CodeCache } from './code-cache.ts';
+import type { CodeCache } from './interpreter/code-cache.ts';
 import { BUDGET, COUNTER_BASE, COUNTERS, MASK_TABLE } from './layout.ts';
 import type { HostMemory } from './memory.ts';
 import type { RegionManager } from './region/manager.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GuestTlb440 } from '../../src/kvm/booke/mmu440.ts';
+import { GuestTlb440 } from '../../src/kvm/booke/44x/mmu.ts';
 import { BOOKE_VECTOR, ESR, TLB44X } from '../../src/processor/index.ts';
 import { ALL, CODE, MMIO, RAM_BYTES, Rig, step, USER_ALL, word0, x31 } from './fake-cpu.ts';
 

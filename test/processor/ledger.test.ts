@@ -7,11 +7,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import wabt from 'wabt';
-import { HandlerTable } from '../../src/processor/handlers.ts';
-import type { TranslationJob } from '../../src/processor/index.ts';
+import type { RegionRequest, TranslationJob } from '../../src/processor/index.ts';
+import { HandlerTable } from '../../src/processor/interpreter/handlers.ts';
 import { LEVELS_440, LEVELS_POWER8 } from '../../src/processor/levels.ts';
 import { MODEL_440, MODEL_SERVER } from '../../src/processor/model.ts';
-import { type RegionRequest, Translator } from '../../src/processor/region/translate.ts';
+import { Translator } from '../../src/processor/region/translate.ts';
 import { TestCpu } from './test-cpu.ts';
 import { SEGMENT, TestServer } from './test-server.ts';
 

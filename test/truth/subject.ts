@@ -1,5 +1,6 @@
 /** Our side of the comparison: batches on the host processor itself, through the interpreter and through the translator. */
 
+import { REGION_HANDLER } from '../../src/processor/backend/runtime.ts';
 import type {
   Host440Cpu,
   HostCpuOptions,
@@ -37,7 +38,6 @@ import {
   XER_OV,
   XER_SO,
 } from '../../src/processor/layout.ts';
-import { REGION_HANDLER } from '../../src/processor/runtime.ts';
 import type { Batch } from './batch.ts';
 import { CODE, CODE_BYTES, DATA_PAGES, READ_ONLY_PAGE, STATE, WINDOW, WINDOW_BYTES } from './machine-state.ts';
 import { ENDED, OUTCOME, type Outcomes } from './outcome.ts';

@@ -5,9 +5,9 @@
  */
 import type { Expr, Meaning, Semantics } from '../../isa/semantics.ts';
 import type { AssistTable } from '../../processor/index.ts';
-import { MSR, MSR_KEPT, MSR_L1 } from './bits.ts';
-import { W_ASSIST_KIND, W_ASSIST_MSR, W_PPR } from './layout.ts';
-import type { Book3sModel } from './models.ts';
+import { MSR, MSR_KEPT, MSR_L1 } from '../book3s/bits.ts';
+import { W_ASSIST_KIND, W_ASSIST_MSR, W_PPR } from '../book3s/layout.ts';
+import type { Book3sModel } from '../book3s/model.ts';
 import { SPECIAL, SPR_ROWS, type SprRow } from './sprs.ts';
 
 /** What an assist interrupt is: the vector code does it (vectors.ts). */

@@ -1,43 +1,4 @@
-/** Register bits of Book III-S processors (Power ISA 2.07 Book III-S, chapters 2 to 8). */
-
-/** MSR, low word; SF is in the high word. */
-export const MSR = {
-  VEC: 0x0200_0000,
-  VSX: 0x0080_0000,
-  POW: 0x0004_0000,
-  EE: 0x8000,
-  PR: 0x4000,
-  FP: 0x2000,
-  ME: 0x1000,
-  FE0: 0x800,
-  SE: 0x400,
-  BE: 0x200,
-  FE1: 0x100,
-  IR: 0x20,
-  DR: 0x10,
-  PMM: 0x4,
-  RI: 0x2,
-  LE: 0x1,
-} as const;
-/** MSR[SF], high word. Of the high word only this exists: no guest is a hypervisor or has transactions. */
-export const MSR_SF = 0x8000_0000 | 0;
-/** Bits that select the host's translation context. */
-export const MSR_CONTEXT = MSR.PR | MSR.IR | MSR.DR | MSR.LE;
-/** Bits that tell which facilities there are. */
-export const MSR_FACILITIES = MSR.FP | MSR.FE0 | MSR.FE1 | MSR.VEC | MSR.VSX;
-/** mtmsr and mtmsrd leave these alone (Book III-S, 4.4.2). */
-export const MSR_KEPT = MSR.ME | MSR.LE;
-/** What mtmsrd with L=1 changes. */
-export const MSR_L1 = MSR.EE | MSR.RI;
-
-/** Bits of SRR1 that an interrupt sets for itself; the others come from MSR (Book III-S, 6.2.5: 33:36 and 42:47). */
-export const SRR1_OWN = 0x783f_0000;
-
-/** LPCR[ILE]: interrupts are taken in little-endian mode. */
-export const LPCR_ILE = 0x0200_0000;
-/** LPCR[AIL] = 3: interrupts that come with translation on keep it on, and have their vectors at `AIL_BASE` (6.5). */
-export const LPCR_AIL = 0x0180_0000;
-export const AIL_BASE = { LOW: 0x4000, HIGH: 0xc000_0000 | 0 } as const;
+/** Bits of what only 64-bit processors have (Power ISA 2.07 Book III-S, chapter 5). */
 
 /** The guest's hashed page table entries, low words (Book III-S, 5.7.7.1). */
 export const GUEST_HPTE = {

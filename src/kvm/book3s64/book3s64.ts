@@ -1,22 +1,13 @@
 /** The Book3S 64 family: wires the guest's MMU, shadow pages, interrupts, emulation and hypercalls together for one vCPU. */
 import type { ServerCpu } from '../../processor/index.ts';
 import { KVM_EXIT, KVM_INTERRUPT, type KvmRegs, type KvmSregs, type KvmStats, type KvmTranslation } from '../api.ts';
-import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
-import type { MemorySlot } from '../slots.ts';
-import { COUNTER } from '../stats.ts';
-import type { GuestTime } from '../time.ts';
-import { MSR, MSR_SF } from './bits.ts';
-import { Book3sContext, PAGE_FRAMES } from './context.ts';
-import { Decrementer } from './decrementer.ts';
-import { Book3sEmulation } from './emulate.ts';
-import { Book3sExits } from './exits.ts';
-import { ShadowFaults } from './faults.ts';
-import { GuestHtab } from './guest-htab.ts';
-import { HostContexts } from './host-contexts.ts';
-import { HostSegments } from './host-segments.ts';
-import { HashTableCalls } from './htab-calls.ts';
-import { ParavirtHypercalls } from './hypercalls.ts';
-import { Book3sInterrupts, PRIORITY } from './interrupts.ts';
+import { MSR, MSR_SF } from '../book3s/bits.ts';
+import { Book3sContext, PAGE_FRAMES } from '../book3s/context.ts';
+import { Decrementer } from '../book3s/decrementer.ts';
+import { Book3sExits } from '../book3s/exits.ts';
+import { HostContexts } from '../book3s/host-contexts.ts';
+import { ParavirtHypercalls } from '../book3s/hypercalls.ts';
+import { Book3sInterrupts, PRIORITY } from '../book3s/interrupts.ts';
 import {
   ASSISTED,
   ASSISTED_NAMES,
@@ -35,21 +26,31 @@ import {
   W_PVR,
   W_SDR1,
   W_WIDE_RESERVE_ADDRESS,
-} from './layout.ts';
-import { ACCESS, GuestMmu, TRANSLATION } from './mmu.ts';
-import type { Book3sModel } from './models.ts';
+} from '../book3s/layout.ts';
+import { ACCESS, TRANSLATION } from '../book3s/mmu.ts';
+import type { Book3sModel } from '../book3s/model.ts';
+import { ShadowPages } from '../book3s/shadow.ts';
+import { VsidMap } from '../book3s/vsid-map.ts';
+import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
+import type { MemorySlot } from '../slots.ts';
+import { COUNTER } from '../stats.ts';
+import type { GuestTime } from '../time.ts';
+import { Book3sEmulation } from './emulate.ts';
+import { ShadowFaults } from './faults.ts';
+import { GuestHtab } from './guest-htab.ts';
+import { HostSegments } from './host-segments.ts';
+import { HashTableCalls } from './htab-calls.ts';
+import { GuestMmu64 } from './mmu.ts';
 import { PaprHypercalls } from './papr.ts';
 import { Book3sRegisters } from './registers.ts';
 import { SegmentEmulation } from './segments.ts';
-import { ShadowPages } from './shadow.ts';
 import { GuestSlb } from './slb.ts';
 import { SprEmulation } from './spr-emulation.ts';
 import { StorageEmulation } from './storage.ts';
-import { VsidMap } from './vsid-map.ts';
 
 /** Number of the host's process context that the first vCPU has: that of the talk's example. */
 const FIRST_CONTEXT = 0x12345;
-/** Not a valid reservation address (layout64.ts, WIDE_RESERVE_ADDRESS). */
+/** Not a valid reservation address (processor/book3s/layout.ts, WIDE_RESERVE_ADDRESS). */
 const NO_RESERVATION = 1;
 /** CTRL[RUN]. */
 const CTRL_RUN = 1;
@@ -72,7 +73,7 @@ export class Book3s64 implements VcpuFamily {
   readonly #counts: Float64Array;
   readonly #slb: GuestSlb;
   readonly #htab: GuestHtab;
-  readonly #mmu: GuestMmu;
+  readonly #mmu: GuestMmu64;
   readonly #vsids: VsidMap;
   readonly #shadow: ShadowPages;
   readonly #hosts: HostContexts;
@@ -93,7 +94,7 @@ export class Book3s64 implements VcpuFamily {
     this.#counts = counters.counts;
     const slb = new GuestSlb(buffer, cpu.base);
     const htab = new GuestHtab(memory, slots, hashTable, (address) => cpu.codeWritten(address, 4));
-    const mmu = new GuestMmu(slb, htab, model.multiPageSize);
+    const mmu = new GuestMmu64(slb, htab, model.multiPageSize);
     const segments = new HostSegments(cpu);
     const vsids = new VsidMap(FIRST_CONTEXT + parts.id, limits.vsids, (n) => {
       shadow.dropVsid(n);

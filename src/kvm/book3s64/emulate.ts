@@ -3,12 +3,12 @@
  * opcode; what follows is one switch.
  */
 import { SERVER_VECTOR, SRR1_PROGRAM } from '../../processor/index.ts';
+import { MSR, MSR_KEPT, MSR_L1, MSR_SF } from '../book3s/bits.ts';
+import type { Book3sContext } from '../book3s/context.ts';
+import type { Book3sInterrupts } from '../book3s/interrupts.ts';
+import { W_CR, W_GPR, W_HALTED, W_MSR, W_PAPR, W_PC, W_SRR0, W_SRR1, W_XER_SO } from '../book3s/layout.ts';
 import { RESUME_GUEST } from '../family.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
-import { MSR, MSR_KEPT, MSR_L1, MSR_SF } from './bits.ts';
-import type { Book3sContext } from './context.ts';
-import type { Book3sInterrupts } from './interrupts.ts';
-import { W_CR, W_GPR, W_HALTED, W_MSR, W_PAPR, W_PC, W_SRR0, W_SRR1, W_XER_SO } from './layout.ts';
 import type { SegmentEmulation } from './segments.ts';
 import { SPR_MOVE, type SprEmulation } from './spr-emulation.ts';
 

@@ -5,20 +5,20 @@
  */
 import { DSISR, SERVER_VECTOR, SRR1_NOEXEC } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
+import { MSR } from '../book3s/bits.ts';
+import { type Book3sContext, PAGE_FRAMES, REAL_HIGH } from '../book3s/context.ts';
+import { type HostContexts, MODE } from '../book3s/host-contexts.ts';
+import type { Book3sInterrupts } from '../book3s/interrupts.ts';
+import { W_MAGIC_EFFECTIVE, W_MAGIC_MAPPED, W_MSR, W_PC } from '../book3s/layout.ts';
+import { ACCESS, type GuestMmu, PAGE_4K, TRANSLATION } from '../book3s/mmu.ts';
+import type { ShadowPages } from '../book3s/shadow.ts';
+import { SEGMENT, type VsidMap } from '../book3s/vsid-map.ts';
 import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlot, MemorySlots } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
-import { MSR } from './bits.ts';
-import { type Book3sContext, PAGE_FRAMES, REAL_HIGH } from './context.ts';
-import { type HostContexts, MODE } from './host-contexts.ts';
 import type { HostSegments } from './host-segments.ts';
-import type { Book3sInterrupts } from './interrupts.ts';
-import { W_MAGIC_EFFECTIVE, W_MAGIC_MAPPED, W_MSR, W_PC } from './layout.ts';
-import { ACCESS, type GuestMmu, PAGE_4K, TRANSLATION } from './mmu.ts';
-import type { ShadowPages } from './shadow.ts';
 import { esidOf, type GuestSlb, SEGMENTS_PER_1T } from './slb.ts';
 import type { StorageEmulation } from './storage.ts';
-import { SEGMENT, type VsidMap } from './vsid-map.ts';
 
 const TWO_20 = 2 ** 20;
 /** The virtual page of what tlbie does not reach: real mode's pages, the magic page. */

@@ -2,9 +2,11 @@
  * The host's SLBs, one for each translation context, as KVM fills them. A full one gives up its oldest entry: the others,
  * and what the soft TLB has of them, stay.
  */
-import { SERVER_CONTEXTS, SERVER_SLB_ENTRIES, type ServerCpu, SLB_VSID } from '../../processor/index.ts';
 
-export class HostSegments {
+import { SERVER_CONTEXTS, SERVER_SLB_ENTRIES, type ServerCpu, SLB_VSID } from '../../processor/index.ts';
+import type { ContextSegments } from '../book3s/host-contexts.ts';
+
+export class HostSegments implements ContextSegments {
   readonly #cpu: ServerCpu;
   /** By context and entry: ESID, -1 for none, and the number of its VSID. */
   readonly #esid = new Float64Array(SERVER_CONTEXTS * SERVER_SLB_ENTRIES).fill(-1);

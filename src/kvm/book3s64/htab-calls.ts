@@ -1,9 +1,10 @@
 /** PAPR's hypercalls for the hashed page table: entries are KVM's to write, and each change ends what it made the host believe. */
+
+import type { Book3sContext } from '../book3s/context.ts';
+import { W_GPR } from '../book3s/layout.ts';
 import { GUEST_HPTE } from './bits.ts';
-import type { Book3sContext } from './context.ts';
 import { type GuestHtab, HPTE_BYTES, PTEG_ENTRIES } from './guest-htab.ts';
-import { W_GPR } from './layout.ts';
-import { H } from './papr.ts';
+import { H } from './hcall.ts';
 import type { SegmentEmulation } from './segments.ts';
 
 /** Flags, in the word that they are in. */

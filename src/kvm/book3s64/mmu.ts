@@ -2,24 +2,11 @@
  * The guest's address translation (Power ISA 2.07 Book III-S, 5.7): effective address → SLB → virtual page → hashed page
  * table → real page. Addresses come as two words; page numbers and VSIDs are doubles, exact.
  */
+
+import { ACCESS, type GuestMmu, PAGE_4K, PAGE_16M, PAGE_64K, TRANSLATION } from '../book3s/mmu.ts';
 import { GUEST_HPTE, SLB } from './bits.ts';
 import { type GuestHtab, HPTE_BYTES, PTEG_ENTRIES } from './guest-htab.ts';
 import { esidOf, type GuestSlb } from './slb.ts';
-
-/** What a translation says. */
-export const TRANSLATION = {
-  OK: 0,
-  /** No segment. */
-  NO_SEGMENT: 1,
-  /** No entry in the hashed page table. */
-  NO_ENTRY: 2,
-  /** The entry does not allow the access. */
-  PROTECTED: 3,
-  /** The entry's page or segment may not be executed. */
-  NO_EXECUTE: 4,
-} as const;
-
-export const ACCESS = { READ: 0, WRITE: 1, FETCH: 2 } as const;
 
 /** By PP0 << 3 | key << 2 | PP (5.7.9): 2 read and write, 1 read only, 0 none. */
 const PERMISSIONS = Uint8Array.of(2, 2, 2, 1, 0, 1, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0);
@@ -32,16 +19,12 @@ const LOW0 = 4;
 const HIGH1 = 8;
 const LOW1 = 12;
 
-export const PAGE_4K = 12;
-export const PAGE_64K = 16;
-export const PAGE_16M = 24;
-
 const TWO_20 = 2 ** 20;
 const TWO_32 = 2 ** 32;
 const AVPN_LOW = ~0x7f;
 const MATCHED_LOW = AVPN_LOW | GUEST_HPTE.V | GUEST_HPTE.H | GUEST_HPTE.L;
 
-export class GuestMmu {
+export class GuestMmu64 implements GuestMmu {
   readonly #slb: GuestSlb;
   readonly #htab: GuestHtab;
   readonly #multiPageSize: boolean;

@@ -1,22 +1,9 @@
 /** The processor models of the family, and what the guest sees differently on each. */
-import type { ServerModelName } from '../../processor/index.ts';
-import { MSR } from './bits.ts';
+import { MSR } from '../book3s/bits.ts';
+import type { Book3sModel } from '../book3s/model.ts';
 
 /** Which SPRs a model has: a bit for each kind of processor. */
 export const ON = { P970: 1, POWER7: 2, POWER8: 4, POWER: 6, ALL: 7 } as const;
-
-export interface Book3sModel {
-  readonly name: ServerModelName;
-  readonly pvr: number;
-  /** The bit of ON. */
-  readonly on: number;
-  /** Large pages of several sizes, told apart by LP; else every large page has 16 MB (and tlbie says so in the instruction). */
-  readonly multiPageSize: boolean;
-  /** The bits of MSR's low word that exist. */
-  readonly msrMask: number;
-  /** Guests that PAPR does not run begin with HIOR here (the reference's value). */
-  readonly hior: number;
-}
 
 const MSR_970 =
   MSR.VEC |

@@ -4,13 +4,14 @@
  */
 import type { HostMemory } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
+import { LPCR_AIL, LPCR_ILE, MSR } from '../book3s/bits.ts';
+import type { Book3sContext } from '../book3s/context.ts';
+import { W_DABR, W_GPR, W_HALTED, W_HCALL, W_LPCR, W_MSR, W_SPRG, wordOf } from '../book3s/layout.ts';
 import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlots } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
-import { LPCR_AIL, LPCR_ILE, MSR } from './bits.ts';
-import type { Book3sContext } from './context.ts';
+import { H } from './hcall.ts';
 import type { HashTableCalls } from './htab-calls.ts';
-import { W_DABR, W_GPR, W_HALTED, W_HCALL, W_LPCR, W_MSR, W_SPRG, wordOf } from './layout.ts';
 
 /** Function numbers. */
 export const HCALL = {
@@ -30,19 +31,6 @@ export const HCALL = {
   H_CEDE: 0xe0,
   H_BULK_REMOVE: 0x124,
   H_SET_MODE: 0x31c,
-} as const;
-
-/** Return codes. */
-export const H = {
-  SUCCESS: 0,
-  PARAMETER: -4,
-  PTEG_FULL: -6,
-  NOT_FOUND: -7,
-  RESCINDED: -52,
-  P2: -55,
-  P3: -56,
-  P4: -57,
-  UNSUPPORTED_FLAG_63: -319,
 } as const;
 
 /** Not a status: user space serves it. */

@@ -1,8 +1,8 @@
 /** KVM_GET/SET_REGS, SREGS and ONE_REG of a Book3S 64 vCPU (uapi asm/kvm.h). */
 import { vsrHalfOffset } from '../../processor/index.ts';
 import type { KvmRegs, KvmSregs } from '../api.ts';
-import type { Book3sContext } from './context.ts';
-import type { Decrementer } from './decrementer.ts';
+import type { Book3sContext } from '../book3s/context.ts';
+import type { Decrementer } from '../book3s/decrementer.ts';
 import {
   GUEST_SLB_ENTRIES,
   readCr,
@@ -28,7 +28,7 @@ import {
   wordOf,
   writeCr,
   writeXer,
-} from './layout.ts';
+} from '../book3s/layout.ts';
 import type { GuestSlb } from './slb.ts';
 
 const SIZE_U32 = 0x0020_0000_0000_0000n;

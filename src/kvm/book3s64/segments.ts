@@ -1,12 +1,13 @@
 /** The guest's instructions for its SLB and TLB (Power ISA 2.07 Book III-S, 5.9.3): each ends what shadows it has to, and no more. */
+
+import type { Book3sContext } from '../book3s/context.ts';
+import type { HostContexts } from '../book3s/host-contexts.ts';
+import { GUEST_SLB_ENTRIES } from '../book3s/layout.ts';
+import { PAGE_4K, PAGE_16M, PAGE_64K } from '../book3s/mmu.ts';
+import type { ShadowPages } from '../book3s/shadow.ts';
+import type { VsidMap } from '../book3s/vsid-map.ts';
 import { GUEST_HPTE, SLB } from './bits.ts';
-import type { Book3sContext } from './context.ts';
-import type { HostContexts } from './host-contexts.ts';
-import { GUEST_SLB_ENTRIES } from './layout.ts';
-import { PAGE_4K, PAGE_16M, PAGE_64K } from './mmu.ts';
-import type { ShadowPages } from './shadow.ts';
 import { esidOf, type GuestSlb } from './slb.ts';
-import type { VsidMap } from './vsid-map.ts';
 
 /** RB of tlbie. */
 const TLBIE = { L: 0x1, LP: 0xf000, LP_64K: 0x1000, IS: 0xc00 } as const;

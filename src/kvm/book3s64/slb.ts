@@ -1,6 +1,7 @@
 /** The guest's SLB (Power ISA 2.07 Book III-S, 5.7.6): entries as slbmte wrote them, and what a search compares. */
+
+import { GUEST_SLB, GUEST_SLB_ENTRIES } from '../book3s/layout.ts';
 import { SLB } from './bits.ts';
-import { GUEST_SLB, GUEST_SLB_ENTRIES } from './layout.ts';
 
 /** Segments of 2^28 bytes in one of 2^40. */
 export const SEGMENTS_PER_1T = 4096;

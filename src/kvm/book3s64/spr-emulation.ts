@@ -1,9 +1,10 @@
 /** mfspr and mtspr of a Book3S 64 guest. */
+
+import type { Book3sContext } from '../book3s/context.ts';
+import type { Decrementer } from '../book3s/decrementer.ts';
+import { readXer, W_PAPR, W_PPR, W_SDR1, wordOf, writeXer } from '../book3s/layout.ts';
 import type { VcpuCounters } from '../stats.ts';
 import type { GuestTime } from '../time.ts';
-import type { Book3sContext } from './context.ts';
-import type { Decrementer } from './decrementer.ts';
-import { readXer, W_PAPR, W_PPR, W_SDR1, wordOf, writeXer } from './layout.ts';
 import { FACILITY, SPECIAL, SPR_FACILITY, SPR_ON, SPR_SPECIAL, SPR_USER, SPR_WORD, USER } from './sprs.ts';
 
 const TWO_32 = 2 ** 32;

@@ -14,7 +14,7 @@ import {
   W_TAR,
   W_USPRG0,
   wordOf,
-} from './layout.ts';
+} from '../book3s/layout.ts';
 import { ON } from './models.ts';
 
 /** How a move to or from the register goes. */

@@ -3,16 +3,16 @@ import { Decoder } from '../../isa/decoder.ts';
 import type { Access, Level } from '../../isa/define.ts';
 import { fprOffset, SERVER_VECTOR } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
+import { alignmentDsisr } from '../book3s/alignment.ts';
+import { MSR } from '../book3s/bits.ts';
+import type { Book3sContext } from '../book3s/context.ts';
+import type { Book3sInterrupts } from '../book3s/interrupts.ts';
+import { W_GPR, W_IO_KIND, W_IO_REGISTER, W_IO_REST, W_MSR } from '../book3s/layout.ts';
+import { putDouble, singleOf } from '../book3s/single.ts';
 import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlot } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { CACHE, cacheKindById, extend, IO, reverse } from '../storage.ts';
-import { alignmentDsisr } from './alignment.ts';
-import { MSR } from './bits.ts';
-import type { Book3sContext } from './context.ts';
-import type { Book3sInterrupts } from './interrupts.ts';
-import { W_GPR, W_IO_KIND, W_IO_REGISTER, W_IO_REST, W_MSR } from './layout.ts';
-import { putDouble, singleOf } from './single.ts';
 
 const LEVELS: readonly Level[] = [
   'base',

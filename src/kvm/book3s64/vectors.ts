@@ -16,12 +16,12 @@ import {
   type VectorCode,
   type VectorSemantics,
 } from '../../processor/index.ts';
+import { AIL_BASE, LPCR_AIL, LPCR_ILE, MSR, SRR1_OWN } from '../book3s/bits.ts';
+import { CONTEXT_KERNEL, CONTEXT_REAL, CONTEXT_USER } from '../book3s/host-contexts.ts';
+import { KEPT } from '../book3s/interrupts.ts';
+import { ASSISTED, ASSISTED_NAMES, W_ASSIST_KIND, W_ASSIST_MSR, W_HIOR, W_LPCR } from '../book3s/layout.ts';
+import type { Book3sModel } from '../book3s/model.ts';
 import { ASSIST_KIND, letsInterruptIn, setFacilities } from './assist.ts';
-import { AIL_BASE, LPCR_AIL, LPCR_ILE, MSR, SRR1_OWN } from './bits.ts';
-import { CONTEXT_KERNEL, CONTEXT_REAL, CONTEXT_USER } from './host-contexts.ts';
-import { KEPT } from './interrupts.ts';
-import { ASSISTED, ASSISTED_NAMES, W_ASSIST_KIND, W_ASSIST_MSR, W_HIOR, W_LPCR } from './layout.ts';
-import type { Book3sModel } from './models.ts';
 
 /** Modes that translated code is for; the others have an interpreter each, and `run` begins with the right one. */
 const LAST_TRANSLATED = 1;

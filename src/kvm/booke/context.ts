@@ -1,10 +1,10 @@
 /** The guest's context: MSR with its side effects, PID, and what KVM itself reads of the guest's code. */
 import type { Host440Cpu, HostMemory } from '../../processor/index.ts';
 import type { MemorySlots } from '../slots.ts';
+import { type GuestTlb440, PERMIT, pageMask, permissions } from './44x/mmu.ts';
+import type { Shadow440 } from './44x/shadow.ts';
 import { MSR, MSR_CONTEXT, MSR_MASK } from './bits.ts';
 import { BOOKE_STATE_END, W_MSR, W_PC, W_PID } from './layout.ts';
-import { type GuestTlb440, PERMIT, pageMask, permissions } from './mmu440.ts';
-import type { Shadow440 } from './shadow440.ts';
 
 /** With assist: translation mode of the guest's user (host space 0) and kernel (1). */
 const CONTEXT_MODES = [0, 1] as const;

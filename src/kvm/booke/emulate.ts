@@ -8,6 +8,8 @@ import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlots } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { IO } from '../storage.ts';
+import { type GuestTlb440, permissions } from './44x/mmu.ts';
+import { type Shadow440, USE } from './44x/shadow.ts';
 import { MMUCR_STID, MMUCR_STS, MSR } from './bits.ts';
 import type { BookeContext } from './context.ts';
 import type { BookeInterrupts } from './interrupts.ts';
@@ -31,8 +33,6 @@ import {
   W_TLB_WRITTEN,
   W_XER_SO,
 } from './layout.ts';
-import { type GuestTlb440, permissions } from './mmu440.ts';
-import { type Shadow440, USE } from './shadow440.ts';
 import type { SprEmulation } from './spr-emulation.ts';
 
 /** Mnemonics, extended opcodes and primary opcodes of what is emulated; a row's index is its case below. */

@@ -4,13 +4,13 @@ import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlots } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
+import { type GuestTlb440, PERMIT, permissions } from './44x/mmu.ts';
+import { type Shadow440, USE } from './44x/shadow.ts';
 import { ESR_DATA, MCSR, MSR } from './bits.ts';
 import type { BookeContext } from './context.ts';
 import type { BookeEmulation } from './emulate.ts';
 import { type BookeInterrupts, PRIORITY } from './interrupts.ts';
 import { W_EXIT_ADDRESS, W_EXIT_SYNDROME, W_MCSR, W_MSR, W_PC, W_PID } from './layout.ts';
-import { type GuestTlb440, PERMIT, permissions } from './mmu440.ts';
-import { type Shadow440, USE } from './shadow440.ts';
 import type { StorageEmulation } from './storage.ts';
 
 export class BookeExits {

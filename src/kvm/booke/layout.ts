@@ -97,7 +97,7 @@ export const GUEST_TLB = 0x3400;
 export const GUEST_TLB_ENTRIES = 64;
 
 /**
- * Hash chains over the valid entries (mmu440.ts), an i32 each: the first entry of each chain and the next of each entry,
+ * Hash chains over the valid entries (44x/mmu.ts), an i32 each: the first entry of each chain and the next of each entry,
  * -1 for none; word 0 as a search compares it; and a word with a bit for each page size in use.
  */
 export const TLB_CHAIN_HEAD = 0x3800;

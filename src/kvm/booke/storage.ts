@@ -1,6 +1,6 @@
 /**
  * Loads and stores that KVM carries out itself: MMIO, which goes on to user space, and the rare data access that the
- * host cannot map (shadow440.ts). What the instruction does is read off its `access` in the instruction table.
+ * host cannot map (44x/shadow.ts). What the instruction does is read off its `access` in the instruction table.
  */
 import { Decoder } from '../../isa/decoder.ts';
 import type { Access, Level } from '../../isa/define.ts';
@@ -10,10 +10,10 @@ import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlot } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { CACHE, cacheKindById, extend, IO, reverse } from '../storage.ts';
+import { type GuestTlb440, pageMask } from './44x/mmu.ts';
 import type { BookeContext } from './context.ts';
 import type { BookeInterrupts } from './interrupts.ts';
 import { W_GPR, W_IO_KIND, W_IO_REGISTER, W_PC } from './layout.ts';
-import { type GuestTlb440, pageMask } from './mmu440.ts';
 
 const LEVELS_440: readonly Level[] = ['base', 'string', 'booke', '44x', '4xx', 'float'];
 /** The E bit of TLB word 2: the page is little-endian. */

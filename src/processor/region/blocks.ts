@@ -2,12 +2,12 @@
 import type { Instruction } from '../../isa/define.ts';
 import { FIELDS, type FieldName, fieldBits, fieldValue } from '../../isa/fields.ts';
 import type { Meaning, Operands } from '../../isa/semantics.ts';
-import { branchesNear } from '../code-cache.ts';
-import { type Effects, effectsOf, TRAPS } from '../effects.ts';
-import type { HandlerTable } from '../handlers.ts';
+import { type Effects, effectsOf, TRAPS } from '../backend/effects.ts';
+import { branchesNear } from '../interpreter/code-cache.ts';
+import type { HandlerTable } from '../interpreter/handlers.ts';
+import { canonicalBo } from '../interpreter/variants.ts';
 import { ZERO_REGISTER } from '../layout.ts';
 import type { ProcessorModel } from '../model.ts';
-import { canonicalBo } from '../variants.ts';
 
 /** An instruction with its operands known. */
 export interface Decoded {

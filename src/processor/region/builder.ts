@@ -7,12 +7,12 @@
  * return address the caller goes on; with any other PC the caller leaves as well.
  */
 import type { Expr, InstructionInterrupt, Operand, ProgramCause } from '../../isa/semantics.ts';
-import { type CrOrigin, copyOf, type StateSet, unite } from '../effects.ts';
+import { type CrOrigin, copyOf, type StateSet, unite } from '../backend/effects.ts';
+import { REGION_RESULT, SIGNATURES } from '../backend/runtime.ts';
+import { SOFT_TLB_SHAPES } from '../backend/storage.ts';
+import { setInstructionInterrupt } from '../backend/traps.ts';
 import { BUDGET, CODE_CHANGED, LINK_CELL, PC, TLB_BASE } from '../layout.ts';
 import type { ProcessorModel } from '../model.ts';
-import { REGION_RESULT, SIGNATURES } from '../runtime.ts';
-import { type RuntimeFunctions, SOFT_TLB_SHAPES } from '../storage.ts';
-import { setInstructionInterrupt } from '../traps.ts';
 import { Emitter, type Label } from '../wasm/emitter.ts';
 import type { WasmFunction } from '../wasm/module.ts';
 import { constant, load, local, type Node } from '../wasm/node.ts';
@@ -21,16 +21,8 @@ import type { Block, Decoded } from './blocks.ts';
 import { type CrFields, crAtBlocks } from './condition.ts';
 import { analyseState, type DataFlow, facilitiesAfter, facilitiesAtBlocks } from './dataflow.ts';
 import { analyse, type Dispatcher, type FlowGraph } from './graph.ts';
+import type { RegionRuntime } from './runtime.ts';
 import { RegionStorage } from './storage.ts';
-
-export interface RegionRuntime extends RuntimeFunctions {
-  /** (effective address) → slot of the region that begins there, or 0. */
-  readonly regionAt: number;
-  /** (effective address, cell) → the same, remembered in the cell. */
-  readonly link: number;
-  /** (what remains of the budget) → the new budget, or 0: leave. */
-  readonly tick: number;
-}
 
 /** Deeper calls leave to the dispatcher: the host's stack is bounded. */
 const MAX_DEPTH = 500;

@@ -4,7 +4,7 @@
  * needed, which mostly is the cold way out. A data-flow pass finds where in the region the kind of comparison that a
  * field holds is known while translating.
  */
-import type { CrOrigin } from '../effects.ts';
+import type { CrOrigin } from '../backend/effects.ts';
 import type { Block } from './blocks.ts';
 
 /** Knowledge of the eight fields. */

@@ -4,7 +4,7 @@
  * the sets are exact keeps the engine's register pressure down: nothing is carried through a loop for an exit's sake
  * that the loop does not change.
  */
-import { copyOf, type StateSet, unite } from '../effects.ts';
+import { copyOf, type StateSet, unite } from '../backend/effects.ts';
 import type { Block, Decoded } from './blocks.ts';
 import { endsWithCall, isConditional } from './condition.ts';
 

@@ -1,10 +1,10 @@
-import { type CodeCache, type CodePage, PROFILE_ROUND } from '../code-cache.ts';
+import { regionFunctions } from '../backend/runtime.ts';
+import type { RegionRequest, TranslatedRegion, TranslationPort } from '../interface.ts';
+import { type CodeCache, type CodePage, PROFILE_ROUND } from '../interpreter/code-cache.ts';
 import { CODE_CHANGED, LINK_CELL_BYTES, LINK_CELLS, PROFILE, TRANSLATION_MODES } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
 import type { ProcessorModel } from '../model.ts';
-import { regionFunctions } from '../runtime.ts';
-import type { TranslationPort } from './server.ts';
-import type { RegionRequest, TranslatedRegion, Translator } from './translate.ts';
+import type { Translator } from './translate.ts';
 
 /** Regions a module holds at most. */
 const BATCH = 48;

@@ -2,46 +2,17 @@
  * Translation on another thread. The embedder has the threads (DESIGN.md: processor knows neither Node nor the DOM);
  * it passes jobs to a `TranslationServer` that it made there, and modules back.
  */
-import { HandlerTable } from '../handlers.ts';
-import type { AssistTable } from '../interface.ts';
+
+import { regionFunctions } from '../backend/runtime.ts';
+import { WIDE_TLB_SET_BYTES } from '../book3s/layout.ts';
+import type { AssistTable, TranslationJob, TranslationResult, TranslationSetup } from '../interface.ts';
+import { HandlerTable } from '../interpreter/handlers.ts';
 import { SOFT_TLB, TLB_BASE, TOUCH_BLOCK } from '../layout.ts';
-import { WIDE_TLB_SET_BYTES } from '../layout64.ts';
-import { LEVELS_OF, type ProcessorName } from '../levels.ts';
-import { HostMemory, type MemoryOrder } from '../memory.ts';
+import { LEVELS_OF } from '../levels.ts';
+import { HostMemory } from '../memory.ts';
 import { modelOf } from '../model.ts';
-import { regionFunctions } from '../runtime.ts';
 import type { Signature } from '../wasm/module.ts';
-import { type RegionRequest, type TranslatedRegion, Translator } from './translate.ts';
-
-/** Entries to translate into one module. */
-export interface TranslationJob {
-  readonly requests: readonly RegionRequest[];
-}
-
-/** The compiled module, null when none of the entries could be translated. */
-export interface TranslationResult {
-  readonly module: WebAssembly.Module | null;
-  readonly regions: readonly TranslatedRegion[];
-  readonly covered: readonly RegionRequest[];
-  readonly milliseconds: number;
-}
-
-/** What the server needs to know of the VM; can be posted to a thread. */
-export interface TranslationSetup {
-  readonly memory: WebAssembly.Memory;
-  readonly order: MemoryOrder;
-  readonly processor: ProcessorName;
-  /** Whether code of translation mode 1 has KVM's assist meanings inlined. */
-  readonly assist: boolean;
-}
-
-/** The embedder's connection to a thread with a `TranslationServer`. */
-export interface TranslationPort {
-  start(setup: TranslationSetup): void;
-  post(job: TranslationJob): void;
-  /** The next result that has come, without waiting. */
-  poll(): TranslationResult | undefined;
-}
+import { Translator } from './translate.ts';
 
 /** A region: (effective address of its page, a bigint on 64-bit processors, call depth) → REGION_RESULT. */
 export type RegionFunction = (page: number | bigint, depth: number) => number;

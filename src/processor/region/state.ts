@@ -1,5 +1,5 @@
 import type { Expr, Operand, StateName } from '../../isa/semantics.ts';
-import { Builder } from '../builder.ts';
+import { Builder } from '../backend/builder.ts';
 import {
   addState,
   type Comparison,
@@ -10,15 +10,15 @@ import {
   type StateSet,
   stateOffsets,
   stateType,
-} from '../effects.ts';
+} from '../backend/effects.ts';
 import { CR, XER_SO } from '../layout.ts';
 import type { ProcessorModel } from '../model.ts';
 import type { Emitter } from '../wasm/emitter.ts';
 import { constant, isConstant, load, local, type Node } from '../wasm/node.ts';
 import { OP } from '../wasm/opcodes.ts';
 import type { Block, Decoded } from './blocks.ts';
-import type { RegionRuntime } from './builder.ts';
 import { meet } from './condition.ts';
+import type { RegionRuntime } from './runtime.ts';
 
 /** Locals of a CR field that is compared in the region. */
 interface ComparedField {

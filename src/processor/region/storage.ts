@@ -1,14 +1,14 @@
 import type { Expr } from '../../isa/semantics.ts';
+import type { Translation } from '../backend/storage.ts';
 import { gprOffset, ZERO_REGISTER } from '../layout.ts';
 import type { ProcessorModel } from '../model.ts';
-import type { Translation } from '../storage.ts';
 import type { Emitter } from '../wasm/emitter.ts';
 import { constant, isConstant, local, NODE, type Node } from '../wasm/node.ts';
 import { OP } from '../wasm/opcodes.ts';
 import type { Block, Decoded } from './blocks.ts';
-import type { RegionRuntime } from './builder.ts';
 import { endsWithCall } from './condition.ts';
 import { blocksInLoops } from './graph.ts';
+import type { RegionRuntime } from './runtime.ts';
 import { RegionState } from './state.ts';
 
 /** No page has this tag. */

@@ -1,7 +1,10 @@
 /** From entries in code pages to a WebAssembly module of regions: a pure function, so that it can run on any thread. */
 
-import { type HandlerTable, meaningOf } from '../handlers.ts';
-import type { AssistTable } from '../interface.ts';
+import { routineIndex } from '../backend/routines.ts';
+import { REGION_IMPORTS, regionImports, SIGNATURES } from '../backend/runtime.ts';
+import type { AssistTable, RegionRequest, TranslatedRegion } from '../interface.ts';
+import { type HandlerTable, meaningOf } from '../interpreter/handlers.ts';
+import type { VariantIndex } from '../interpreter/variants.ts';
 import {
   CODE_PAGES_TABLE,
   CODE_PAGES_TABLE_BYTES,
@@ -13,30 +16,10 @@ import {
 } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
 import type { ProcessorModel } from '../model.ts';
-import { routineIndex } from '../routines.ts';
-import { REGION_IMPORTS, regionImports, SIGNATURES } from '../runtime.ts';
-import type { VariantIndex } from '../variants.ts';
 import { encodeModule, type WasmFunction } from '../wasm/module.ts';
 import { findBlocks, type PageSource, RegionDecoder, type RegionLimits } from './blocks.ts';
-import { emitRegion, type RegionRuntime } from './builder.ts';
-
-/** Where a region is to begin. */
-export interface RegionRequest {
-  /** Host real address of the entry. */
-  readonly real: number;
-  readonly mode: number;
-  /** Address of the counts of interpretations, of the processor that found it hot. */
-  readonly profile: number;
-  /** The page's `CodePage.version` at the time: a region of an older page is thrown away. */
-  readonly version: number;
-}
-
-export interface TranslatedRegion {
-  readonly request: RegionRequest;
-  /** Number of the exported function: `r0`, `r1` … */
-  readonly index: number;
-  readonly instructions: number;
-}
+import { emitRegion } from './builder.ts';
+import type { RegionRuntime } from './runtime.ts';
 
 export interface TranslatedBatch {
   /** The module, null when it would hold nothing. */

@@ -1,9 +1,10 @@
 /** A Book3S 64 guest on a host processor that runs nothing: the test says which interrupt comes, and reads the host's SLBs and table. */
 import { assembleWords } from '../../../src/isa/index.ts';
 import type { Accel } from '../../../src/kvm/api.ts';
+import type { Book3sModel } from '../../../src/kvm/book3s/model.ts';
 import { Book3s64, type Book3sLimits } from '../../../src/kvm/book3s64/book3s64.ts';
 import { EMULATED_MNEMONICS } from '../../../src/kvm/book3s64/emulate.ts';
-import { BOOK3S_MODELS, type Book3sModel } from '../../../src/kvm/book3s64/models.ts';
+import { BOOK3S_MODELS } from '../../../src/kvm/book3s64/models.ts';
 import { sprName } from '../../../src/kvm/book3s64/sprs.ts';
 import { MemorySlot, MemorySlots } from '../../../src/kvm/slots.ts';
 import { VcpuCounters } from '../../../src/kvm/stats.ts';

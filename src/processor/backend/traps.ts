@@ -1,0 +1,58 @@
+import type { InstructionInterrupt, ProgramCause } from '../../isa/semantics.ts';
+import { DSISR, SERVER_VECTOR, SRR1_PROGRAM } from '../book3s/interface.ts';
+import { BOOKE_VECTOR, ESR } from '../booke/interface.ts';
+import { EXIT_SYNDROME, EXIT_VECTOR } from '../layout.ts';
+import type { Emitter } from '../wasm/emitter.ts';
+import { constant, type Node } from '../wasm/node.ts';
+import { OP } from '../wasm/opcodes.ts';
+
+/** How a family's processors report what an instruction raises: vectors, and the syndrome of each. */
+export interface InterruptNumbers {
+  readonly vectors: Readonly<Record<InstructionInterrupt, number>>;
+  readonly program: Readonly<Record<ProgramCause, number>>;
+  /** Syndrome of an access that is a store. */
+  readonly store: number;
+}
+
+export const BOOKE_INTERRUPTS: InterruptNumbers = {
+  vectors: {
+    ...BOOKE_VECTOR,
+    vectorUnavailable: BOOKE_VECTOR.auxiliaryProcessorUnavailable,
+    vsxUnavailable: BOOKE_VECTOR.auxiliaryProcessorUnavailable,
+  },
+  program: {
+    illegal: ESR.PIL,
+    privileged: ESR.PPR,
+    trap: ESR.PTR,
+    unimplemented: ESR.PUO,
+    floatEnabled: ESR.FP,
+  },
+  store: ESR.ST,
+};
+
+export const SERVER_INTERRUPTS: InterruptNumbers = {
+  vectors: { ...SERVER_VECTOR, auxiliaryProcessorUnavailable: SERVER_VECTOR.program },
+  program: {
+    illegal: SRR1_PROGRAM.ILL,
+    privileged: SRR1_PROGRAM.PRIV,
+    trap: SRR1_PROGRAM.TRAP,
+    unimplemented: SRR1_PROGRAM.ILL,
+    floatEnabled: SRR1_PROGRAM.FP,
+  },
+  store: DSISR.ISSTORE,
+};
+
+/**
+ * Emits the vector and the syndrome of an interrupt that an instruction raises by itself. An alignment
+ * interrupt's syndrome is that of its access: `Builder.misaligned` has set it.
+ */
+export function setInstructionInterrupt(
+  e: Emitter,
+  block: Node,
+  { vectors, program }: InterruptNumbers,
+  kind: InstructionInterrupt,
+  cause?: ProgramCause,
+): void {
+  e.store(OP.i32Store, block, EXIT_VECTOR, constant('i32', vectors[kind]));
+  if (kind !== 'alignment') e.store(OP.i32Store, block, EXIT_SYNDROME, constant('i32', cause ? program[cause] : 0));
+}

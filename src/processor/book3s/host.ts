@@ -1,0 +1,184 @@
+import { coreImage, generateCore } from '../core.ts';
+import type { HostCpuOptions } from '../interface.ts';
+import { CodeCache, type DecodingMode } from '../interpreter/code-cache.ts';
+import { HandlerTable } from '../interpreter/handlers.ts';
+import { MODE } from '../layout.ts';
+import { LEVELS_OF, type ProcessorName } from '../levels.ts';
+import type { HostMemory } from '../memory.ts';
+import { modelOf, type ProcessorModel } from '../model.ts';
+import { RegionManager } from '../region/manager.ts';
+import { Translator } from '../region/translate.ts';
+import { RunLoop } from '../run-loop.ts';
+import type { ContextMode, ServerCpu } from './interface.ts';
+import { HOST_HTAB, HOST_HTAB_LOG2_GROUPS, WIDE_RESERVE_ADDRESS } from './layout.ts';
+import { serverRuntime } from './refill.ts';
+import { ServerTlb } from './tlb.ts';
+
+export type ServerModelName = Exclude<ProcessorName, '440'>;
+
+export interface ServerCpuOptions extends HostCpuOptions {
+  readonly model: ServerModelName;
+  /**
+   * Binary logarithm of the groups of the host's hashed page table: from 11, hardware's smallest (what an entry says of its
+   * page lacks the bits that such a hash tells), to HOST_HTAB_LOG2_GROUPS, the default.
+   */
+  readonly log2Groups?: number;
+}
+
+/** What is interpreted only is never hot. */
+const NEVER_HOT = Number.POSITIVE_INFINITY;
+/** Interpretations of a block after which it is translated. */
+const HOT_THRESHOLD = 1024;
+
+/**
+ * Translation modes. The first two, in 64-bit mode and the byte order that storage is kept in, are translated; code in the
+ * others is rare (RTAS, the first instructions of a kernel in the other byte order, 32-bit programs) and has an
+ * interpreter each, made when it is first needed.
+ */
+const NARROW = 2;
+const TURNED = 3;
+const NARROW_TURNED = 4;
+const MODES: readonly DecodingMode[] = [
+  { handlers: 0, isTurned: false },
+  { handlers: 1, isTurned: false },
+  { handlers: 0, isTurned: false },
+  { handlers: 0, isTurned: true },
+  { handlers: 0, isTurned: true },
+];
+
+/** A 970, POWER7 or POWER8 in software. */
+export class HostServer implements ServerCpu {
+  readonly memory: HostMemory;
+  readonly base: number;
+  readonly hashTable: { readonly address: number; readonly log2Groups: number };
+  readonly #tlb: ServerTlb;
+  readonly #cache: CodeCache;
+  readonly #handlers: HandlerTable;
+  readonly #model: ProcessorModel;
+  readonly #options: ServerCpuOptions;
+  readonly #imports: WebAssembly.ModuleImports;
+  /** The interpreter of each mode; the first two share one. */
+  readonly #runs: (() => number)[] = [];
+  readonly #mode: number;
+  readonly #loop: RunLoop;
+
+  constructor(options: ServerCpuOptions) {
+    const { memory, base } = options;
+    const { i32 } = memory;
+    this.memory = memory;
+    this.base = base;
+    this.#options = options;
+    this.#model = modelOf(options.model, memory.order);
+    this.hashTable = { address: HOST_HTAB, log2Groups: options.log2Groups ?? HOST_HTAB_LOG2_GROUPS };
+    this.#loop = new RunLoop(memory, base);
+    this.#mode = (base + MODE) >> 2;
+    this.#tlb = new ServerTlb(memory, base);
+    i32[(base + WIDE_RESERVE_ADDRESS) >> 2] = 1;
+
+    this.#handlers = new HandlerTable(LEVELS_OF[options.model], options.assist, 'i64');
+    const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
+    const vcpu = new WebAssembly.Global({ value: 'i32', mutable: false }, base);
+    const tick = (remaining: number): number => this.#loop.tick(remaining);
+    this.#imports = {
+      memory: memory.wasm,
+      table,
+      vcpu,
+      timebase: options.timebase,
+      codeWritten: (real: number, length: number) => this.#cache.written(real >>> 0, length),
+      newPage: (real: number) => this.#cache.newPage(real >>> 0, i32[this.#mode] as number),
+      decode: (record: number) => this.#cache.decode(record),
+      hot: (record: number) => this.#loop.regions.hot(record),
+      tick,
+    };
+    const { hotThreshold = HOT_THRESHOLD } = options;
+    const { instance, packings } = this.#instantiate(this.#model, hotThreshold, 'usual');
+    this.#cache = new CodeCache(memory, this.#handlers, packings, (page) => this.#tlb.protectPage(page), base, MODES);
+    this.#loop.regions = new RegionManager(
+      memory,
+      this.#cache,
+      options.translation ?? new Translator(memory, this.#handlers, options.assist, this.#model),
+      { table, vcpu, core: instance.exports, own: { timebase: options.timebase, tick } },
+      { base, model: this.#model, hotThreshold },
+    );
+    const run = instance.exports['run'] as () => number;
+    this.#runs.push(run, run);
+  }
+
+  #instantiate(model: ProcessorModel, hotThreshold: number, mode: string) {
+    const { assist, cores, vectorCode, model: name } = this.#options;
+    const { log2Groups } = this.hashTable;
+    const isUsual = log2Groups === HOST_HTAB_LOG2_GROUPS && this.#options.hotThreshold === undefined;
+    const { bytes, packings } = coreImage(
+      isUsual ? cores : undefined,
+      `${name}-${model.order}-${mode}-${assist ? 'assist' : 'plain'}`,
+      () => generateCore(serverRuntime(model, log2Groups), this.#handlers, vectorCode, hotThreshold),
+    );
+    const module = new WebAssembly.Module(bytes as BufferSource);
+    return { instance: new WebAssembly.Instance(module, { e: this.#imports }), packings };
+  }
+
+  /** The interpreter of a mode that is not translated. */
+  #rareRun(mode: number): () => number {
+    const model: ProcessorModel = {
+      ...this.#model,
+      computation: mode === TURNED ? 'i64' : 'i32',
+      littleEndian: this.#model.littleEndian !== mode >= TURNED,
+    };
+    const { instance } = this.#instantiate(model, NEVER_HOT, `mode${mode}`);
+    const run = instance.exports['run'] as () => number;
+    this.#runs[mode] = run;
+    return run;
+  }
+
+  run(budget: number): number {
+    this.#tlb.refresh();
+    const mode = this.memory.i32[this.#mode] as number;
+    return this.#loop.run(this.#runs[mode] ?? this.#rareRun(mode), budget);
+  }
+
+  get onTick(): () => number {
+    return this.#loop.onTick;
+  }
+
+  set onTick(onTick: () => number) {
+    this.#loop.onTick = onTick;
+  }
+
+  get retired(): number {
+    return this.#loop.retired;
+  }
+
+  selectContext(context: number): void {
+    this.#tlb.select(context);
+  }
+
+  configureContext(context: number, { assist, sixtyFour, littleEndian }: ContextMode): void {
+    const isTurned = littleEndian !== this.#model.littleEndian;
+    if (sixtyFour && !isTurned) this.#tlb.configure(context, assist ? 1 : 0);
+    else this.#tlb.configure(context, isTurned ? (sixtyFour ? TURNED : NARROW_TURNED) : NARROW);
+  }
+
+  slbWrite(context: number, index: number, esid: number, vsid: number, flags: number): void {
+    this.#tlb.write(context, index, esid, vsid, flags);
+  }
+
+  slbInvalidate(context: number, index: number): void {
+    this.#tlb.invalidate(context, index);
+  }
+
+  slbInvalidateAll(context: number): void {
+    this.#tlb.invalidateAll(context);
+  }
+
+  tlbInvalidate(vsid: number, page: number): void {
+    this.#tlb.invalidatePage(vsid, page);
+  }
+
+  codeWritten(address: number, length: number): void {
+    this.#cache.written(address, length);
+  }
+
+  get stats(): Record<string, number> {
+    return this.#loop.stats(this.#cache, this.#tlb);
+  }
+}

@@ -1,0 +1,111 @@
+import { coreImage, generateCore } from '../core.ts';
+import type { CoreImage, HostCpuOptions } from '../interface.ts';
+import { CodeCache } from '../interpreter/code-cache.ts';
+import { HandlerTable } from '../interpreter/handlers.ts';
+import { MODE, NO_RESERVATION, RESERVE_ADDRESS, TLB_SEARCH_ENTRIES } from '../layout.ts';
+import { LEVELS_440 } from '../levels.ts';
+import type { HostMemory } from '../memory.ts';
+import { MODEL_440 } from '../model.ts';
+import { RegionManager } from '../region/manager.ts';
+import { Translator } from '../region/translate.ts';
+import { RunLoop } from '../run-loop.ts';
+import type { Host440Cpu } from './interface.ts';
+import { RUNTIME_440 } from './refill440.ts';
+import { Tlb } from './soft-tlb.ts';
+
+/** Interpretations of a block after which it is translated: 512 to 4096 measure alike; less floods the compiler. */
+const HOT_THRESHOLD = 1024;
+
+/** A 440 in software: interpreter, translator, TLB. */
+export class Host440 implements Host440Cpu {
+  readonly memory: HostMemory;
+  readonly base: number;
+  readonly tlbEntries = TLB_SEARCH_ENTRIES;
+  readonly #tlb: Tlb;
+  readonly #cache: CodeCache;
+  readonly #run: () => number;
+  readonly #loop: RunLoop;
+
+  constructor(options: HostCpuOptions) {
+    const { memory, base } = options;
+    this.memory = memory;
+    this.base = base;
+    this.#loop = new RunLoop(memory, base);
+    this.#tlb = new Tlb(memory, base);
+    memory.i32[(base + RESERVE_ADDRESS) >> 2] = NO_RESERVATION;
+
+    const handlers = new HandlerTable(LEVELS_440, options.assist);
+    const { hotThreshold = HOT_THRESHOLD, vectorCode } = options;
+    const name = `440-${options.assist ? 'assist' : 'plain'}`;
+    const cores = hotThreshold === HOT_THRESHOLD ? options.cores : undefined;
+    const generate = (): CoreImage => generateCore(RUNTIME_440, handlers, vectorCode, hotThreshold);
+    const { bytes, packings } = coreImage(cores, name, generate);
+    this.#cache = new CodeCache(memory, handlers, packings, (page) => this.#tlb.protectPage(page), base);
+    const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
+    const mode = (base + MODE) >> 2;
+    const vcpu = new WebAssembly.Global({ value: 'i32', mutable: false }, base);
+    const tick = (remaining: number): number => this.#loop.tick(remaining);
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), {
+      e: {
+        memory: memory.wasm,
+        table,
+        vcpu,
+        timebase: options.timebase,
+        codeWritten: (real: number, length: number) => this.#cache.written(real >>> 0, length),
+        newPage: (real: number) => this.#cache.newPage(real >>> 0, memory.i32[mode] as number),
+        decode: (record: number) => this.#cache.decode(record),
+        hot: (record: number) => this.#loop.regions.hot(record),
+        tick,
+      },
+    });
+    this.#loop.regions = new RegionManager(
+      memory,
+      this.#cache,
+      options.translation ?? new Translator(memory, handlers, options.assist, MODEL_440),
+      { table, vcpu, core: instance.exports, own: { timebase: options.timebase, tick } },
+      { base, model: MODEL_440, hotThreshold },
+    );
+    this.#run = instance.exports.run as () => number;
+  }
+
+  run(budget: number): number {
+    return this.#loop.run(this.#run, budget);
+  }
+
+  get onTick(): () => number {
+    return this.#loop.onTick;
+  }
+
+  set onTick(onTick: () => number) {
+    this.#loop.onTick = onTick;
+  }
+
+  get retired(): number {
+    return this.#loop.retired;
+  }
+
+  setContext(space: 0 | 1, pid: number, mode: 0 | 1): void {
+    this.#tlb.setContext(space, pid, mode);
+  }
+
+  setContexts(pid: number, modes: readonly [number, number]): void {
+    this.#tlb.prepareContext(0, pid, modes[0]);
+    this.#tlb.prepareContext(1, pid, modes[1]);
+  }
+
+  tlbWrite(index: number, word0: number, word1: number, word2: number, tid: number): void {
+    this.#tlb.write(index, word0, word1, word2, tid);
+  }
+
+  tlbInvalidate(index: number): void {
+    this.#tlb.invalidate(index);
+  }
+
+  codeWritten(address: number, length: number): void {
+    this.#cache.written(address, length);
+  }
+
+  get stats(): Record<string, number> {
+    return this.#loop.stats(this.#cache, this.#tlb);
+  }
+}

@@ -1,0 +1,72 @@
+/** BookE processors as KVM sees them: vectors, syndromes, the TLB's format, and what a 440 has beside all others. */
+import type { HostCpu } from '../interface.ts';
+
+/** Interrupt vectors of a BookE processor, numbered as its IVORs; negative numbers are the host's own events. */
+export const BOOKE_VECTOR = {
+  criticalInput: 0,
+  machineCheck: 1,
+  dataStorage: 2,
+  instructionStorage: 3,
+  externalInput: 4,
+  alignment: 5,
+  program: 6,
+  floatingPointUnavailable: 7,
+  systemCall: 8,
+  auxiliaryProcessorUnavailable: 9,
+  decrementer: 10,
+  fixedIntervalTimer: 11,
+  watchdog: 12,
+  dataTlbError: 13,
+  instructionTlbError: 14,
+  debug: 15,
+  /** None of the hardware's: an assist meaning hands over to the vector code. */
+  assist: 16,
+} as const;
+
+/** ESR bits of BookE that the processor sets in EXIT_SYNDROME (PowerPC 440 user's manual, ESR). */
+export const ESR = {
+  PIL: 0x08000000,
+  PPR: 0x04000000,
+  PTR: 0x02000000,
+  FP: 0x01000000,
+  ST: 0x00800000,
+  DLK: 0x00200000,
+  AP: 0x00100000,
+  PUO: 0x00040000,
+} as const;
+
+/** 440 TLB entry bits, in the form that tlbwe takes (word 0, word 2). */
+export const TLB44X = {
+  EPN_MASK: 0xfffffc00,
+  VALID: 0x200,
+  TS: 0x100,
+  SIZE_MASK: 0xf0,
+  /** log4 of the size in KB, in bits 24:27 of word 0: 1K=0 4K=1 16K=2 64K=3 256K=4 1M=5 16M=7 256M=9 (1G=10). */
+  SIZE_SHIFT: 4,
+  /** Word 1: RPN, and ERPN in the low 4 bits. */
+  RPN_MASK: 0xfffffc00,
+  ERPN_MASK: 0xf,
+  /** Word 2. */
+  UX: 0x20,
+  UW: 0x10,
+  UR: 0x08,
+  SX: 0x04,
+  SW: 0x02,
+  SR: 0x01,
+} as const;
+
+/** A 440. */
+export interface Host440Cpu extends HostCpu {
+  /**
+   * Selects the address space (MSR[IS]=MSR[DS]), PID and translation mode (0: privileged instructions trap; 1: assist
+   * meanings are inlined) for what runs next. Cheap: soft-TLB sets are kept by (space, pid), so nothing is flushed.
+   */
+  setContext(space: 0 | 1, pid: number, mode: 0 | 1): void;
+  /** Prepares the two contexts that vector code can switch to: of one PID, `modes[i]` being the mode in address space i. */
+  setContexts(pid: number, modes: readonly [number, number]): void;
+  /** Writes a hardware TLB entry (word0..word2 as tlbwe, RPN = host real address) and drops cached translations of the old one. */
+  tlbWrite(index: number, word0: number, word1: number, word2: number, tid: number): void;
+  /** Invalidates a hardware TLB entry. */
+  tlbInvalidate(index: number): void;
+  readonly tlbEntries: number;
+}

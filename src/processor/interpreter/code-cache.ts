@@ -1,0 +1,371 @@
+import type { Instruction } from '../../isa/define.ts';
+import { FIELDS, type FieldKind, fieldBits } from '../../isa/fields.ts';
+import { HOLDS_CODE, MAY_BE_WRITTEN } from '../backend/runtime.ts';
+import type { Packing } from '../interface.ts';
+import {
+  CODE_FLAGS_TABLE,
+  CODE_PAGES_TABLE,
+  CODE_PAGES_TABLE_BYTES,
+  PROFILE,
+  PROFILE_ENTRIES,
+  RECORD_ARENA,
+  RECORD_ARENA_END,
+  ZERO_REGISTER,
+} from '../layout.ts';
+import type { HostMemory } from '../memory.ts';
+import type { HandlerTable } from './handlers.ts';
+import { HANDLER, PAGE_END_RECORD, PAGE_RECORDS_BYTES } from './interpreter.ts';
+
+const MAX_PAGES = Math.floor((RECORD_ARENA_END - RECORD_ARENA) / PAGE_RECORDS_BYTES);
+/** Stores into a page beside its decoded words after which the page is taken for data. */
+const DATA_STORES = 64;
+
+const MEMO_ENTRIES = 8192;
+const MEMO_SHIFT = 32 - Math.log2(MEMO_ENTRIES);
+
+/** What distinguishes a mode in which code is decoded. */
+export interface DecodingMode {
+  /** Which handlers: 0 without assist meanings, 1 with them. */
+  readonly handlers: 0 | 1;
+  /** Instructions stand in memory in the byte order that storage is not kept in. */
+  readonly isTurned: boolean;
+}
+
+/** The modes that every processor has: problem state, and with assist meanings inlined. */
+export const PLAIN_MODES: readonly DecodingMode[] = [
+  { handlers: 0, isTurned: false },
+  { handlers: 1, isTurned: false },
+];
+
+/** What a page of records belongs to. */
+export interface CodePage {
+  /** Host real address of the page. */
+  readonly real: number;
+  readonly mode: number;
+  readonly records: number;
+  /** Slots in the region table by word, for entries that are translated. */
+  readonly regions: Map<number, RegionEntry>;
+  stores: number;
+  /** Another number each time that the page's code changed: no two versions of any page share one. */
+  version: number;
+}
+
+/** A translated region's entry in a page. */
+export interface RegionEntry {
+  readonly slot: number;
+  /** The record as it was before it led to the region. */
+  readonly record: number;
+  readonly operands: number;
+}
+
+/** How packed operands are made from the word, five numbers each, flattened for speed: kind, shift, mask, place, bytes. */
+type FastPackings = Int32Array;
+const PACKING_NUMBERS = 5;
+const KIND = { plain: 0, zero: 1, crField: 2, crBit: 3, signed: 4, split: 5, branch: 6, parted: 7, mask6: 8 } as const;
+const KINDS: Partial<Record<FieldKind, number>> = {
+  gpr0: KIND.zero,
+  crField: KIND.crField,
+  crBit: KIND.crBit,
+  signed: KIND.signed,
+  signed4: KIND.signed,
+  signed16: KIND.signed,
+  split: KIND.split,
+  branch: KIND.branch,
+  shift6: KIND.parted,
+  vsr: KIND.parted,
+  mask6: KIND.mask6,
+};
+
+function fastPackings(packings: readonly Packing[]): FastPackings {
+  return Int32Array.from(
+    packings.flatMap(({ field, at, bytes }) => {
+      const { first, last, kind } = FIELDS[field];
+      // A scaled displacement stands where its low bits would be zero.
+      const unused = kind === 'signed4' || kind === 'signed16' ? 31 - last : 0;
+      const mask = (2 ** (last - first + 1) - 1) << unused;
+      return [KINDS[kind] ?? KIND.plain, 31 - last - unused, mask, at, bytes];
+    }),
+  );
+}
+
+/** Interpretations after which an entry's count, 16 bits, comes round. */
+export const PROFILE_ROUND = 0x1_0000;
+
+/**
+ * Predecoded code: a page of records for each host page and translation mode that was run, filled block by block.
+ * Records are keyed by host real address, so they outlive whatever happens to mappings.
+ */
+export class CodeCache {
+  readonly #memory: HostMemory;
+  readonly #u16: Uint16Array;
+  readonly #handlers: HandlerTable;
+  readonly #packings: readonly FastPackings[];
+  /** Records of words met lately: code repeats itself. Word, mode and the record's two words, by a hash of the word. */
+  readonly #memo = new Int32Array(MEMO_ENTRIES * 4).fill(-1);
+  readonly #pages: CodePage[] = [];
+  readonly #protect: (hostPage: number) => void;
+  readonly #modes: readonly DecodingMode[];
+  /** Index of the profile's first u16. */
+  readonly #profile: number;
+  #version = 0;
+  decodedInstructions = 0;
+  droppedPages = 0;
+  flushes = 0;
+  /** Called when a page's translations are no longer right. */
+  onDrop: (page: CodePage) => void = () => {};
+
+  constructor(
+    memory: HostMemory,
+    handlers: HandlerTable,
+    packings: readonly (readonly Packing[])[],
+    protect: (hostPage: number) => void,
+    vcpuBlock: number,
+    modes: readonly DecodingMode[] = PLAIN_MODES,
+  ) {
+    this.#modes = modes;
+    this.#memory = memory;
+    this.#u16 = new Uint16Array(memory.wasm.buffer);
+    this.#handlers = handlers;
+    this.#packings = packings.map(fastPackings);
+    this.#protect = protect;
+    this.#profile = (vcpuBlock + PROFILE) >> 1;
+  }
+
+  get pageCount(): number {
+    return this.#pages.length;
+  }
+
+  /** The page that a record stands in. */
+  pageOfRecord(record: number): CodePage {
+    return this.#pages[Math.floor((record - RECORD_ARENA) / PAGE_RECORDS_BYTES)] as CodePage;
+  }
+
+  /** Offset in its page, in bytes, of the instruction that a record stands for. */
+  offsetOfRecord(page: CodePage, record: number): number {
+    return (record - page.records) >> 1;
+  }
+
+  /** The page of records of a host page, if it has one. */
+  find(real: number, mode: number): CodePage | undefined {
+    const records = this.#memory.u32[
+      (CODE_PAGES_TABLE + mode * CODE_PAGES_TABLE_BYTES + (real >>> 12) * 4) >> 2
+    ] as number;
+    return records ? this.pageOfRecord(records) : undefined;
+  }
+
+  /** Makes the (empty) page of records for the host page of a real address; answers its address. */
+  newPage(real: number, mode: number): number {
+    if (this.#pages.length === MAX_PAGES) this.flush();
+    const records = RECORD_ARENA + this.#pages.length * PAGE_RECORDS_BYTES;
+    const hostPage = real >>> 12;
+    this.#pages.push({
+      real: (hostPage << 12) >>> 0,
+      mode,
+      records,
+      regions: new Map(),
+      stores: 0,
+      version: ++this.#version,
+    });
+    this.#memory.u8.fill(0, records, records + PAGE_RECORDS_BYTES);
+    this.#u16[(records + PAGE_END_RECORD * 8) >> 1] = HANDLER.pageEnd;
+    this.#memory.u32[(CODE_PAGES_TABLE + mode * CODE_PAGES_TABLE_BYTES + hostPage * 4) >> 2] = records;
+    return records;
+  }
+
+  /** Decodes the block that starts at a record. */
+  decode(record: number): void {
+    const page = this.pageOfRecord(record);
+    const hostPage = page.real >>> 12;
+    const flags = this.#memory.u8[CODE_FLAGS_TABLE + hostPage] as number;
+    if (!(flags & HOLDS_CODE)) {
+      this.#memory.u8[CODE_FLAGS_TABLE + hostPage] = HOLDS_CODE;
+      if (flags & MAY_BE_WRITTEN) this.#protect(hostPage);
+    }
+    const end = page.records + PAGE_END_RECORD * 8;
+    const u16 = this.#u16;
+    for (let at = record; at < end && u16[at >> 1] === HANDLER.undecoded; at += 8) {
+      const offset = (at - page.records) >> 1;
+      if (this.#decodeWord(page, at, offset)) break;
+    }
+  }
+
+  /** Fills one record; answers whether the block ends here. */
+  #decodeWord(page: CodePage, record: number, offset: number): boolean {
+    const { handlers, isTurned } = this.#modes[page.mode] as DecodingMode;
+    const stored = this.#memory.read32(page.real + offset) | 0;
+    const word = isTurned ? swap32(stored) : stored;
+    const slot = ((Math.imul(word, 0x9e3779b1) >>> MEMO_SHIFT) << 2) | 0;
+    const memo = this.#memo;
+    const { i32 } = this.#memory;
+    if (memo[slot] === word && memo[slot + 1] === handlers) {
+      i32[record >> 2] = memo[slot + 2] as number;
+      i32[(record >> 2) + 1] = memo[slot + 3] as number;
+      this.decodedInstructions++;
+      return false;
+    }
+    const ends = this.#decodeAnew(handlers, record, offset, word);
+    // What ends a block may depend on where it stands.
+    if (!ends) {
+      memo[slot] = word;
+      memo[slot + 1] = handlers;
+      memo[slot + 2] = i32[record >> 2] as number;
+      memo[slot + 3] = i32[(record >> 2) + 1] as number;
+    }
+    return ends;
+  }
+
+  #decodeAnew(table: 0 | 1, record: number, offset: number, word: number): boolean {
+    const instruction = this.#handlers.decoder.decode(word);
+    this.decodedInstructions++;
+    if (!instruction) {
+      this.#u16[record >> 1] = HANDLER.illegal;
+      return true;
+    }
+    const near = branchesNear(instruction, word, offset);
+    const handler = this.#handlers.handlerOf(instruction, word, near, table);
+    this.#u16[record >> 1] = handler;
+    const packings = this.#packings[handler] as FastPackings;
+    for (let i = 0; i < packings.length; i += PACKING_NUMBERS) this.#pack(packings, i, word, record, near);
+    return instruction.ends === true;
+  }
+
+  #pack(packings: FastPackings, i: number, word: number, record: number, near: boolean): void {
+    const { u8 } = this.#memory;
+    const mask = packings[i + 2] as number;
+    const at = record + (packings[i + 3] as number);
+    const bits = (word >>> (packings[i + 1] as number)) & mask;
+    switch (packings[i]) {
+      case KIND.zero:
+        u8[at] = bits || ZERO_REGISTER;
+        return;
+      case KIND.crField:
+        u8[at] = bits * 4;
+        return;
+      case KIND.crBit:
+        u8[at] = (bits >> 2) * 4;
+        u8[at + 1] = 8 >> (bits & 3);
+        return;
+      case KIND.signed: {
+        const above = Math.clz32(mask);
+        const value = (bits << above) >> above;
+        if (packings[i + 4] === 1) u8[at] = value;
+        else this.#memory.i32[at >> 2] = value;
+        return;
+      }
+      case KIND.split:
+        this.#u16[at >> 1] = ((bits & 31) << 5) | (bits >> 5);
+        return;
+      case KIND.parted:
+        // Five bits, others that are not the field's, and its high bit.
+        u8[at] = (bits >>> (27 - Math.clz32(mask))) | ((bits & 1) << 5);
+        return;
+      case KIND.mask6:
+        u8[at] = (bits >> 1) | ((bits & 1) << 5);
+        return;
+      case KIND.branch: {
+        const distance = branchDistance(bits, mask);
+        this.#memory.i32[at >> 2] = near ? distance * 2 : distance;
+        return;
+      }
+      default:
+        if (packings[i + 4] === 1) u8[at] = bits;
+        else if (packings[i + 4] === 2) this.#u16[at >> 1] = bits;
+        else this.#memory.i32[at >> 2] = bits;
+    }
+  }
+
+  /** Whether a record was decoded: its instruction has been reached. */
+  isDecoded(page: CodePage, offset: number): boolean {
+    return this.#u16[(page.records + offset * 2) >> 1] !== HANDLER.undecoded;
+  }
+
+  /** How often the interpreter came to a record lately. */
+  profileCount(record: number): number {
+    return this.#u16[this.#profile + ((record >>> 3) & (PROFILE_ENTRIES - 1))] as number;
+  }
+
+  /** Counts an entry's interpretations anew: from zero, or from so many before it. */
+  resetProfile(real: number, mode: number, before = 0): void {
+    const page = this.find(real, mode);
+    if (!page) return;
+    const record = page.records + (real & 4095) * 2;
+    this.#u16[this.#profile + ((record >>> 3) & (PROFILE_ENTRIES - 1))] = -before;
+  }
+
+  /** Makes the record of a translated entry lead to its region. */
+  enterRegion(page: CodePage, offset: number, slot: number): void {
+    const record = page.records + offset * 2;
+    const old = page.regions.get(offset);
+    const words = this.#memory.u32;
+    page.regions.set(
+      offset,
+      old
+        ? { ...old, slot }
+        : { slot, record: words[record >> 2] as number, operands: words[(record >> 2) + 1] as number },
+    );
+    this.#u16[record >> 1] = HANDLER.region;
+    words[(record >> 2) + 1] = slot;
+  }
+
+  /** Host memory was written, by a store or from outside. */
+  written(real: number, length: number): void {
+    for (let hostPage = real >>> 12; hostPage <= (real + length - 1) >>> 12; hostPage++) {
+      if (!((this.#memory.u8[CODE_FLAGS_TABLE + hostPage] as number) & HOLDS_CODE)) continue;
+      const from = Math.max(real, hostPage * 4096) & 0xffc;
+      const to = Math.min(real + length, (hostPage + 1) * 4096) - hostPage * 4096;
+      let hit = false;
+      for (let mode = 0; mode < this.#modes.length; mode++) {
+        const page = this.find(hostPage * 4096, mode);
+        if (!page) continue;
+        for (let offset = from; offset < to && !hit; offset += 4) hit = this.isDecoded(page, offset);
+        // A page that only takes data beside old code is given up as code, so that its stores are quick again.
+        if (++page.stores > DATA_STORES) hit = true;
+      }
+      if (hit) this.#drop(hostPage);
+    }
+  }
+
+  #drop(hostPage: number): void {
+    for (let mode = 0; mode < this.#modes.length; mode++) {
+      const page = this.find(hostPage * 4096, mode);
+      if (!page) continue;
+      page.stores = 0;
+      page.version = ++this.#version;
+      this.onDrop(page);
+      page.regions.clear();
+      this.#memory.u8.fill(0, page.records, page.records + PAGE_END_RECORD * 8);
+      this.droppedPages++;
+    }
+    this.#memory.u8[CODE_FLAGS_TABLE + hostPage] = 0;
+  }
+
+  /** Forgets everything. Only between look-ups: no record is held. */
+  flush(): void {
+    for (const page of this.#pages) {
+      this.onDrop(page);
+      const hostPage = page.real >>> 12;
+      this.#memory.u32[(CODE_PAGES_TABLE + page.mode * CODE_PAGES_TABLE_BYTES + hostPage * 4) >> 2] = 0;
+      this.#memory.u8[CODE_FLAGS_TABLE + hostPage] = 0;
+    }
+    this.#pages.length = 0;
+    this.flushes++;
+  }
+}
+
+const swap32 = (word: number): number =>
+  (word >>> 24) | ((word >>> 8) & 0xff00) | ((word & 0xff00) << 8) | (word << 24) | 0;
+
+function branchDistance(bits: number, mask: number): number {
+  const sign = (mask + 1) >> 1;
+  return (((bits ^ sign) - sign) << 2) | 0;
+}
+
+/** Whether a relative branch's target lies in the page of the branch. */
+export function branchesNear(instruction: Instruction, word: number, offset: number): boolean {
+  const opcode = instruction.value >>> 26;
+  if ((opcode !== 16 && opcode !== 18) || word & 2) return false;
+  const distance =
+    opcode === 18 ? branchDistance(fieldBits(word, 'LI'), 0xffffff) : branchDistance(fieldBits(word, 'BD'), 0x3fff);
+  const target = offset + distance;
+  return target >= 0 && target < 4096;
+}

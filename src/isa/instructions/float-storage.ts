@@ -6,20 +6,20 @@ import { EXCEPTIONS, FPSCR } from '../float/fpscr.ts';
 import type { Expr, Meaning, Operand, Operands, Semantics } from '../semantics.ts';
 import { indexedAddress } from './common.ts';
 import { floatMeaning, interruptIfEnabled, recordCr1 } from './float-common.ts';
-import { effectiveAddress } from './storage.ts';
+import { atEffectiveAddress } from './storage.ts';
 
 /** Update forms with RA=0 are invalid. */
 const noBase = (word: number): boolean => fieldBits(word, 'RA') === 0;
 
 function access(form: Access): Meaning {
   return floatMeaning((s, f) => {
-    const address = s.let(effectiveAddress(s, f, form));
-    if (form.kind === 'load') {
-      if (form.bytes === 8) s.setFpr(f.FRT, s.load64(address));
-      else s.setFpr(f.FRT, s.invoke(LOAD_SINGLE, s.low32(s.load(4, address))));
-    } else if (form.bytes === 8) s.store64(address, s.fpr(f.FRS));
-    else s.store(4, address, s.wordFromUnsigned32(s.invoke(STORE_SINGLE, s.fpr(f.FRS))));
-    if (form.update) s.setGpr(f.RA, address);
+    atEffectiveAddress(s, f, form, (address) => {
+      if (form.kind === 'load') {
+        if (form.bytes === 8) s.setFpr(f.FRT, s.load64(address));
+        else s.setFpr(f.FRT, s.invoke(LOAD_SINGLE, s.low32(s.load(4, address))));
+      } else if (form.bytes === 8) s.store64(address, s.fpr(f.FRS));
+      else s.store(4, address, s.wordFromUnsigned32(s.invoke(STORE_SINGLE, s.fpr(f.FRS))));
+    });
   });
 }
 

@@ -183,12 +183,7 @@ class HandlerBuilder extends Builder {
     return this.word === 'i32' ? this.add(offset, base) : this.add(this.extendUnsigned(offset), base);
   }
   override nextPc(): Node {
-    return this.#inMode(this.add(this.pc(), 4));
-  }
-
-  /** An address as 32-bit mode of a 64-bit processor makes it. */
-  #inMode(address: Node): Node {
-    return this.computation === this.word ? address : this.extendUnsigned(this.wrap(address));
+    return this.inMode(this.add(this.pc(), 4));
   }
 
   /** PC as it is in the vCPU's block. */
@@ -221,7 +216,7 @@ class HandlerBuilder extends Builder {
       e.set(this.#locals.record, this.add(this.#record, distance));
       e.br(this.#targets.taken);
     } else {
-      this.#goto(absolute ? this.wordOf(displacement) : this.let(this.#inMode(this.add(this.pc(), displacement))));
+      this.#goto(this.let(this.inMode(absolute ? this.wordOf(displacement) : this.add(this.pc(), displacement))));
     }
     if (condition) e.end();
     else this.falls = false;
@@ -229,7 +224,7 @@ class HandlerBuilder extends Builder {
 
   override branchIndirect(condition: Expr | null, target: Expr): void {
     if (condition) this.e.if(condition as Node);
-    this.#goto(this.let(this.#inMode(this.and(target, -4))));
+    this.#goto(this.let(this.inMode(this.and(target, -4))));
     if (condition) this.e.end();
     else this.falls = false;
   }
@@ -361,7 +356,7 @@ export function generateInterpreter(
   e.end(); // exit: the budget is spent
   e.store(OP.i32Store, v, EXIT_VECTOR, constant('i32', -1));
   e.end(); // fault
-  e.store(model.word === 'i32' ? OP.i32Store : OP.i64Store, v, PC, s.pc());
+  e.store(model.word === 'i32' ? OP.i32Store : OP.i64Store, v, PC, s.inMode(s.pc()));
   e.store(OP.i32Store, v, BUDGET, remaining(s, locals, 0));
   leave(e, v, again);
   e.end();
@@ -436,7 +431,7 @@ function emitSpecial(e: Emitter, h: HandlerBuilder, handler: number, locals: Loc
       e.br(targets.next);
       return;
     case HANDLER.pageEnd:
-      e.store(h.word === 'i32' ? OP.i32Store : OP.i64Store, v, PC, h.pc());
+      e.store(h.word === 'i32' ? OP.i32Store : OP.i64Store, v, PC, h.inMode(h.pc()));
       e.store(OP.i32Store, v, BUDGET, remaining(h, locals, 0));
       e.br(targets.lookup);
       return;

@@ -18,7 +18,7 @@ export function generateCore(
   hotThreshold: number,
 ): CoreImage {
   const { model } = runtime;
-  const { run, outlined, packings } = generateInterpreter(handlers.specs, hotThreshold, model);
+  const { run, outlined, packings } = generateInterpreter(handlers.specs, handlers.pairs.pairs, hotThreshold, model);
   const routines = model.hasFloat ? routineFunctions(CORE, model, FIRST_ROUTINE) : [];
   const functions = [...runtimeFunctions(runtime, vectorCode), run, ...routines, ...outlined];
   const bytes = encodeModule(coreImports(model.word), functions, [SIGNATURES[model.word].region]);

@@ -84,6 +84,13 @@ export function addState(set: StateSet, offset: number): void {
   else set.high |= 1 << (bit - 32);
 }
 
+/** The set of some state. */
+export function setOf(offsets: readonly number[]): StateSet {
+  const set: StateSet = { low: 0, high: 0 };
+  for (const offset of offsets) addState(set, offset);
+  return set;
+}
+
 export function unite(set: StateSet, other: StateSet): void {
   set.low |= other.low;
   set.high |= other.high;

@@ -6,7 +6,7 @@ import { MODE } from '../layout.ts';
 import { LEVELS_OF, type ProcessorName } from '../levels.ts';
 import type { HostMemory } from '../memory.ts';
 import { modelOf, type ProcessorModel } from '../model.ts';
-import { RegionManager } from '../region/manager.ts';
+import { HOT_THRESHOLD, RegionManager } from '../region/manager.ts';
 import { Translator } from '../region/translate.ts';
 import { RunLoop } from '../run-loop.ts';
 import type { ContextMode, ServerCpu } from './interface.ts';
@@ -27,9 +27,6 @@ export interface ServerCpuOptions extends HostCpuOptions {
 
 /** What is interpreted only is never hot. */
 const NEVER_HOT = Number.POSITIVE_INFINITY;
-/** Interpretations of a block after which it is translated. */
-const HOT_THRESHOLD = 1024;
-
 /**
  * Translation modes. The first two, in 64-bit mode and the byte order that storage is kept in, are translated; code in the
  * others is rare (RTAS, the first instructions of a kernel in the other byte order, 32-bit programs) and has an

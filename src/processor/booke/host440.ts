@@ -6,15 +6,12 @@ import { MODE, NO_RESERVATION, RESERVE_ADDRESS, TLB_SEARCH_ENTRIES } from '../la
 import { LEVELS_440 } from '../levels.ts';
 import type { HostMemory } from '../memory.ts';
 import { MODEL_440 } from '../model.ts';
-import { RegionManager } from '../region/manager.ts';
+import { HOT_THRESHOLD, RegionManager } from '../region/manager.ts';
 import { Translator } from '../region/translate.ts';
 import { RunLoop } from '../run-loop.ts';
 import type { Host440Cpu } from './interface.ts';
 import { RUNTIME_440 } from './refill440.ts';
 import { Tlb } from './soft-tlb.ts';
-
-/** Interpretations of a block after which it is translated: 512 to 4096 measure alike; less floods the compiler. */
-const HOT_THRESHOLD = 1024;
 
 /** A 440 in software: interpreter, translator, TLB. */
 export class Host440 implements Host440Cpu {

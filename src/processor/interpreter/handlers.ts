@@ -8,6 +8,8 @@ import { INSTRUCTIONS } from '../../isa/table.ts';
 import type { AssistTable } from '../interface.ts';
 import { TRANSLATION_MODES } from '../layout.ts';
 import { HANDLER, type HandlerSpec } from './interpreter.ts';
+import { PairTable } from './pair-table.ts';
+import { PAIRS } from './pairs.ts';
 import { type StaticValues, VariantIndex } from './variants.ts';
 
 const SPR_NUMBERS = SPECIAL_REGISTERS.map((register) => register.number);
@@ -64,6 +66,8 @@ export function meaningOf(
 export class HandlerTable {
   readonly decoder: Decoder;
   readonly specs: HandlerSpec[] = [];
+  /** Handlers of two instructions; their numbers follow those of one. */
+  readonly pairs: PairTable;
   readonly variants: VariantIndex[] = [];
   readonly #word: 'i32' | 'i64';
   /** By mode and instruction id: the handler of each variant. */
@@ -81,6 +85,7 @@ export class HandlerTable {
         (this.#handlers[mode] as Int32Array[])[instruction.id] = this.#handlersOf(instruction, variants, mode, assist);
       }
     }
+    this.pairs = new PairTable(this.specs, PAIRS[word]);
   }
 
   #handlersOf(instruction: Instruction, variants: VariantIndex, mode: number, assist: AssistTable | null): Int32Array {

@@ -60,6 +60,14 @@ export interface HandlerSpec {
   readonly near: boolean;
 }
 
+/** The handlers of a pair's instructions. The first one does not end a block. */
+export interface HandlerPair {
+  readonly first: HandlerSpec;
+  readonly second: HandlerSpec;
+  /** The first one writes storage: the second one's record may have been dropped then, since it stands in that place. */
+  readonly mayDrop: boolean;
+}
+
 interface Targets {
   readonly next: Label;
   readonly taken: Label;
@@ -241,6 +249,12 @@ class HandlerBuilder extends Builder {
   }
 }
 
+/** One instruction of a pair's handler. */
+interface PairHalf {
+  readonly builder: HandlerBuilder;
+  emit(): void;
+}
+
 /** Instructions that remain of the budget, `ahead` bytes of records after the present one. */
 function remaining(s: Builder, locals: Locals, ahead: number): Node {
   return s.shrSigned(s.sub(local('i32', locals.end), s.add(local('i32', locals.record), ahead)), 3);
@@ -256,10 +270,12 @@ export interface GeneratedInterpreter {
 /**
  * Generates `run() → vector`: from PC until an interrupt or the end of the budget.
  * @param specs handlers from number HANDLER.first on.
+ * @param pairs handlers of two instructions, from the next number on.
  * @param hotThreshold how often a block is interpreted before `hot` is called for it.
  */
 export function generateInterpreter(
   specs: readonly HandlerSpec[],
+  pairs: readonly HandlerPair[],
   hotThreshold: number,
   model: ProcessorModel = MODEL_440,
 ): GeneratedInterpreter {
@@ -276,7 +292,8 @@ export function generateInterpreter(
   e.setFromStack(locals.block);
   const v = local('i32', locals.block);
   const record = local('i32', locals.record);
-  const total = HANDLER.first + specs.length;
+  const firstPair = HANDLER.first + specs.length;
+  const total = firstPair + pairs.length;
   const packings: (readonly Packing[])[] = [];
   const outlined: WasmFunction[] = [];
 
@@ -338,6 +355,23 @@ export function generateInterpreter(
       e.set(locals.record, s.add(record, RECORD_BYTES));
       e.br(next);
       outlined.push(apart.handler);
+      continue;
+    }
+    const pair = pairs[handler - firstPair];
+    if (pair) {
+      const [first, second] = [pair.first, pair.second].map(({ instruction, meaning, values, near }) => {
+        const h = new HandlerBuilder(e, locals, targets, near, model);
+        return { builder: h, emit: () => meaning(h, h.operands(instruction, values)) };
+      }) as [PairHalf, PairHalf];
+      first.emit();
+      // From here on the second record is the present one: where it interrupts, the first has retired.
+      e.set(locals.record, s.add(record, RECORD_BYTES));
+      if (pair.mayDrop) e.brIf(s.eqz(load('i32', OP.i32Load16U, record, 0)), next);
+      e.releaseTemporaries();
+      second.emit();
+      second.builder.finish();
+      packings[handler] = first.builder.packings;
+      e.releaseTemporaries();
       continue;
     }
     const h = new HandlerBuilder(e, locals, targets, spec?.near ?? false, model);

@@ -1,6 +1,6 @@
 /** Vector-scalar instructions on one number, in doubleword 0. Power ISA 2.07 Book I, 7.6. */
 
-import { define, type InstructionRow, type Level } from '../define.ts';
+import { define, type InstructionRow } from '../define.ts';
 import { INTEGER, LOAD_SINGLE, MAY_BE_INEXACT, ROUND_TO_INTEGRAL, STORE_SINGLE, TIES_AWAY } from '../float/convert.ts';
 import { RECIPROCAL, RECIPROCAL_ROOT } from '../float/estimates.ts';
 import { FPSCR } from '../float/fpscr.ts';

@@ -7,8 +7,10 @@ import { type HostContexts, MODE, modeOf } from './host-contexts.ts';
 import {
   BOOK3S_STATE_END,
   W_CRITICAL,
+  W_FACILITIES,
   W_FLOAT_AVAILABLE,
   W_FLOAT_INTERRUPTS,
+  W_FSCR,
   W_GPR,
   W_MAGIC_EFFECTIVE,
   W_MAGIC_MAPPED,
@@ -94,7 +96,7 @@ export class Book3sContext {
     words[W_MSR] = value;
     const wide = words[W_MSR + 1] !== sixtyFour;
     words[W_MSR + 1] = sixtyFour;
-    if ((changed & MSR_FACILITIES) !== 0) this.#setFacilities(value);
+    if ((changed & (MSR_FACILITIES | MSR.PR)) !== 0) this.#setFacilities(value);
     if ((changed & MSR_CONTEXT) !== 0 || wide) this.select();
   }
 
@@ -205,6 +207,7 @@ export class Book3sContext {
     words[W_FLOAT_INTERRUPTS] = msr & (MSR.FE0 | MSR.FE1);
     words[W_VECTOR_AVAILABLE] = msr & MSR.VEC;
     words[W_VSX_AVAILABLE] = msr & MSR.VSX;
+    words[W_FACILITIES] = (msr & MSR.PR) !== 0 ? (words[W_FSCR] as number) : -1;
   }
 }
 

@@ -105,6 +105,8 @@ export class Book3sExits {
         interrupts.take(vector, 0);
         return RESUME_GUEST;
       case SERVER_VECTOR.facilityUnavailable:
+        interrupts.facilityUnavailable(syndrome);
+        return RESUME_GUEST;
       case SERVER_VECTOR.trace:
       case SERVER_VECTOR.machineCheck:
         interrupts.take(vector, 0);

@@ -1,5 +1,5 @@
 /** The Book3S 64 family: wires the guest's MMU, shadow pages, interrupts, emulation and hypercalls together for one vCPU. */
-import type { ServerCpu } from '../../processor/index.ts';
+import { LEVELS_OF, type ServerCpu } from '../../processor/index.ts';
 import { KVM_EXIT, KVM_INTERRUPT, type KvmRegs, type KvmSregs, type KvmStats, type KvmTranslation } from '../api.ts';
 import { MSR, MSR_SF } from '../book3s/bits.ts';
 import { Book3sContext, PAGE_FRAMES } from '../book3s/context.ts';
@@ -46,6 +46,7 @@ import { Book3sRegisters } from './registers.ts';
 import { SegmentEmulation } from './segments.ts';
 import { GuestSlb } from './slb.ts';
 import { SprEmulation } from './spr-emulation.ts';
+import { sprTable } from './sprs.ts';
 import { StorageEmulation } from './storage.ts';
 
 /** Number of the host's process context that the first vCPU has: that of the talk's example. */
@@ -80,6 +81,7 @@ export class Book3s64 implements VcpuFamily {
   readonly #context: Book3sContext;
   readonly #interrupts: Book3sInterrupts;
   readonly #decrementer: Decrementer;
+  readonly #sprs: SprEmulation;
   readonly #storage: StorageEmulation;
   readonly #papr: PaprHypercalls;
   readonly #exits: Book3sExits;
@@ -118,7 +120,15 @@ export class Book3s64 implements VcpuFamily {
       run,
       (address, length) => cpu.codeWritten(address, length),
     );
-    const sprs = new SprEmulation(context, decrementer, time, counters, () => this.#translationChanged());
+    const sprs = new SprEmulation(
+      context,
+      sprTable(LEVELS_OF[model.name]),
+      decrementer,
+      time,
+      counters,
+      () => cpu.retired,
+      () => this.#translationChanged(),
+    );
     const emulation = new Book3sEmulation(context, interrupts, sprs, emulatedSegments, counters, () => papr.serve());
     const faults = new ShadowFaults(
       context,
@@ -146,6 +156,7 @@ export class Book3s64 implements VcpuFamily {
       context,
       slb,
       decrementer,
+      sprs,
       () => time.timebase(),
       () => this.#translationChanged(),
     );
@@ -159,6 +170,7 @@ export class Book3s64 implements VcpuFamily {
     this.#context = context;
     this.#interrupts = interrupts;
     this.#decrementer = decrementer;
+    this.#sprs = sprs;
     this.#storage = storage;
     this.#papr = papr;
   }
@@ -185,6 +197,7 @@ export class Book3s64 implements VcpuFamily {
     this.#translationChanged();
     this.#context.refresh();
     this.#decrementer.reset();
+    this.#sprs.instructions = 0;
   }
 
   completeIo(): void {

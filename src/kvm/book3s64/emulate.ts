@@ -184,7 +184,7 @@ export class Book3sEmulation {
         ? this.#sprs.read(sprOf(word), rt)
         : this.#sprs.write(sprOf(word), words[rt] as number, words[rt + 1] as number);
     if (result === SPR_MOVE.FACILITY) {
-      this.#interrupts.take(SERVER_VECTOR.facilityUnavailable, 0);
+      this.#interrupts.facilityUnavailable(this.#sprs.facility);
       return true;
     }
     if (result !== SPR_MOVE.DONE) return false;

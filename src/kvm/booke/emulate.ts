@@ -205,7 +205,7 @@ export class BookeEmulation {
     const word = context.instruction;
     if (word >>> 26 !== 31 || ((word >>> 1) & 1023) !== 339) return false;
     const spr = ((word >>> 16) & 31) | ((word >>> 6) & 0x3e0);
-    if ((spr & 0x10) !== 0 || !this.#sprs.read(spr, W_GPR + 2 * ((word >>> 21) & 31))) return false;
+    if (!this.#sprs.isUser(spr) || !this.#sprs.read(spr, W_GPR + 2 * ((word >>> 21) & 31))) return false;
     this.#step();
     return true;
   }

@@ -10,7 +10,7 @@ import { HOT_THRESHOLD, RegionManager } from '../region/manager.ts';
 import { Translator } from '../region/translate.ts';
 import { RunLoop } from '../run-loop.ts';
 import type { ContextMode, ServerCpu } from './interface.ts';
-import { HOST_HTAB, HOST_HTAB_LOG2_GROUPS, WIDE_RESERVE_ADDRESS } from './layout.ts';
+import { FACILITIES, HOST_HTAB, HOST_HTAB_LOG2_GROUPS, WIDE_RESERVE_ADDRESS } from './layout.ts';
 import { serverRuntime } from './refill.ts';
 import { ServerTlb } from './tlb.ts';
 
@@ -71,8 +71,9 @@ export class HostServer implements ServerCpu {
     this.#mode = (base + MODE) >> 2;
     this.#tlb = new ServerTlb(memory, base);
     i32[(base + WIDE_RESERVE_ADDRESS) >> 2] = 1;
+    i32[(base + FACILITIES) >> 2] = -1;
 
-    this.#handlers = new HandlerTable(LEVELS_OF[options.model], options.assist, 'i64');
+    this.#handlers = new HandlerTable(LEVELS_OF[options.model], options.assist);
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
     const vcpu = new WebAssembly.Global({ value: 'i32', mutable: false }, base);
     const tick = (remaining: number): number => this.#loop.tick(remaining);

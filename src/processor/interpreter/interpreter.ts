@@ -9,7 +9,7 @@
 import type { Instruction, Level } from '../../isa/define.ts';
 import { FIELDS, type FieldName } from '../../isa/fields.ts';
 import { ROUTINES } from '../../isa/routines.ts';
-import type { Expr, InstructionInterrupt, Meaning, Operand, Operands, ProgramCause } from '../../isa/semantics.ts';
+import type { Expr, InstructionInterrupt, InterruptCause, Meaning, Operand, Operands } from '../../isa/semantics.ts';
 import { Builder, type DynamicCrBit } from '../backend/builder.ts';
 import { routineIndex } from '../backend/routines.ts';
 import { CORE, EXECUTE, REGION_HANDLER, REGION_RESULT, SIGNATURES } from '../backend/runtime.ts';
@@ -237,7 +237,7 @@ class HandlerBuilder extends Builder {
     else this.falls = false;
   }
 
-  override interrupt(kind: InstructionInterrupt, cause?: ProgramCause): void {
+  override interrupt(kind: InstructionInterrupt, cause?: InterruptCause): void {
     setInstructionInterrupt(this.e, this.block, this.interrupts, kind, cause);
     if (kind === 'systemCall') this.e.set(this.#locals.record, this.add(this.#record, RECORD_BYTES));
     this.e.br(this.#targets.fault);

@@ -3,17 +3,18 @@ import { HANDLER, type HandlerPair, type HandlerSpec } from './interpreter.ts';
 import type { StaticValues } from './variants.ts';
 
 /** Whether a meaning writes storage: it is run against a builder that only listens. */
-function writesStorage({ meaning, values }: HandlerSpec): boolean {
+function writesStorage({ meaning, values }: HandlerSpec, levels: ReadonlySet<string>): boolean {
   let writes = false;
   const answer = { type: 'i32' };
   const listener = new Proxy({} as Semantics, {
-    get:
-      (_target, name) =>
-      (...args: unknown[]) => {
-        writes ||= name === 'zeroBlock' || String(name).startsWith('store');
-        for (const arg of args) if (typeof arg === 'function') arg(answer);
-        return answer;
-      },
+    get: (_target, name) =>
+      name === 'levels'
+        ? levels
+        : (...args: unknown[]) => {
+            writes ||= name === 'zeroBlock' || String(name).startsWith('store');
+            for (const arg of args) if (typeof arg === 'function') arg(answer);
+            return answer;
+          },
   });
   const known = values as Record<string, number>;
   meaning(listener, new Proxy({} as Operands, { get: (_target, name: string) => known[name] ?? answer }));
@@ -51,13 +52,13 @@ export class PairTable {
   readonly #handlers: Uint16Array;
   readonly #columns: number;
 
-  constructor(specs: readonly HandlerSpec[], list: readonly string[]) {
+  constructor(specs: readonly HandlerSpec[], list: readonly string[], levels: ReadonlySet<string>) {
     const found = list
       .map((line) => line.split(' + ').map((shape) => specOf(shape, specs)))
       .filter(([first = -1, second = -1]) => first >= 0 && second >= 0) as [number, number][];
     this.pairs = found.map(([a, b]) => {
       const first = specs[a] as HandlerSpec;
-      return { first, second: specs[b] as HandlerSpec, mayDrop: writesStorage(first) };
+      return { first, second: specs[b] as HandlerSpec, mayDrop: writesStorage(first, levels) };
     });
     this.#columns = HANDLER.first + specs.length;
     this.#firstHandler = this.#columns;

@@ -6,7 +6,7 @@
  * the vCPU block. `bl` is a call: the callee's region runs on top of this one, and when it comes back with PC at the
  * return address the caller goes on; with any other PC the caller leaves as well.
  */
-import type { Expr, InstructionInterrupt, Operand, ProgramCause } from '../../isa/semantics.ts';
+import type { Expr, InstructionInterrupt, InterruptCause, Operand } from '../../isa/semantics.ts';
 import { type CrOrigin, copyOf, type StateSet, unite } from '../backend/effects.ts';
 import { REGION_RESULT, SIGNATURES } from '../backend/runtime.ts';
 import { SOFT_TLB_SHAPES } from '../backend/storage.ts';
@@ -465,7 +465,7 @@ class RegionBuilder extends RegionStorage {
     this.#leaveWithInterrupt(this.dirty, false);
   }
 
-  override interrupt(kind: InstructionInterrupt, cause?: ProgramCause): void {
+  override interrupt(kind: InstructionInterrupt, cause?: InterruptCause): void {
     setInstructionInterrupt(this.e, this.block, this.interrupts, kind, cause);
     // An enabled floating-point exception comes after the results.
     const dirty = copyOf(this.dirty);

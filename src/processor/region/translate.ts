@@ -73,7 +73,7 @@ export class Translator {
           (instruction, word) => {
             const variants = handlers.variants[instruction.id] as VariantIndex;
             const { values } = variants.valuesOf(variants.indexOf(word, false));
-            return meaningOf(instruction, values, mode, assist, model.word);
+            return meaningOf(instruction, values, mode, assist, model.levels);
           },
           model,
         ),

@@ -12,9 +12,7 @@ import { WORD0_BITS } from './mmu.ts';
 
 /** Special registers that are nothing but a word in the vCPU's block, by number. */
 const PLAIN_SPRS = new Map<number, SprRow>(
-  SPR_ROWS.filter((row) => row.word >= 0 && (row.special === SPECIAL.PLAIN || row.special === SPECIAL.READ_ONLY)).map(
-    (row) => [row.spr, row],
-  ),
+  SPR_ROWS.filter((row) => row.word >= 0 && row.special === SPECIAL.PLAIN).map((row) => [row.spr, row]),
 );
 /** PID is a word to read; writing it selects another context. */
 const PID = 48;
@@ -54,14 +52,14 @@ const mtmsr: Meaning = (s, f) => {
 
 const mfspr: Meaning = (s, f) => {
   const row = PLAIN_SPRS.get(f.SPR);
-  if (row !== undefined) s.setGpr(f.RT, s.wordFromUnsigned32(s.blockWord(row.word * 4)));
+  if (row?.readable === true) s.setGpr(f.RT, s.wordFromUnsigned32(s.blockWord(row.word * 4)));
   else if (f.SPR === PID) s.setGpr(f.RT, s.wordFromUnsigned32(s.blockWord(W_PID * 4)));
   else trap(s);
 };
 
 const mtspr: Meaning = (s, f) => {
   const row = PLAIN_SPRS.get(f.SPR);
-  if (row === undefined || row.special !== SPECIAL.PLAIN) return trap(s);
+  if (row === undefined || !row.writable) return trap(s);
   const value = s.low32(s.gpr(f.RS));
   s.setBlockWord(row.word * 4, row.mask === -1 ? value : s.and(value, row.mask));
 };

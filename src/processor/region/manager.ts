@@ -53,7 +53,8 @@ const isPort = (place: TranslationPlace): place is TranslationPort => 'poll' in 
 export class RegionManager {
   readonly #memory: HostMemory;
   readonly #cache: CodeCache;
-  readonly #place: TranslationPlace;
+  #place: TranslationPlace;
+  readonly #here: () => Translator;
   readonly #table: WebAssembly.Table;
   readonly #imports: WebAssembly.Imports;
   /** Index of the word that tells regions which are running. */
@@ -71,10 +72,12 @@ export class RegionManager {
   /** Of whichever thread translates. */
   translationMilliseconds = 0;
 
+  /** `here` makes the translator of this thread, for where there is no port or it is lost. */
   constructor(
     memory: HostMemory,
     cache: CodeCache,
-    place: TranslationPlace,
+    port: TranslationPort | undefined,
+    here: () => Translator,
     { table, vcpu, core, own }: RegionSurroundings,
     {
       base,
@@ -84,7 +87,8 @@ export class RegionManager {
   ) {
     this.#memory = memory;
     this.#cache = cache;
-    this.#place = place;
+    this.#place = port ?? here();
+    this.#here = here;
     this.#table = table;
     this.#codeChanged = (base + CODE_CHANGED) >> 2;
     this.#profile = base + PROFILE;
@@ -118,6 +122,11 @@ export class RegionManager {
     const place = this.#place;
     if (!isPort(place)) {
       while (this.#waiting.size > 0) this.#translateHere(place, this.#take(BATCH));
+      return;
+    }
+    if (place.lost === true) {
+      // What it was to translate turns hot again.
+      this.#place = this.#here();
       return;
     }
     if (this.#outstanding) {

@@ -47,7 +47,9 @@ export const HANDLER = {
   region: REGION_HANDLER,
   illegal: 3,
   privileged: 4,
-  first: 5,
+  /** Leads to a region that was not entered in this epoch yet (code-cache.ts). */
+  parked: 5,
+  first: 6,
 } as const;
 
 /** A handler to generate. */
@@ -491,6 +493,7 @@ function emitSpecial(e: Emitter, h: HandlerBuilder, handler: number, locals: Loc
   const record = local('i32', locals.record);
   switch (handler) {
     case HANDLER.undecoded:
+    case HANDLER.parked:
       e.call(CORE.decode, record);
       e.br(targets.next);
       return;

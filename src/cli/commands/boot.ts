@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
-import type { Machine, MachineEnd } from '../../machine/index.ts';
+import type { MachineEnd } from '../../machine/index.ts';
 import { createMachine, NodeHost } from '../../node/index.ts';
 import { ConsoleInput } from '../console-input.ts';
 import { CommandError, fileProblem, UsageError } from '../errors.ts';

@@ -143,6 +143,7 @@ export class Machine {
       maxMemory: memoryBytes,
       ...(this.#kernel.littleEndian && { littleEndian: true }),
       ...(options.icount !== undefined && { icount: options.icount }),
+      ...(options.translationMemory !== undefined && { translationMemory: options.translationMemory }),
       ...(options.translation && { translation: options.translation }),
       ...(options.cores && { cores: options.cores }),
     });

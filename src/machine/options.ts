@@ -21,6 +21,8 @@ export interface MachineOptions extends BootFiles {
   readonly noReboot?: boolean | undefined;
   /** Ends the run after so many nanoseconds of the host's clock; pauses do not count. */
   readonly timeoutNs?: number | undefined;
+  /** Bytes that translations of code may take (`VmOptions.translationMemory`). */
+  readonly translationMemory?: number | undefined;
   /** Passed on to KVM. */
   readonly translation?: TranslationPort | undefined;
   /** Passed on to KVM. */
@@ -88,6 +90,7 @@ const CHECKS: { readonly [Name in keyof Required<MachineOptions>]: Check } = {
   icount: numberOf('a number of nanoseconds', 1e6),
   noReboot: truth,
   timeoutNs: numberOf('a number of nanoseconds', Number.POSITIVE_INFINITY),
+  translationMemory: numberOf('a number of bytes', Number.POSITIVE_INFINITY),
   translation: objectWith('a translation port', 'start', 'post', 'poll'),
   cores: objectWith('an object', 'find'),
   createVm: func,

@@ -27,6 +27,7 @@ interface BootArguments {
   timeout?: number;
   reboot: boolean;
   icount?: number;
+  translationMemory?: number;
 }
 
 export function addBoot(program: Command): void {
@@ -50,6 +51,11 @@ export function addBoot(program: Command): void {
     .option('--timeout <seconds>', 'end with status 124 after so much time', parseSeconds)
     .option('--no-reboot', 'a reset by the guest ends the command')
     .option('--icount <n>', 'time is the count of instructions, 2^n nanoseconds each: runs repeat exactly', parseIcount)
+    .option(
+      '--translation-memory <size>',
+      "memory for translations of the guest's code (an eighth of its own if absent, from 64M to 256M)",
+      parseMemory,
+    )
     .addHelpText(
       'after',
       '\nCtrl-A x ends the machine, Ctrl-A h lists the keys. Exit status: 0 the guest ended itself (or Ctrl-A x),' +
@@ -93,6 +99,7 @@ async function boot(options: BootArguments): Promise<number> {
     noReboot: !options.reboot,
     timeoutNs: options.timeout === undefined ? undefined : options.timeout * 1e9,
     icount: options.icount === undefined ? undefined : 2 ** options.icount,
+    translationMemory: options.translationMemory,
   });
 
   for (const [signal, status] of Object.entries(endSignals)) process.on(signal, () => stop(status));

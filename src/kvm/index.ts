@@ -5,6 +5,7 @@ import { ASSIST } from './models.ts';
 import { VirtualMachine } from './vm.ts';
 
 export * from './api.ts';
+export { KVM_REG_PPC } from './one-reg.ts';
 
 /**
  * KVM_CREATE_VM: a virtual machine without memory and vCPUs.

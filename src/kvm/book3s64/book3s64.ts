@@ -169,6 +169,7 @@ export class Book3s64 implements VcpuFamily {
       slb,
       decrementer,
       sprs,
+      papr,
       () => time.timebase(),
       () => this.#translationChanged(),
     );

@@ -44,7 +44,7 @@ const AIL_SHIFT = 23;
 const MODE_RESOURCE = { ADDRESS_TRANSLATION: 3, LITTLE_ENDIAN: 4 } as const;
 const PAGE_INIT = { ZERO: 0x8000, COPY: 0x4000 } as const;
 /** H_REGISTER_VPA: what is registered, in bits 16:18 of the flags. */
-const VPA = { REGISTER: 1, DISPATCH_TRACE: 2, SLB_SHADOW: 3, OFF: 4, KIND: 3 } as const;
+export const VPA = { REGISTER: 1, DISPATCH_TRACE: 2, SLB_SHADOW: 3, OFF: 4, KIND: 3 } as const;
 const VPA_BYTES = 640;
 const SLB_SHADOW_BYTES = 48;
 const TRACE_BYTES = 48;
@@ -55,7 +55,15 @@ const TWO_32 = 2 ** 32;
 const VPA_WORDS: readonly number[] = [0, wordOf('vpa'), wordOf('dispatchTrace'), wordOf('slbShadow')];
 const VPA_SIZES: readonly number[] = [0, VPA_BYTES, TRACE_BYTES, SLB_SHADOW_BYTES];
 
-export class PaprHypercalls {
+/** Areas that a guest has registered, by their kinds (VPA.REGISTER, DISPATCH_TRACE, SLB_SHADOW), for who saves and restores them. */
+export interface VpaAreas {
+  /** Real address, 0 when none is registered, and size. */
+  vpaArea(kind: number): { readonly address: number; readonly bytes: number };
+  /** Address 0: none. False: there is no memory for one. */
+  setVpaArea(kind: number, address: number): boolean;
+}
+
+export class PaprHypercalls implements VpaAreas {
   readonly #words: Int32Array;
   readonly #htab: HashTableCalls;
   readonly #slots: MemorySlots;
@@ -239,18 +247,26 @@ export class PaprHypercalls {
     const kind = what & VPA.KIND;
     if (kind === 0 || target === undefined) return H.PARAMETER;
     if (this.#address(5) !== (words[wordOf('pir')] as number) >>> 0) return H.PARAMETER;
+    const address = (what & VPA.OFF) !== 0 ? 0 : this.#address(6);
+    if ((what & VPA.OFF) === 0 && address === 0) return H.PARAMETER;
+    return this.setVpaArea(kind, address) ? H.SUCCESS : H.PARAMETER;
+  }
+
+  vpaArea(kind: number): { readonly address: number; readonly bytes: number } {
     const word = VPA_WORDS[kind] as number;
-    if ((what & VPA.OFF) !== 0) {
-      words[word] = 0;
-      words[word + 1] = 0;
-      return H.SUCCESS;
-    }
-    const address = this.#address(6);
+    const [low, high] = [this.#words[word] as number, this.#words[word + 1] as number];
+    const address = (high >>> 0) * TWO_32 + (low >>> 0);
+    return { address, bytes: address === 0 ? 0 : (VPA_SIZES[kind] as number) };
+  }
+
+  setVpaArea(kind: number, address: number): boolean {
     const bytes = VPA_SIZES[kind] as number;
-    if (address % VPA_ALIGNMENT !== 0 || this.#slots.hostAddress(address, bytes) < 0) return H.PARAMETER;
-    words[word] = address;
-    words[word + 1] = Math.floor(address / TWO_32);
-    return H.SUCCESS;
+    const isThere = address % VPA_ALIGNMENT === 0 && this.#slots.hostAddress(address, bytes) >= 0;
+    if (address !== 0 && !isThere) return false;
+    const word = VPA_WORDS[kind] as number;
+    this.#words[word] = address;
+    this.#words[word + 1] = Math.floor(address / TWO_32);
+    return true;
   }
 
   /** Accesses to memory by size 1, 2, 4 or 8; devices are user space's. */

@@ -51,7 +51,9 @@ const bitsOf = (id: bigint): bigint => 8n << ((id >> 52n) & 15n);
 /** A value that any register takes: areas in memory are aligned, TCR and TSR start no timers, times are near. */
 function sample(cpu: string, name: string, id: bigint, seed: number): bigint {
   if (name === 'VPA_ADDR') return 0x1000n;
-  if (name === 'VPA_SLB' || name === 'VPA_DTL') return (BigInt(0x2000 + 128 * seed) << 64n) | 48n;
+  // Lengths stand in the areas themselves, which are empty here: the least that they may be.
+  if (name === 'VPA_SLB') return (0x2000n << 64n) | 8n;
+  if (name === 'VPA_DTL') return (0x3000n << 64n) | 48n;
   if (/^(TB_OFFSET|DEC_EXPIRY|IC|VTB)$/.test(name)) return BigInt(5e6 + seed);
   if (/^(TCR|TSR|DBSR)$/.test(name)) return 0n;
   if (name === 'FSCR') return 0x104n;

@@ -33,9 +33,9 @@ import {
   writeXer,
 } from '../book3s/layout.ts';
 import { indexOf, KVM_REG_PPC } from '../one-reg.ts';
-import { VPA, type VpaAreas } from './papr.ts';
 import type { GuestSlb } from './slb.ts';
 import type { SprEmulation } from './spr-emulation.ts';
+import { type VirtualProcessorAreas, VPA_KIND, type VpaKind } from './vpa.ts';
 
 /** One-regs that are a doubleword of the block: where, and the register's number where not all models have it. */
 const WIDE: readonly (readonly [id: bigint, word: number, spr?: number])[] = [
@@ -79,10 +79,10 @@ const WORDS: readonly (readonly [id: bigint, word: number, spr?: number])[] = [
   [KVM_REG_PPC.PMC7, wordOf('pmc7'), 793],
   [KVM_REG_PPC.PMC8, wordOf('pmc8'), 794],
 ];
-const VPA_KIND: ReadonlyMap<bigint, number> = new Map([
-  [KVM_REG_PPC.VPA_ADDR, VPA.REGISTER],
-  [KVM_REG_PPC.VPA_DTL, VPA.DISPATCH_TRACE],
-  [KVM_REG_PPC.VPA_SLB, VPA.SLB_SHADOW],
+const AREAS: ReadonlyMap<bigint, VpaKind> = new Map([
+  [KVM_REG_PPC.VPA_ADDR, VPA_KIND.VPA],
+  [KVM_REG_PPC.VPA_DTL, VPA_KIND.DISPATCH_TRACE],
+  [KVM_REG_PPC.VPA_SLB, VPA_KIND.SLB_SHADOW],
 ]);
 /** Sregs beside the uapi's: what a model keeps and no one-reg names. */
 const MORE_SREGS = ['ctrl', 'hid0', 'hid1', 'hid4', 'hid5'] as const;
@@ -101,7 +101,7 @@ export class Book3sRegisters {
   readonly #wide: ReadonlyMap<bigint, number>;
   readonly #narrow: ReadonlyMap<bigint, number>;
   readonly #more: readonly (typeof MORE_SREGS)[number][];
-  readonly #vpa: VpaAreas;
+  readonly #areas: VirtualProcessorAreas;
   readonly #slb: GuestSlb;
   readonly #decrementer: Decrementer;
   readonly #sprs: SprEmulation;
@@ -114,7 +114,7 @@ export class Book3sRegisters {
     slb: GuestSlb,
     decrementer: Decrementer,
     sprs: SprEmulation,
-    vpa: VpaAreas,
+    areas: VirtualProcessorAreas,
     timebase: () => number,
     onTranslation: () => void,
   ) {
@@ -129,7 +129,7 @@ export class Book3sRegisters {
     this.#narrow = had(WORDS);
     const names = new Set(Array.from(file.values(), ({ name }) => name));
     this.#more = MORE_SREGS.filter((name) => names.has(name));
-    this.#vpa = vpa;
+    this.#areas = areas;
     this.#slb = slb;
     this.#decrementer = decrementer;
     this.#sprs = sprs;
@@ -221,10 +221,10 @@ export class Book3sRegisters {
       case KVM_REG_PPC.VTB:
         return this.#file.has(VTB_SPR) ? BigInt(this.#decrementer.virtualTime()) : undefined;
     }
-    const area = VPA_KIND.get(id);
+    const area = AREAS.get(id);
     if (area !== undefined) {
-      const { address, bytes } = this.#vpa.vpaArea(area);
-      return area === VPA.REGISTER ? BigInt(address) : (BigInt(address) << 64n) | BigInt(bytes);
+      const { address, bytes } = this.#areas.registered(area);
+      return area === VPA_KIND.VPA ? BigInt(address) : (BigInt(address) << 64n) | BigInt(bytes);
     }
     const vsr = vectorOf(id);
     if (vsr === undefined) return undefined;
@@ -251,9 +251,12 @@ export class Book3sRegisters {
   /** Time, what is counted, and areas in memory. */
   #setCounted(id: bigint, value: bigint): boolean {
     const number = Number(BigInt.asIntN(53, value));
-    const area = VPA_KIND.get(id);
-    if (area !== undefined)
-      return this.#vpa.setVpaArea(area, Number(BigInt.asUintN(64, area === VPA.REGISTER ? value : value >> 64n)));
+    const area = AREAS.get(id);
+    if (area !== undefined) {
+      const address = BigInt.asUintN(64, area === VPA_KIND.VPA ? value : value >> 64n);
+      const bytes = area === VPA_KIND.VPA ? 0n : BigInt.asUintN(64, value);
+      return this.#areas.restore(area, Number(address), Number(bytes));
+    }
     if (id === KVM_REG_PPC.FPSCR) {
       this.#words[W_FPSCR] = Number(BigInt.asIntN(32, value));
       this.#words[W_DECIMAL_ROUNDING] = this.#hasDecimal ? Number((value >> 32n) & DRN) : 0;

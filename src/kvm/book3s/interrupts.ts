@@ -38,6 +38,8 @@ export class Book3sInterrupts {
   readonly #words: Int32Array;
   readonly #context: Book3sContext;
   readonly #counters: VcpuCounters;
+  /** Interrupts that the guest has taken here. */
+  taken = 0;
 
   constructor(context: Book3sContext, counters: VcpuCounters) {
     this.#words = context.words;
@@ -77,6 +79,7 @@ export class Book3sInterrupts {
   take(vector: number, flags: number): void {
     const words = this.#words;
     const msr = words[W_MSR] as number;
+    this.taken++;
     words[W_SRR0] = words[W_PC] as number;
     words[W_SRR0 + 1] = words[W_PC + 1] as number;
     words[W_SRR1] = (msr & ~SRR1_OWN) | flags;

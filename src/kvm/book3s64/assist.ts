@@ -5,7 +5,7 @@
  */
 import type { Expr, Meaning, Semantics } from '../../isa/semantics.ts';
 import { type AssistTable, LEVELS_OF } from '../../processor/index.ts';
-import { MSR, MSR_KEPT, MSR_L1 } from '../book3s/bits.ts';
+import { MSR, MSR_KEPT, MSR_L1, MSR_TRACE } from '../book3s/bits.ts';
 import { W_ASSIST_KIND, W_ASSIST_MSR, W_PPR } from '../book3s/layout.ts';
 import type { Book3sModel } from '../book3s/model.ts';
 import { RIGHT, SPECIAL, type SprRow, sprTable } from './sprs.ts';
@@ -45,7 +45,10 @@ const setExternal: Meaning = (s, f) => {
   );
 };
 
-/** mtmsr and mtmsrd: what changes of the translation is the vector code's, what waits or leaves the kernel the emulation's. */
+/**
+ * mtmsr and mtmsrd: what changes of the translation is the vector code's, what waits, traces or leaves the kernel the
+ * emulation's.
+ */
 const moveToMsr =
   ({ msrMask }: Book3sModel, wide: boolean): Meaning =>
   (s, f) => {
@@ -54,7 +57,7 @@ const moveToMsr =
     const low = s.low32(value);
     const msr = s.let(s.shared('msr'));
     const next = s.let(s.or(s.and(low, msrMask & ~MSR_KEPT & ~MSR.POW), s.and(msr, MSR_KEPT)));
-    const leaves = s.ne(s.and(low, MSR.POW | MSR.PR), 0);
+    const leaves = s.ne(s.and(low, MSR.POW | MSR.PR | MSR_TRACE), 0);
     const narrows = wide ? s.geSigned(value, 0) : s.i32(0);
     s.if(
       s.or(s.or(leaves, narrows), letsInterruptIn(s, next)),

@@ -1,7 +1,7 @@
 /** KVM_GET/SET_REGS, SREGS and ONE_REG of a Book3S 64 vCPU (uapi asm/kvm.h). */
 import { type RegisterFile, registersOf } from '../../isa/registers/index.ts';
 import { LEVELS_OF, vsrHalfOffset } from '../../processor/index.ts';
-import type { KvmRegs, KvmSregs } from '../api.ts';
+import { KVMPPC_INST_SW_BREAKPOINT, type KvmRegs, type KvmSregs } from '../api.ts';
 import type { Book3sContext } from '../book3s/context.ts';
 import type { Decrementer } from '../book3s/decrementer.ts';
 import {
@@ -64,6 +64,7 @@ const WORDS: ReadonlyMap<bigint, number> = new Map([
   [u32(0xb5), W_LPCR],
 ]);
 const DSISR = u32(0xd);
+const DEBUG_INST = u32(0x8b);
 const PURR = u64(0xa);
 const SPURR = u64(0xb);
 /** With the registers' numbers. */
@@ -174,6 +175,7 @@ export class Book3sRegisters {
     if (wide !== undefined) return this.#get(wide);
     const word = id === DSISR ? this.#context.wDsisr : WORDS.get(id);
     if (word !== undefined) return BigInt((this.#words[word] as number) >>> 0);
+    if (id === DEBUG_INST) return BigInt(KVMPPC_INST_SW_BREAKPOINT);
     if (id === PURR || id === SPURR) return BigInt(this.#timebase());
     if (id === IC && this.#file.has(IC_SPR)) return BigInt(this.#sprs.instructions);
     if (id === VTB && this.#file.has(VTB_SPR)) return BigInt(this.#decrementer.virtualTime());

@@ -18,7 +18,7 @@ import {
   type VectorCode,
   type VectorSemantics,
 } from '../../processor/index.ts';
-import { AIL_BASE, LPCR_AIL, LPCR_ILE, MSR, SRR1_OWN } from '../book3s/bits.ts';
+import { AIL_BASE, LPCR_AIL, LPCR_ILE, MSR, MSR_TRACE, SRR1_OWN } from '../book3s/bits.ts';
 import { CONTEXT_KERNEL, CONTEXT_REAL, CONTEXT_USER } from '../book3s/host-contexts.ts';
 import { KEPT } from '../book3s/interrupts.ts';
 import { ASSISTED, ASSISTED_NAMES, W_ASSIST_KIND, W_ASSIST_MSR, W_FSCR, W_HIOR, W_LPCR } from '../book3s/layout.ts';
@@ -49,11 +49,11 @@ export const book3sVectors = ({ name, msrMask }: Book3sModel, littleEndian: bool
   const hasFacilities = registersOf(LEVELS_OF[name]).has(FSCR);
   const native = littleEndian ? MSR.LE : 0;
 
-  /** Whether a value of MSR (of 64-bit mode) is of one of the contexts that there always are. */
+  /** Whether a value of MSR (of 64-bit mode) is of one of the contexts that there always are, and traces nothing. */
   const isUsual = (s: VectorSemantics, msr: Expr): Expr => {
     const translation = s.let(s.and(msr, TRANSLATION));
     const whole = s.or(s.eqz(translation), s.eq(translation, TRANSLATION));
-    return s.and(whole, s.eq(s.and(msr, MSR.LE), native));
+    return s.and(whole, s.eq(s.and(msr, MSR.LE | MSR_TRACE), native));
   };
 
   /** Book3sInterrupts.take of an interrupt that has no bits in SRR1. */

@@ -23,14 +23,24 @@ export class SprEmulation {
   readonly #time: GuestTime;
   readonly #counters: VcpuCounters;
   readonly #run: KvmRun;
+  /** A register of the debug facility was written. */
+  readonly #onDebug: () => void;
 
-  constructor(context: BookeContext, timers: BookeTimers, time: GuestTime, counters: VcpuCounters, run: KvmRun) {
+  constructor(
+    context: BookeContext,
+    timers: BookeTimers,
+    time: GuestTime,
+    counters: VcpuCounters,
+    run: KvmRun,
+    onDebug: () => void,
+  ) {
     this.#words = context.words;
     this.#context = context;
     this.#timers = timers;
     this.#time = time;
     this.#counters = counters;
     this.#run = run;
+    this.#onDebug = onDebug;
   }
 
   /** Problem state may read it. */
@@ -81,6 +91,14 @@ export class SprEmulation {
       case SPECIAL.CLEAR:
         words[index] = (words[index] as number) & ~value;
         return RESUME_GUEST;
+      case SPECIAL.DBSR:
+        words[index] = (words[index] as number) & ~value;
+        this.#onDebug();
+        return RESUME_GUEST;
+      case SPECIAL.DEBUG:
+        words[index] = value;
+        this.#onDebug();
+        return RESUME_GUEST;
       case SPECIAL.XER:
         writeXer(words, value);
         return RESUME_GUEST;
@@ -109,6 +127,7 @@ export class SprEmulation {
         return RESUME_GUEST;
       case SPECIAL.DBCR0:
         words[W_DBCR0] = value & ~DBCR0_RST;
+        this.#onDebug();
         if ((value & DBCR0_RST) === 0) return RESUME_GUEST;
         this.#run.systemEvent.type = KVM_SYSTEM_EVENT.RESET;
         return KVM_EXIT.SYSTEM_EVENT;

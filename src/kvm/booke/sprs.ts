@@ -38,6 +38,9 @@ export const SPECIAL = {
   DBCR0: 11,
   /** Writing ones clears. */
   CLEAR: 12,
+  DBSR: 13,
+  /** Of the debug facility: a word to read, but what it says is looked at when it is written. */
+  DEBUG: 14,
 } as const;
 
 export interface SprRow {
@@ -93,12 +96,12 @@ const KEPT: ReadonlyMap<string, Kept> = new Map<string, Kept>([
   ['tbl', at(-1, SPECIAL.TBL)],
   ['pir', at(W_PIR)],
   state('pvr'),
-  state('dbsr', SPECIAL.CLEAR),
+  state('dbsr', SPECIAL.DBSR),
   state('dbcr0', SPECIAL.DBCR0),
-  ...several('dbcr', 1, 2),
-  ...several('iac', 1, 4),
-  ...several('dac', 1, 2),
-  ...several('dvc', 1, 2),
+  ...several('dbcr', 1, 2, SPECIAL.DEBUG),
+  ...several('iac', 1, 4, SPECIAL.DEBUG),
+  ...several('dac', 1, 2, SPECIAL.DEBUG),
+  ...several('dvc', 1, 2, SPECIAL.DEBUG),
   state('tsr', SPECIAL.TSR),
   state('tcr', SPECIAL.TCR),
   ...Array.from({ length: 16 }, (_, n) => state(`ivor${n}` as StateField, SPECIAL.PLAIN, 0xfff0)),

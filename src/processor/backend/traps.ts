@@ -13,6 +13,8 @@ export interface InterruptNumbers {
   readonly causes: Readonly<Record<InterruptCause, number>>;
   /** Syndrome of an access that is a store. */
   readonly store: number;
+  /** Vector of the interrupt behind an instruction that was stepped over. */
+  readonly trace: number;
 }
 
 export const BOOKE_INTERRUPTS: InterruptNumbers = {
@@ -31,6 +33,7 @@ export const BOOKE_INTERRUPTS: InterruptNumbers = {
     floatEnabled: ESR.FP,
   },
   store: ESR.ST,
+  trace: BOOKE_VECTOR.debug,
 };
 
 export const SERVER_INTERRUPTS: InterruptNumbers = {
@@ -44,6 +47,7 @@ export const SERVER_INTERRUPTS: InterruptNumbers = {
     floatEnabled: SRR1_PROGRAM.FP,
   },
   store: DSISR.ISSTORE,
+  trace: SERVER_VECTOR.trace,
 };
 
 /**

@@ -1,5 +1,6 @@
-import { coreImage, generateCore } from '../core.ts';
-import type { HostCpuOptions } from '../interface.ts';
+import type { FamilyRuntime } from '../backend/runtime-functions.ts';
+import { coreImage, generateCore, generateSteppingCore, NEVER_HOT } from '../core.ts';
+import type { CoreImage, HostCpuOptions } from '../interface.ts';
 import { CodeCache, type DecodingMode } from '../interpreter/code-cache.ts';
 import { HandlerTable } from '../interpreter/handlers.ts';
 import { MODE } from '../layout.ts';
@@ -25,12 +26,11 @@ export interface ServerCpuOptions extends HostCpuOptions {
   readonly log2Groups?: number;
 }
 
-/** What is interpreted only is never hot. */
-const NEVER_HOT = Number.POSITIVE_INFINITY;
 /**
  * Translation modes. The first two, in 64-bit mode and the byte order that storage is kept in, are translated; code in the
  * others is rare (RTAS, the first instructions of a kernel in the other byte order, 32-bit programs) and has an
- * interpreter each, made when it is first needed.
+ * interpreter each, made when it is first needed. Each mode also has an interpreter for single steps; it runs the records
+ * of NARROW or TURNED, which are the same for all modes of one byte order but for what is translated or assisted.
  */
 const NARROW = 2;
 const TURNED = 3;
@@ -56,6 +56,7 @@ export class HostServer implements ServerCpu {
   readonly #imports: WebAssembly.ModuleImports;
   /** The interpreter of each mode; the first two share one. */
   readonly #runs: (() => number)[] = [];
+  readonly #steps: (() => number)[] = [];
   readonly #mode: number;
   readonly #loop: RunLoop;
 
@@ -89,7 +90,9 @@ export class HostServer implements ServerCpu {
       tick,
     };
     const { hotThreshold = HOT_THRESHOLD } = options;
-    const { instance, packings } = this.#instantiate(this.#model, hotThreshold, 'usual');
+    const { instance, packings } = this.#instantiate('usual', this.#model, (runtime) =>
+      generateCore(runtime, this.#handlers, options.vectorCode, hotThreshold),
+    );
     this.#cache = new CodeCache(memory, this.#handlers, packings, (page) => this.#tlb.protectPage(page), base, MODES);
     this.#loop.regions = new RegionManager(
       memory,
@@ -102,29 +105,45 @@ export class HostServer implements ServerCpu {
     this.#runs.push(run, run);
   }
 
-  #instantiate(model: ProcessorModel, hotThreshold: number, mode: string) {
-    const { assist, cores, vectorCode, model: name } = this.#options;
+  #instantiate(mode: string, model: ProcessorModel, generate: (runtime: FamilyRuntime) => CoreImage) {
+    const { assist, cores, model: name } = this.#options;
     const { log2Groups } = this.hashTable;
     const isUsual = log2Groups === HOST_HTAB_LOG2_GROUPS && this.#options.hotThreshold === undefined;
     const { bytes, packings } = coreImage(
       isUsual ? cores : undefined,
       `${name}-${model.order}-${mode}-${assist ? 'assist' : 'plain'}`,
-      () => generateCore(serverRuntime(model, log2Groups), this.#handlers, vectorCode, hotThreshold),
+      () => generate(serverRuntime(model, log2Groups)),
     );
     const module = new WebAssembly.Module(bytes as BufferSource);
     return { instance: new WebAssembly.Instance(module, { e: this.#imports }), packings };
   }
 
-  /** The interpreter of a mode that is not translated. */
-  #rareRun(mode: number): () => number {
-    const model: ProcessorModel = {
+  #modelOf(mode: number): ProcessorModel {
+    return {
       ...this.#model,
-      computation: mode === TURNED ? 'i64' : 'i32',
+      computation: mode === NARROW || mode === NARROW_TURNED ? 'i32' : 'i64',
       littleEndian: this.#model.littleEndian !== mode >= TURNED,
     };
-    const { instance } = this.#instantiate(model, NEVER_HOT, `mode${mode}`);
+  }
+
+  /** The interpreter of a mode that is not translated. */
+  #rareRun(mode: number): () => number {
+    const { vectorCode } = this.#options;
+    const { instance } = this.#instantiate(`mode${mode}`, this.#modelOf(mode), (runtime) =>
+      generateCore(runtime, this.#handlers, vectorCode, NEVER_HOT),
+    );
     const run = instance.exports['run'] as () => number;
     this.#runs[mode] = run;
+    return run;
+  }
+
+  /** The interpreter of a mode that stops behind each instruction. */
+  #steppingRun(mode: number): () => number {
+    const { instance } = this.#instantiate(`step${mode}`, this.#modelOf(mode), (runtime) =>
+      generateSteppingCore(runtime, this.#handlers),
+    );
+    const run = instance.exports['run'] as () => number;
+    this.#steps[mode] = run;
     return run;
   }
 
@@ -132,6 +151,14 @@ export class HostServer implements ServerCpu {
     this.#tlb.refresh();
     const mode = this.memory.i32[this.#mode] as number;
     return this.#loop.run(this.#runs[mode] ?? this.#rareRun(mode), budget);
+  }
+
+  step(budget: number): number {
+    this.#tlb.refresh();
+    // Without assist meanings the first two modes are one.
+    const mode = Math.max(1, this.memory.i32[this.#mode] as number);
+    const run = this.#steps[mode] ?? this.#steppingRun(mode);
+    return this.#loop.step(run, mode >= TURNED ? TURNED : NARROW, budget);
   }
 
   get onTick(): () => number {

@@ -31,10 +31,11 @@ export interface DecodingMode {
   readonly isTurned: boolean;
 }
 
-/** The modes that every processor has: problem state, and with assist meanings inlined. */
+/** The modes of a processor that has one byte order: problem state, with assist meanings inlined, and for single steps. */
 export const PLAIN_MODES: readonly DecodingMode[] = [
   { handlers: 0, isTurned: false },
   { handlers: 1, isTurned: false },
+  { handlers: 0, isTurned: false },
 ];
 
 /** What a page of records belongs to. */

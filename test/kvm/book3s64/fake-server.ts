@@ -71,6 +71,9 @@ export class FakeServer implements ServerCpu {
   run(): never {
     throw new Error('this processor runs nothing');
   }
+  step(): never {
+    return this.run();
+  }
   codeWritten(): void {}
   selectContext(context: number): void {
     this.context = context;

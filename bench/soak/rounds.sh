@@ -67,12 +67,13 @@ def queens(n, row=0, cols=0, left=0, right=0):
 assert queens(8) == 92
 a, b = 0, 1
 for _ in range(5000): a, b = b, a + b
-assert a % 1000003 == 645873 or a > 0
+assert a.bit_length() == 3471
 bodies = [[float(i), float(i * seed % 17), 1.0 / (i + 1)] for i in range(40)]
 for _ in range(30):
     for p in bodies:
         for q in bodies:
-            d = (p[0] - q[0]) ** 2 + (p[1] - q[1]) ** 2 + 0.25
+            dx, dy = p[0] - q[0], p[1] - q[1]
+            d = dx * dx + dy * dy + 0.25
             p[2] += 1e-6 * (q[0] - p[0]) / d
         p[0] += p[2]
 document = [{'name': f'n{i}', 'values': list(range(i % 50)), 'x': bodies[i % 40][0]} for i in range(500)]

@@ -238,6 +238,11 @@ export interface VmOptions {
   icount?: number;
   /** Generated cores that were kept from an earlier machine of this version (`CoreImages`). */
   cores?: CoreImages;
+  /**
+   * Bytes that translations and the interpreter's records may take, about; what is over goes, the least used first.
+   * Default: an eighth of `maxMemory`, from 64 to 256 MB.
+   */
+  translationMemory?: number;
   /** A thread that translates hot code (`createTranslationServer` there). Without it, and with icount, this thread does. */
   translation?: TranslationPort;
 }

@@ -17,6 +17,10 @@ import { GuestTime } from './time.ts';
 import { createKvmRun, VirtualCpu } from './vcpu.ts';
 
 const MAX_MEMORY = 2 ** 31;
+const MIN_TRANSLATION_MEMORY = 2 ** 20;
+/** What translations may take where nobody says: an eighth of the guest's memory, in bounds. */
+const defaultTranslationMemory = (maxMemory: number): number =>
+  Math.min(Math.max(maxMemory / 8, 64 * 2 ** 20), 256 * 2 ** 20);
 /** Room for the alignment of small slots (ROMs). */
 const SLOT_SLACK = 16 * 2 ** 20;
 
@@ -37,6 +41,7 @@ export class VirtualMachine implements Vm {
   readonly #vcpus = new Map<number, Vcpu>();
   readonly #time: GuestTime;
   readonly #translation: TranslationPort | undefined;
+  readonly #translationMemory: number;
 
   constructor(options: VmOptions, processors: Processors) {
     const { cpu, accel, maxMemory, timebaseFrequency, icount = 0 } = options;
@@ -50,6 +55,10 @@ export class VirtualMachine implements Vm {
     if (!(timebaseFrequency > 0 && timebaseFrequency <= 1e10))
       throw new KvmError(`a time base of ${timebaseFrequency} ticks a second is not possible`);
     if (!(icount >= 0 && icount <= 1e6)) throw new KvmError(`icount is nanoseconds an instruction, not ${icount}`);
+    const { translationMemory = defaultTranslationMemory(maxMemory) } = options;
+    if (!(translationMemory >= MIN_TRANSLATION_MEMORY))
+      throw new KvmError(`translations need ${MIN_TRANSLATION_MEMORY} bytes or more, not ${String(translationMemory)}`);
+    this.#translationMemory = translationMemory;
     this.#options = options;
     this.#processors = processors;
     this.#model = model;
@@ -127,6 +136,7 @@ export class VirtualMachine implements Vm {
         base: VCPU_BLOCKS + id * VCPU_BLOCK_BYTES,
         assist: null,
         timebase: () => time.timebase(),
+        translationMemory: this.#translationMemory,
         ...(this.#translation && { translation: this.#translation }),
         ...(this.#options.cores && { cores: this.#options.cores }),
       },

@@ -63,6 +63,8 @@ export interface RegionRequest {
   readonly mode: number;
   /** Address of the counts of interpretations, of the processor that found it hot. */
   readonly profile: number;
+  /** Address of the page's records. */
+  readonly records: number;
   /** The page's `CodePage.version` at the time: a region of an older page is thrown away. */
   readonly version: number;
 }
@@ -72,16 +74,29 @@ export interface TranslatedRegion {
   /** Number of the exported function: `r0`, `r1` … */
   readonly index: number;
   readonly instructions: number;
+  /** Addresses of the link cells of its call sites. */
+  readonly cells: readonly number[];
+}
+
+/** What the translator is told of translations that are gone. */
+export interface ReleasedRegions {
+  /** Link cells that are free. */
+  readonly cells: readonly number[];
+  /** Entries of regions that were thrown away: the address of the page's records, the offset in the page. */
+  readonly entries: readonly { readonly records: number; readonly offset: number }[];
 }
 
 /** Entries to translate into one module. */
 export interface TranslationJob {
   readonly requests: readonly RegionRequest[];
+  readonly released: ReleasedRegions;
 }
 
 /** The compiled module, null when none of the entries could be translated. */
 export interface TranslationResult {
   readonly module: WebAssembly.Module | null;
+  /** How long the module was, in bytes. */
+  readonly bytes: number;
   readonly regions: readonly TranslatedRegion[];
   readonly covered: readonly RegionRequest[];
   readonly milliseconds: number;
@@ -102,6 +117,10 @@ export interface TranslationPort {
   post(job: TranslationJob): void;
   /** The next result that has come, without waiting. */
   poll(): TranslationResult | undefined;
+  /** The thread has failed, and nothing comes from it any more: the processor then translates by itself. */
+  readonly lost?: boolean;
+  /** Ends the thread: the machine has ended. */
+  close?(): void;
 }
 
 export interface HostCpuOptions {
@@ -116,6 +135,8 @@ export interface HostCpuOptions {
   readonly translation?: TranslationPort;
   /** Interpretations of a block after which it is translated; Infinity: never. */
   readonly hotThreshold?: number;
+  /** Bytes that translations and the interpreter's records may take: what is over goes, the least used first. */
+  readonly translationMemory?: number;
   /** Cores that were kept. */
   readonly cores?: CoreImages;
 }

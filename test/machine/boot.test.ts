@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { MachineOptions } from '../../src/machine/index.ts';
 import { bootGuest, type Dialogue, type Result } from './boot-guest.ts';
+import { floatInitrd } from './float-program.ts';
 
 /** The folder with the 440's uImage, vmlinux, bamboo.dtb and initramfs.cpio.gz; `npm test` sets it. */
 const folder = process.env.POWERVISOR_TEST_GUEST_440;
@@ -74,6 +75,13 @@ test('a shell on the console: input typed early, interrupts, long input, a reboo
   assert.equal(stats.machine_resets, 1);
   assert.equal(stats.bus_unassigned_mmio, 0);
 });
+
+for (const accel of ['trap', 'assist'] as const)
+  test(`${accel}: two processes with the floating-point unit in turn`, { skip }, async () => {
+    const { end, output } = await boot({ accel, initrd: floatInitrd(), append: 'console=ttyS0' });
+    assert.equal(end.cause, 'reset', output);
+    assert.match(output, /CHILD 375\r?\nPARENT 750\r?\n/);
+  });
 
 test('with counted time a run repeats exactly', { skip }, async () => {
   const [one, two] = [await boot({ icount: 4 }), await boot({ icount: 4 })];

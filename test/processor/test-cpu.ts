@@ -55,6 +55,7 @@ export interface TestCpuOptions {
   readonly assist?: AssistTable;
   readonly timebase?: () => number;
   readonly translation?: TranslationPort;
+  readonly translationMemory?: number;
 }
 
 /** RAM of 4 MB at real address 0 of its own; the real address space of the host begins lower. */
@@ -71,6 +72,7 @@ export class TestCpu {
       assist: options.assist ?? null,
       timebase: options.timebase ?? (() => 0),
       ...(options.translation && { translation: options.translation }),
+      ...(options.translationMemory !== undefined && { translationMemory: options.translationMemory }),
       hotThreshold: tier === 'interpreted' ? Number.POSITIVE_INFINITY : 1,
     });
   }

@@ -1,9 +1,10 @@
 import { regionFunctions } from '../backend/runtime.ts';
-import type { RegionRequest, TranslatedRegion, TranslationPort } from '../interface.ts';
-import { type CodeCache, type CodePage, PROFILE_ROUND } from '../interpreter/code-cache.ts';
-import { CODE_CHANGED, LINK_CELL_BYTES, LINK_CELLS, PROFILE, TRANSLATION_MODES } from '../layout.ts';
+import type { RegionRequest, TranslationPort } from '../interface.ts';
+import { type CodeCache, PROFILE_ROUND } from '../interpreter/code-cache.ts';
+import { PROFILE, TRANSLATION_MODES } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
 import type { ProcessorModel } from '../model.ts';
+import { RegionStore } from './store.ts';
 import type { Translator } from './translate.ts';
 
 /** Regions a module holds at most. */
@@ -25,6 +26,9 @@ const LOG2_STILL_HOT = 4;
 
 /** How many times longer than others an entry inside of another's region is interpreted before it asks again. */
 const COVERED_REST = 8;
+
+/** Bytes that translations and records may take where nobody says. */
+export const DEFAULT_TRANSLATION_MEMORY = 128 * 2 ** 20;
 
 /** An entry that waits for its translation. */
 interface HotEntry {
@@ -51,65 +55,66 @@ const isPort = (place: TranslationPlace): place is TranslationPort => 'poll' in 
 
 /** Collects hot entries, has them translated in batches, and installs the regions. */
 export class RegionManager {
-  readonly #memory: HostMemory;
   readonly #cache: CodeCache;
-  readonly #place: TranslationPlace;
-  readonly #table: WebAssembly.Table;
-  readonly #imports: WebAssembly.Imports;
-  /** Index of the word that tells regions which are running. */
-  readonly #codeChanged: number;
+  #place: TranslationPlace;
+  readonly #here: () => Translator;
+  readonly store: RegionStore;
   readonly #profile: number;
   readonly #hotThreshold: number;
   /** By the record of the entry. */
   readonly #waiting = new Map<number, HotEntry>();
   #outstanding = false;
-  #slots = 1;
-  readonly #free: number[] = [];
-  regions = 0;
   batches = 0;
-  translatedInstructions = 0;
   /** Of whichever thread translates. */
   translationMilliseconds = 0;
 
+  /** `here` makes the translator of this thread, for where there is no port or it is lost. */
   constructor(
     memory: HostMemory,
     cache: CodeCache,
-    place: TranslationPlace,
+    port: TranslationPort | undefined,
+    here: () => Translator,
     { table, vcpu, core, own }: RegionSurroundings,
     {
       base,
       model,
       hotThreshold,
-    }: { readonly base: number; readonly model: ProcessorModel; readonly hotThreshold: number },
+      limit,
+    }: {
+      readonly base: number;
+      readonly model: ProcessorModel;
+      readonly hotThreshold: number;
+      /** Bytes that translations and records may take. */
+      readonly limit: number;
+    },
   ) {
-    this.#memory = memory;
     this.#cache = cache;
-    this.#place = place;
-    this.#table = table;
-    this.#codeChanged = (base + CODE_CHANGED) >> 2;
+    this.#place = port ?? here();
+    this.#here = here;
     this.#profile = base + PROFILE;
     this.#hotThreshold = hotThreshold;
     const functions = Object.fromEntries(
       regionFunctions(model).map(({ name }) => [name, name === 'timebase' || name === 'tick' ? own[name] : core[name]]),
     );
-    this.#imports = { e: { memory: memory.wasm, table, vcpu, ...functions } as WebAssembly.ModuleImports };
-    cache.onDrop = (page) => this.#drop(page);
+    const imports = { e: { memory: memory.wasm, table, vcpu, ...functions } as WebAssembly.ModuleImports };
+    this.store = new RegionStore(memory, cache, table, imports, base, limit);
   }
 
   /** A block was interpreted so often that it is worth translating. */
   hot(record: number): void {
+    const page = this.#cache.pageOfRecord(record);
     const known = this.#waiting.get(record);
-    if (known) {
+    if (known?.request.version === page.version) {
       known.rounds++;
       return;
     }
-    const page = this.#cache.pageOfRecord(record);
     if (page.mode >= TRANSLATION_MODES) return;
     const offset = this.#cache.offsetOfRecord(page, record);
     // The count goes on where a region begins, and comes round again.
     if (page.regions.has(offset)) return;
     const real = page.real + offset;
-    const request = { real, mode: page.mode, version: page.version, profile: this.#profile };
+    const { mode, version, records } = page;
+    const request = { real, mode, version, records, profile: this.#profile };
     this.#waiting.set(record, { request, rounds: 0, seen: 0 });
   }
 
@@ -120,17 +125,25 @@ export class RegionManager {
       while (this.#waiting.size > 0) this.#translateHere(place, this.#take(BATCH));
       return;
     }
+    if (place.lost === true) {
+      // What it was to translate turns hot again.
+      this.#place = this.#here();
+      return;
+    }
     if (this.#outstanding) {
       const result = place.poll();
       if (!result) return;
       this.#outstanding = false;
       this.translationMilliseconds += result.milliseconds;
       this.#askAgain(result.covered);
-      if (result.module) this.#install(result.module, result.regions);
+      if (result.module) {
+        this.batches++;
+        this.store.install(result.module, result.bytes, result.regions);
+      }
     }
     if (this.#waiting.size > 0) {
       const count = this.#waiting.size > LONG_QUEUE ? LONG_QUEUE_BATCH : PORT_BATCH;
-      place.post({ requests: this.#take(count) });
+      place.post({ requests: this.#take(count), released: this.store.takeReleased() });
       this.#outstanding = true;
     }
   }
@@ -160,9 +173,12 @@ export class RegionManager {
 
   #translateHere(translator: Translator, requests: readonly RegionRequest[]): void {
     const started = performance.now();
-    const batch = translator.translate(requests);
-    this.#askAgain(batch.covered);
-    if (batch.bytes) this.#install(new WebAssembly.Module(batch.bytes as BufferSource), batch.regions);
+    const { bytes, regions, covered } = translator.translate({ requests, released: this.store.takeReleased() });
+    this.#askAgain(covered);
+    if (bytes) {
+      this.batches++;
+      this.store.install(new WebAssembly.Module(bytes as BufferSource), bytes.length, regions);
+    }
     this.translationMilliseconds += performance.now() - started;
   }
 
@@ -174,40 +190,5 @@ export class RegionManager {
     // The count has 16 bits, and is to come to the threshold but once.
     const before = Math.min(COVERED_REST * (this.#hotThreshold - 1), PROFILE_ROUND - 1 - this.#hotThreshold);
     for (const { real, mode } of requests) this.#cache.resetProfile(real, mode, before);
-  }
-
-  #install(module: WebAssembly.Module, regions: readonly TranslatedRegion[]): void {
-    const instance = new WebAssembly.Instance(module, this.#imports);
-    this.batches++;
-    for (const { request, index, instructions } of regions) {
-      const page = this.#cache.find(request.real, request.mode);
-      if (!page || page.version !== request.version) continue;
-      const slot = this.#takeSlot();
-      this.#table.set(slot, instance.exports[`r${index}`] as () => void);
-      this.#cache.enterRegion(page, request.real & 4095, slot);
-      this.regions++;
-      this.translatedInstructions += instructions;
-    }
-  }
-
-  #takeSlot(): number {
-    const free = this.#free.pop();
-    if (free !== undefined) return free;
-    if (this.#slots >= this.#table.length) this.#table.grow(4096);
-    return this.#slots++;
-  }
-
-  /** A page's regions are no longer right. Their slots are used again. */
-  #drop(page: CodePage): void {
-    if (page.regions.size === 0) return;
-    // Any call site may lead there.
-    const words = this.#memory.u32;
-    words[this.#codeChanged] = 1;
-    const cells = (words[LINK_CELLS >> 2] as number) + 1;
-    words.fill(0, (LINK_CELLS + LINK_CELL_BYTES) >> 2, (LINK_CELLS + cells * LINK_CELL_BYTES) >> 2);
-    for (const { slot } of page.regions.values()) {
-      this.#table.set(slot, null);
-      this.#free.push(slot);
-    }
   }
 }

@@ -134,7 +134,7 @@ export class Machine {
     this.#host = host;
     this.#clock = new MachineClock(host.clock);
     this.#world = options.icount === undefined ? hostWorld(host) : repeatableWorld();
-    this.#kernel = loadKernel(options.kernel, memoryBytes, host.gunzip?.bind(host), board.kernelBits);
+    this.#kernel = loadKernel(options.kernel, memoryBytes, host, board.kernelBits);
     this.vm = (options.createVm ?? createVm)({
       cpu: this.cpu.model,
       accel: this.accel,
@@ -146,6 +146,7 @@ export class Machine {
       ...(options.translationMemory !== undefined && { translationMemory: options.translationMemory }),
       ...(options.translation && { translation: options.translation }),
       ...(options.cores && { cores: options.cores }),
+      ...(options.codeCache && { profile: options.codeCache.profile }),
     });
     this.vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: memoryBytes });
     this.vcpu = this.vm.createVcpu(0);
@@ -203,6 +204,7 @@ export class Machine {
       this.#state = 'ended';
       this.#pause?.stands();
       this.#options.translation?.close?.();
+      this.#options.codeCache?.close?.();
     }
     if (signal?.aborted && this.#end.cause === 'quit') throw signal.reason;
     return this.#end;
@@ -334,7 +336,10 @@ export class Machine {
     this.vcpu.kvmRun.immediateExit = true;
     this.#pause?.end();
     this.#host.wake();
-    if (this.#state === 'created') this.#options.translation?.close?.();
+    if (this.#state === 'created') {
+      this.#options.translation?.close?.();
+      this.#options.codeCache?.close?.();
+    }
   }
 
   /**

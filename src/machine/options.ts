@@ -1,4 +1,4 @@
-import type { Accel, CoreImages, TranslationPort, Vm, VmOptions } from '../kvm/api.ts';
+import type { Accel, CodeProfile, CoreImages, TranslationPort, Vm, VmOptions } from '../kvm/api.ts';
 import type { Board } from './board.ts';
 import type { BootFiles } from './boot.ts';
 import { MachineError } from './error.ts';
@@ -27,8 +27,17 @@ export interface MachineOptions extends BootFiles {
   readonly translation?: TranslationPort | undefined;
   /** Passed on to KVM. */
   readonly cores?: CoreImages | undefined;
+  /** What was hot in earlier runs, and is added to. Not used under `icount`, whose runs repeat exactly. */
+  readonly codeCache?: CodeCache | undefined;
   /** In place of KVM's own: for tests, and for other implementations of the interface. */
   readonly createVm?: ((options: VmOptions) => Vm) | undefined;
+}
+
+/** Who keeps the memory of what was hot. */
+export interface CodeCache {
+  readonly profile: CodeProfile;
+  /** The run has ended: nothing more is added. */
+  close?(): void;
 }
 
 /** What would fit in place of a value that does not; undefined: it fits. */
@@ -93,6 +102,7 @@ const CHECKS: { readonly [Name in keyof Required<MachineOptions>]: Check } = {
   translationMemory: numberOf('a number of bytes', Number.POSITIVE_INFINITY),
   translation: objectWith('a translation port', 'start', 'post', 'poll'),
   cores: objectWith('an object', 'find'),
+  codeCache: objectWith('an object with a profile', 'profile.find'),
   createVm: func,
 };
 const REQUIRED = ['board', 'host', 'kernel'] as const satisfies readonly (keyof MachineOptions)[];

@@ -6,6 +6,7 @@ import type { FieldName } from '../isa/fields.ts';
 import type { Expr, Meaning, Semantics } from '../isa/semantics.ts';
 import type { ProcessorName } from './levels.ts';
 import type { HostMemory, MemoryOrder } from './memory.ts';
+import type { CodeProfile } from './region/profile.ts';
 
 /** `run` returned because the budget is spent or the EVENT word is set: the host's own timer tick. */
 export const VECTOR_HOST_TICK = -1;
@@ -67,6 +68,8 @@ export interface RegionRequest {
   readonly records: number;
   /** The page's `CodePage.version` at the time: a region of an older page is thrown away. */
   readonly version: number;
+  /** Where an earlier run's region had its blocks, in words from the start of the page (profile.ts). */
+  readonly blocks?: readonly number[];
 }
 
 export interface TranslatedRegion {
@@ -74,6 +77,8 @@ export interface TranslatedRegion {
   /** Number of the exported function: `r0`, `r1` … */
   readonly index: number;
   readonly instructions: number;
+  /** Where its blocks begin, in words from the start of the page. */
+  readonly blocks: readonly number[];
   /** Addresses of the link cells of its call sites. */
   readonly cells: readonly number[];
 }
@@ -139,6 +144,8 @@ export interface HostCpuOptions {
   readonly translationMemory?: number;
   /** Cores that were kept. */
   readonly cores?: CoreImages;
+  /** What was hot in earlier runs, and is added to. */
+  readonly profile?: CodeProfile;
 }
 
 /** One host processor, running everything with MSR[PR]=1: what all families have. */

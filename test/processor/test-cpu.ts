@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { assembleWords } from '../../src/isa/index.ts';
 import {
   type AssistTable,
+  type CodeProfile,
   createHostCpu,
   EXIT_ADDRESS,
   EXIT_SYNDROME,
@@ -55,6 +56,7 @@ export interface TestCpuOptions {
   readonly assist?: AssistTable;
   readonly timebase?: () => number;
   readonly translation?: TranslationPort;
+  readonly profile?: CodeProfile;
   readonly translationMemory?: number;
 }
 
@@ -72,6 +74,7 @@ export class TestCpu {
       assist: options.assist ?? null,
       timebase: options.timebase ?? (() => 0),
       ...(options.translation && { translation: options.translation }),
+      ...(options.profile && { profile: options.profile }),
       ...(options.translationMemory !== undefined && { translationMemory: options.translationMemory }),
       hotThreshold: tier === 'interpreted' ? Number.POSITIVE_INFINITY : 1,
     });

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
-import type { Machine, MachineEnd } from '../../machine/index.ts';
-import { createMachine, NodeHost } from '../../node/index.ts';
+import type { MachineEnd } from '../../machine/index.ts';
+import { codeCacheFolder, createMachine, NodeHost } from '../../node/index.ts';
 import { ConsoleInput } from '../console-input.ts';
 import { CommandError, fileProblem, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
@@ -27,6 +27,7 @@ interface BootArguments {
   timeout?: number;
   reboot: boolean;
   icount?: number;
+  codeCache: string;
   translationMemory?: number;
 }
 
@@ -51,6 +52,7 @@ export function addBoot(program: Command): void {
     .option('--timeout <seconds>', 'end with status 124 after so much time', parseSeconds)
     .option('--no-reboot', 'a reset by the guest ends the command')
     .option('--icount <n>', 'time is the count of instructions, 2^n nanoseconds each: runs repeat exactly', parseIcount)
+    .option('--code-cache <folder>', 'where to remember what code was hot, or off', codeCacheFolder())
     .option(
       '--translation-memory <size>',
       "memory for translations of the guest's code (an eighth of its own if absent, from 64M to 256M)",
@@ -99,6 +101,7 @@ async function boot(options: BootArguments): Promise<number> {
     noReboot: !options.reboot,
     timeoutNs: options.timeout === undefined ? undefined : options.timeout * 1e9,
     icount: options.icount === undefined ? undefined : 2 ** options.icount,
+    codeCache: options.codeCache === 'off' ? undefined : options.codeCache,
     translationMemory: options.translationMemory,
   });
 

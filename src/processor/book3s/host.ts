@@ -100,7 +100,14 @@ export class HostServer implements ServerCpu {
       options.translation,
       () => new Translator(memory, this.#handlers, options.assist, this.#model),
       { table, vcpu, core: instance.exports, own: { timebase: options.timebase, tick } },
-      { base, model: this.#model, hotThreshold, limit: options.translationMemory ?? DEFAULT_TRANSLATION_MEMORY },
+      {
+        base,
+        model: this.#model,
+        hotThreshold,
+        kind: `${options.model} ${memory.order} ${options.assist ? 'assist' : ''}`,
+        past: options.profile,
+        limit: options.translationMemory ?? DEFAULT_TRANSLATION_MEMORY,
+      },
     );
     const run = instance.exports['run'] as () => number;
     this.#runs.push(run, run);

@@ -70,7 +70,14 @@ export class Host440 implements Host440Cpu {
       options.translation,
       () => new Translator(memory, handlers, options.assist, MODEL_440),
       { table, vcpu, core: instance.exports, own: { timebase: options.timebase, tick } },
-      { base, model: MODEL_440, hotThreshold, limit: options.translationMemory ?? DEFAULT_TRANSLATION_MEMORY },
+      {
+        base,
+        model: MODEL_440,
+        hotThreshold,
+        kind: options.assist ? '440 assist' : '440',
+        past: options.profile,
+        limit: options.translationMemory ?? DEFAULT_TRANSLATION_MEMORY,
+      },
     );
     this.#run = instance.exports.run as () => number;
   }

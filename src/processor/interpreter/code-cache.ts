@@ -47,6 +47,8 @@ export interface CodePage {
   /** Slots in the region table by word, for entries that are translated. */
   readonly regions: Map<number, RegionEntry>;
   stores: number;
+  /** Nothing was decoded since it was made or dropped. */
+  isFresh: boolean;
   /** Another number each time that the page's code changed: no two versions of any page share one. */
   version: number;
   /** The epoch in which it was looked up last. */
@@ -137,6 +139,8 @@ export class CodeCache {
   evictedPages = 0;
   /** Called when a page's translations are no longer right. */
   onDrop: (page: CodePage) => void = () => {};
+  /** Called when code of a page is come by for the first time. */
+  onFresh: (page: CodePage) => void = () => {};
 
   constructor(
     memory: HostMemory,
@@ -211,6 +215,7 @@ export class CodeCache {
       records,
       regions: new Map(),
       stores: 0,
+      isFresh: true,
       version: ++this.#version,
       lastUsed: this.#epoch,
     };
@@ -236,6 +241,10 @@ export class CodeCache {
     if (!(flags & HOLDS_CODE)) {
       this.#memory.u8[CODE_FLAGS_TABLE + hostPage] = HOLDS_CODE;
       if (flags & MAY_BE_WRITTEN) this.#protect(hostPage);
+    }
+    if (page.isFresh) {
+      page.isFresh = false;
+      this.onFresh(page);
     }
     const end = page.records + PAGE_END_RECORD * 8;
     const u16 = this.#u16;
@@ -424,6 +433,7 @@ export class CodeCache {
       const page = this.find(hostPage * 4096, mode);
       if (!page) continue;
       page.stores = 0;
+      page.isFresh = true;
       page.version = ++this.#version;
       this.onDrop(page);
       page.regions.clear();

@@ -1,9 +1,10 @@
 import { regionFunctions } from '../backend/runtime.ts';
-import type { RegionRequest, TranslationPort } from '../interface.ts';
-import { type CodeCache, PROFILE_ROUND } from '../interpreter/code-cache.ts';
+import type { RegionRequest, TranslatedRegion, TranslationPort } from '../interface.ts';
+import { type CodeCache, type CodePage, PROFILE_ROUND } from '../interpreter/code-cache.ts';
 import { PROFILE, TRANSLATION_MODES } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
 import type { ProcessorModel } from '../model.ts';
+import { type CodeProfile, PageKeys } from './profile.ts';
 import { RegionStore } from './store.ts';
 import type { Translator } from './translate.ts';
 
@@ -51,6 +52,18 @@ export interface RegionSurroundings {
   readonly own: { readonly timebase: () => number; readonly tick: (remaining: number) => number };
 }
 
+export interface RegionSettings {
+  /** Real address of the vCPU's block. */
+  readonly base: number;
+  readonly model: ProcessorModel;
+  readonly hotThreshold: number;
+  /** Bytes that translations and records may take. */
+  readonly limit: number;
+  /** What all translations depend on beside the code, for the memory of earlier runs. */
+  readonly kind: string;
+  readonly past: CodeProfile | undefined;
+}
+
 const isPort = (place: TranslationPlace): place is TranslationPort => 'poll' in place;
 
 /** Collects hot entries, has them translated in batches, and installs the regions. */
@@ -63,6 +76,11 @@ export class RegionManager {
   readonly #hotThreshold: number;
   /** By the record of the entry. */
   readonly #waiting = new Map<number, HotEntry>();
+  /** What earlier runs had, of the pages that this one came by: in that order. */
+  readonly #remembered: RegionRequest[] = [];
+  #nextRemembered = 0;
+  readonly #past: CodeProfile | undefined;
+  readonly #keys: PageKeys;
   #outstanding = false;
   batches = 0;
   /** Of whichever thread translates. */
@@ -75,24 +93,16 @@ export class RegionManager {
     port: TranslationPort | undefined,
     here: () => Translator,
     { table, vcpu, core, own }: RegionSurroundings,
-    {
-      base,
-      model,
-      hotThreshold,
-      limit,
-    }: {
-      readonly base: number;
-      readonly model: ProcessorModel;
-      readonly hotThreshold: number;
-      /** Bytes that translations and records may take. */
-      readonly limit: number;
-    },
+    { base, model, hotThreshold, limit, kind, past }: RegionSettings,
   ) {
     this.#cache = cache;
     this.#place = port ?? here();
     this.#here = here;
     this.#profile = base + PROFILE;
     this.#hotThreshold = hotThreshold;
+    this.#past = past;
+    this.#keys = new PageKeys(memory.i32, kind);
+    if (past) cache.onFresh = (page) => this.#remember(page, past);
     const functions = Object.fromEntries(
       regionFunctions(model).map(({ name }) => [name, name === 'timebase' || name === 'tick' ? own[name] : core[name]]),
     );
@@ -118,11 +128,40 @@ export class RegionManager {
     this.#waiting.set(record, { request, rounds: 0, seen: 0 });
   }
 
+  /** The code of a page is come by for the first time: its regions of earlier runs are asked for. */
+  #remember({ real, mode, version, records }: CodePage, past: CodeProfile): void {
+    if (mode >= TRANSLATION_MODES) return;
+    for (const { entry, blocks } of past.find(this.#keys.keyOf(real, mode)))
+      this.#remembered.push({ real: real + entry * 4, mode, version, records, profile: this.#profile, blocks });
+  }
+
+  /** Tells later runs of the regions that are installed. */
+  #note(regions: readonly TranslatedRegion[]): void {
+    for (const { request, blocks } of regions) {
+      const page = this.#cache.find(request.real, request.mode);
+      if (!page || page.version !== request.version) continue;
+      this.#past?.note(this.#keys.keyOf(page.real, page.mode), { entry: (request.real & 4095) >> 2, blocks });
+    }
+  }
+
+  /** What is hot, and then what was. */
+  #next(count: number): RegionRequest[] {
+    const requests = this.#waiting.size > 0 ? this.#take(count) : [];
+    const remembered = this.#remembered;
+    while (requests.length < count && this.#nextRemembered < remembered.length) {
+      const request = remembered[this.#nextRemembered++] as RegionRequest;
+      const page = this.#cache.find(request.real, request.mode);
+      if (page?.version === request.version && !page.regions.has(request.real & 4095)) requests.push(request);
+    }
+    if (this.#nextRemembered === remembered.length) remembered.length = this.#nextRemembered = 0;
+    return requests;
+  }
+
   /** Has translated what waits, and installs what came; to be called when no generated code runs. */
   work(): void {
     const place = this.#place;
     if (!isPort(place)) {
-      while (this.#waiting.size > 0) this.#translateHere(place, this.#take(BATCH));
+      for (let next = this.#next(BATCH); next.length > 0; next = this.#next(BATCH)) this.#translateHere(place, next);
       return;
     }
     if (place.lost === true) {
@@ -139,13 +178,15 @@ export class RegionManager {
       if (result.module) {
         this.batches++;
         this.store.install(result.module, result.bytes, result.regions);
+        this.#note(result.regions);
       }
     }
-    if (this.#waiting.size > 0) {
-      const count = this.#waiting.size > LONG_QUEUE ? LONG_QUEUE_BATCH : PORT_BATCH;
-      place.post({ requests: this.#take(count), released: this.store.takeReleased() });
-      this.#outstanding = true;
-    }
+    const waiting = this.#waiting.size + this.#remembered.length - this.#nextRemembered;
+    if (waiting === 0) return;
+    const requests = this.#next(waiting > LONG_QUEUE ? LONG_QUEUE_BATCH : PORT_BATCH);
+    if (requests.length === 0) return;
+    place.post({ requests, released: this.store.takeReleased() });
+    this.#outstanding = true;
   }
 
   /**
@@ -178,6 +219,7 @@ export class RegionManager {
     if (bytes) {
       this.batches++;
       this.store.install(new WebAssembly.Module(bytes as BufferSource), bytes.length, regions);
+      this.#note(regions);
     }
     this.translationMilliseconds += performance.now() - started;
   }

@@ -138,16 +138,19 @@ export class Translator {
       const page = request.real & ~4095;
       const { records } = request;
       const coverage = this.#coverageOf(records, request.version);
-      if (coverage.declines(request.real & 4095)) {
+      // What was a region of its own before is one again.
+      const remembered = request.blocks && new Set(request.blocks.map((word) => word * 4));
+      if (!remembered && coverage.declines(request.real & 4095)) {
         covered.push(request);
         continue;
       }
       const source: PageSource = {
         word: (offset) => this.#memory.read32((page >>> 0) + offset) | 0,
-        reached: (offset) => this.#u16[(records + offset * 2) >> 1] !== 0,
+        reached: remembered ? () => true : (offset) => this.#u16[(records + offset * 2) >> 1] !== 0,
         branchesTo: (offset) =>
           this.#u16[(request.profile >> 1) + (((records + offset * 2) >>> 3) & (PROFILE_ENTRIES - 1))] as number,
         hasRegion: (offset) => coverage.large.has(offset),
+        ...(remembered && { remembered }),
       };
       const decoder = this.#decoders[request.mode] as RegionDecoder;
       const blocks = findBlocks(source, decoder, request.real & 4095, LIMITS);
@@ -177,6 +180,7 @@ export class Translator {
         request,
         index,
         instructions,
+        blocks: blocks.map(({ start }) => start >> 2),
         cells,
       });
     }

@@ -132,9 +132,11 @@ export class Booke440 implements VcpuFamily {
     this.#debug.reset();
   }
 
-  completeIo(): void {
+  begin(): void {
     this.#storage.complete();
   }
+
+  end(): void {}
 
   updateTimers(): number {
     this.#timers.poll();
@@ -257,8 +259,9 @@ export class Booke440 implements VcpuFamily {
     };
   }
 
+  readonly tlbEntries = GUEST_TLB_ENTRIES;
+
   setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void {
-    if (!(index >= 0 && index < GUEST_TLB_ENTRIES)) return;
     this.#emulation.applyTlbWrites();
     this.#shadow.drop(index);
     this.#context.entryChanged(index);

@@ -101,7 +101,7 @@ async function boot(options: BootArguments): Promise<number> {
     noReboot: !options.reboot,
     timeoutNs: options.timeout === undefined ? undefined : options.timeout * 1e9,
     icount: options.icount === undefined ? undefined : 2 ** options.icount,
-    codeCache: options.codeCache === 'off' ? undefined : options.codeCache,
+    codeCache: options.codeCache === 'off' ? false : options.codeCache,
     translationMemory: options.translationMemory,
   });
 

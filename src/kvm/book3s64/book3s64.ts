@@ -174,6 +174,7 @@ export class Book3s64 implements VcpuFamily {
       slb,
       decrementer,
       sprs,
+      areas,
       () => time.timebase(),
       () => this.#translationChanged(),
     );

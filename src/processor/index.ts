@@ -16,6 +16,8 @@ export { LEVELS_OF, type ProcessorName } from './levels.ts';
 export { HostMemory, type MemoryOrder } from './memory.ts';
 export { type RegionFunction, TranslationServer } from './region/server.ts';
 
+export type { Watch } from './watch.ts';
+
 /** Makes a 440 on its block of host memory. */
 export function createHostCpu(options: HostCpuOptions): Host440Cpu {
   return new Host440(options);

@@ -28,6 +28,9 @@ export const SERVER_VECTOR = {
   facilityUnavailable: 0xf60,
   /** None of the hardware's: an assist meaning hands over to the vector code. */
   assist: 1,
+  /** Nor these: an access that a watch stops, and a fetch from a page that it covers. */
+  watch: 2,
+  codeWatch: 3,
 } as const;
 
 /** DSISR bits of a data storage interrupt; NOHPTE, PROTFAULT also in SRR1 of an instruction storage interrupt. */

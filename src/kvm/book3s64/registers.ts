@@ -54,6 +54,10 @@ const WIDE: readonly (readonly [id: bigint, word: number, spr?: number])[] = [
   [u64(0x12), wordOf('mmcra')],
   [u64(0xa3), W_FSCR, 153],
   [u64(0xa8), W_TAR, 815],
+  [u64(0xaa), wordOf('dawr'), 180],
+  [u64(0xab), wordOf('dawrx'), 188],
+  [u64(0xac), wordOf('ciabr'), 187],
+  [u32(0xb8), wordOf('dabrx')],
   [u64(0xb5), W_LPCR],
   [u64(0xb6), W_PPR, 896],
 ];
@@ -87,6 +91,8 @@ export class Book3sRegisters {
   readonly #timebase: () => number;
   /** The segments or the hash table were replaced. */
   readonly #onTranslation: () => void;
+  /** Registers of the debug facilities may have been written. */
+  readonly #onDebug: () => void;
 
   constructor(
     context: Book3sContext,
@@ -95,6 +101,7 @@ export class Book3sRegisters {
     sprs: SprEmulation,
     timebase: () => number,
     onTranslation: () => void,
+    onDebug: () => void,
   ) {
     this.#words = context.words;
     this.#context = context;
@@ -108,6 +115,7 @@ export class Book3sRegisters {
     this.#sprs = sprs;
     this.#timebase = timebase;
     this.#onTranslation = onTranslation;
+    this.#onDebug = onDebug;
   }
 
   getRegs(): KvmRegs {
@@ -197,6 +205,7 @@ export class Book3sRegisters {
     } else if (vsr !== undefined) this.#set(vsrHalfOffset(vsr.n, 0) >> 2, value);
     else if (id === IC && this.#file.has(IC_SPR)) this.#sprs.instructions = Number(BigInt.asUintN(53, value));
     else return false;
+    this.#onDebug();
     // FSCR says what the processor lets problem state have.
     this.#context.refresh();
     return true;

@@ -182,7 +182,7 @@ function stepThrough({ vcpu }: DebugGuest): number[] {
   const places: number[] = [];
   vcpu.setGuestDebug(STEP);
   for (;;) {
-    const reason = vcpu.run(1e9);
+    const reason = vcpu.run(1e6);
     const { mmio, debug } = vcpu.kvmRun;
     if (reason === KVM_EXIT.MMIO) {
       if (mmio.isWrite && (mmio.physAddr & 4) !== 0) return places;

@@ -1,5 +1,6 @@
 /** KVM_SET_GUEST_DEBUG: what user space wants to hear of a vCPU, the same for all families. */
 import { KVM_EXIT, KVM_GUESTDBG, KVMPPC_DEBUG, KvmError, type KvmGuestDebug, type KvmRun } from './api.ts';
+import { checkBits, checkInteger, checkObject, checkWord } from './checks.ts';
 import { COUNTER, type VcpuCounters } from './stats.ts';
 import { WatchedRange } from './watched-range.ts';
 
@@ -35,15 +36,21 @@ export class GuestDebug {
     this.#run = run;
   }
 
-  set({ control, arch }: KvmGuestDebug): void {
+  set(debug: KvmGuestDebug): void {
+    checkObject('the debug request', debug);
+    const { control, arch } = debug;
+    checkWord('control', control);
     const breakpoints = arch?.bp ?? [];
-    if (breakpoints.length > MAX_BREAKPOINTS)
-      throw new KvmError(`there can be ${MAX_BREAKPOINTS} breakpoints, not ${breakpoints.length}`);
-    for (const { addr, type, len = 1 } of breakpoints) {
-      if (BigInt.asUintN(64, addr) !== addr) throw new KvmError(`a breakpoint's address has 64 bits, unlike ${addr}`);
-      if ((type & ~KINDS) !== 0) throw new KvmError(`there is no breakpoint of type ${type}`);
-      if (!(Number.isInteger(len) && len > 0 && len <= MAX_WATCHED_BYTES))
-        throw new KvmError(`a watchpoint has a whole number of bytes, not ${len}`);
+    const isList: boolean = Array.isArray(breakpoints);
+    if (!isList || breakpoints.length > MAX_BREAKPOINTS)
+      throw new KvmError(`arch.bp is a list of at most ${MAX_BREAKPOINTS} breakpoints`);
+    for (const [n, breakpoint] of breakpoints.entries()) {
+      checkObject(`arch.bp[${n}]`, breakpoint);
+      const { addr, type, len = 1 } = breakpoint;
+      checkBits(`arch.bp[${n}].addr`, addr, 64);
+      if (typeof type !== 'number' || (type & ~KINDS) !== 0)
+        throw new KvmError(`there is no breakpoint of type ${type}`);
+      checkInteger(`arch.bp[${n}].len`, len, 1, MAX_WATCHED_BYTES);
     }
     this.control = (control & KVM_GUESTDBG.ENABLE) === 0 ? 0 : control;
     this.due = false;
@@ -57,7 +64,7 @@ export class GuestDebug {
         const [low, high] = wordsOf(addr);
         const loads = (type & KVMPPC_DEBUG.WATCH_READ) !== 0;
         const stores = (type & KVMPPC_DEBUG.WATCH_WRITE) !== 0;
-        return { range: new WatchedRange(low, high, len, { loads, stores }), address: addr };
+        return { range: new WatchedRange(low, high, len, { loads, stores }), address: BigInt.asUintN(64, addr) };
       });
   }
 

@@ -281,7 +281,7 @@ test('what no debugger asks for is refused with one line', () => {
   const bp = { addr: 0n, type: KVMPPC_DEBUG.BREAKPOINT };
   for (const list of [
     Array.from({ length: 17 }, () => bp),
-    [{ ...bp, addr: -1n }],
+    [{ ...bp, addr: 0 as unknown as bigint }],
     [{ ...bp, addr: 2n ** 64n }],
     [{ ...bp, type: 1 }],
     [{ ...bp, len: 0 }],

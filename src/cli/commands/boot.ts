@@ -1,24 +1,17 @@
 import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
-import { Machine, type MachineEnd } from '../../machine/index.ts';
+import type { MachineEnd } from '../../machine/index.ts';
+import { codeCacheFolder, createMachine, NodeHost } from '../../node/index.ts';
 import { ConsoleInput } from '../console-input.ts';
-import { CoreFiles } from '../core-files.ts';
 import { CommandError, fileProblem, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
-import { NodeHost } from '../node-host.ts';
 import { ConsoleOutput } from '../output.ts';
 import { Terminal } from '../terminal.ts';
-import { NodeTranslationPort } from '../translation-port.ts';
 import { parseChoice, parseIcount, parseMemory, parseSeconds } from '../values.ts';
 
 const accels = ['trap', 'pv', 'assist'] as const satisfies readonly Accel[];
 const endSignals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 const brokenPipeStatus = 141;
-
-/** Beside this module in the sources, beside the bundle when it was built. */
-const TRANSLATION_THREAD = import.meta.url.endsWith('.ts')
-  ? new URL('../translation-thread.ts', import.meta.url)
-  : new URL('./translation-thread.mjs', import.meta.url);
 
 interface BootArguments {
   machine: string;
@@ -34,6 +27,8 @@ interface BootArguments {
   timeout?: number;
   reboot: boolean;
   icount?: number;
+  codeCache: string;
+  translationMemory?: number;
 }
 
 export function addBoot(program: Command): void {
@@ -57,6 +52,12 @@ export function addBoot(program: Command): void {
     .option('--timeout <seconds>', 'end with status 124 after so much time', parseSeconds)
     .option('--no-reboot', 'a reset by the guest ends the command')
     .option('--icount <n>', 'time is the count of instructions, 2^n nanoseconds each: runs repeat exactly', parseIcount)
+    .option('--code-cache <folder>', 'where to remember what code was hot, or off', codeCacheFolder())
+    .option(
+      '--translation-memory <size>',
+      "memory for translations of the guest's code (an eighth of its own if absent, from 64M to 256M)",
+      parseMemory,
+    )
     .addHelpText(
       'after',
       '\nCtrl-A x ends the machine, Ctrl-A h lists the keys. Exit status: 0 the guest ended itself (or Ctrl-A x),' +
@@ -87,7 +88,7 @@ async function boot(options: BootArguments): Promise<number> {
   });
   const input = new ConsoleInput(process.stdin, (bytes) => machine.input(bytes));
   const start = performance.now();
-  const machine = Machine.create({
+  const machine = createMachine({
     board: options.machine,
     host: new NodeHost(output, () => input.offer()),
     kernel,
@@ -100,8 +101,8 @@ async function boot(options: BootArguments): Promise<number> {
     noReboot: !options.reboot,
     timeoutNs: options.timeout === undefined ? undefined : options.timeout * 1e9,
     icount: options.icount === undefined ? undefined : 2 ** options.icount,
-    cores: new CoreFiles(),
-    translation: options.icount === undefined ? new NodeTranslationPort(TRANSLATION_THREAD) : undefined,
+    codeCache: options.codeCache === 'off' ? undefined : options.codeCache,
+    translationMemory: options.translationMemory,
   });
 
   for (const [signal, status] of Object.entries(endSignals)) process.on(signal, () => stop(status));

@@ -8,7 +8,6 @@
  */
 import type { Instruction, Level } from '../../isa/define.ts';
 import { FIELDS, type FieldName } from '../../isa/fields.ts';
-import { ROUTINES } from '../../isa/routines.ts';
 import type { Expr, InstructionInterrupt, InterruptCause, Meaning, Operand, Operands } from '../../isa/semantics.ts';
 import { Builder, type DynamicCrBit } from '../backend/builder.ts';
 import { routineIndex } from '../backend/routines.ts';
@@ -48,7 +47,9 @@ export const HANDLER = {
   region: REGION_HANDLER,
   illegal: 3,
   privileged: 4,
-  first: 5,
+  /** Leads to a region that was not entered in this epoch yet (code-cache.ts). */
+  parked: 5,
+  first: 6,
 } as const;
 
 /** A handler to generate. */
@@ -94,7 +95,7 @@ function packedBytes(name: FieldName): 1 | 2 | 4 {
 
 /** The routines' functions follow the interpreter's. */
 export const FIRST_ROUTINE = CORE.run + 1;
-const FLOAT_RUNTIME = { ...CORE, routine: (name: string) => routineIndex(name, FIRST_ROUTINE) };
+const RUNTIME = { ...CORE, routine: (name: string) => routineIndex(name, FIRST_ROUTINE) };
 
 /** The back end that emits handlers. */
 class HandlerBuilder extends Builder {
@@ -108,7 +109,7 @@ class HandlerBuilder extends Builder {
   falls = true;
 
   constructor(emitter: Emitter, locals: Locals, targets: Targets, near: boolean, model: ProcessorModel) {
-    super(emitter, model.hasFloat ? FLOAT_RUNTIME : CORE, locals.block, locals.tlb, model);
+    super(emitter, RUNTIME, locals.block, locals.tlb, model);
     this.#locals = locals;
     this.#targets = targets;
     this.#near = near;
@@ -436,7 +437,7 @@ export function generateInterpreter(
 const APART: ReadonlySet<Level> = new Set(['float', 'float-64', 'vector', 'vector-2.07', 'vsx', 'vsx-2.07', 'decimal']);
 
 /** Index of the first of these functions: they follow the routines. */
-const firstOutlined = ({ hasFloat }: ProcessorModel): number => FIRST_ROUTINE + (hasFloat ? ROUTINES.length : 0);
+const firstOutlined = ({ routines }: ProcessorModel): number => FIRST_ROUTINE + routines.length;
 
 /** A handler's function: (record, effective address of its page minus half the address of the records) → 1 after an interrupt. */
 function outlinedHandler(
@@ -492,6 +493,7 @@ function emitSpecial(e: Emitter, h: HandlerBuilder, handler: number, locals: Loc
   const record = local('i32', locals.record);
   switch (handler) {
     case HANDLER.undecoded:
+    case HANDLER.parked:
       e.call(CORE.decode, record);
       e.br(targets.next);
       return;

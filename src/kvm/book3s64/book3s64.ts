@@ -176,6 +176,7 @@ export class Book3s64 implements VcpuFamily {
       slb,
       decrementer,
       sprs,
+      areas,
       () => time.timebase(),
       () => this.#translationChanged(),
       () => debug.registersChanged(),

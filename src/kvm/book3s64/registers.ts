@@ -108,6 +108,8 @@ export class Book3sRegisters {
   readonly #timebase: () => number;
   /** The segments or the hash table were replaced. */
   readonly #onTranslation: () => void;
+  /** Registers of the debug facilities may have been written. */
+  readonly #onDebug: () => void;
 
   constructor(
     context: Book3sContext,
@@ -117,6 +119,7 @@ export class Book3sRegisters {
     areas: VirtualProcessorAreas,
     timebase: () => number,
     onTranslation: () => void,
+    onDebug: () => void,
   ) {
     this.#words = context.words;
     this.#context = context;
@@ -135,6 +138,7 @@ export class Book3sRegisters {
     this.#sprs = sprs;
     this.#timebase = timebase;
     this.#onTranslation = onTranslation;
+    this.#onDebug = onDebug;
   }
 
   getRegs(): KvmRegs {
@@ -243,6 +247,7 @@ export class Book3sRegisters {
       this.#set(vsrHalfOffset(vsr.n, 1) >> 2, value);
     } else if (vsr !== undefined) this.#set(vsrHalfOffset(vsr.n, 0) >> 2, value);
     else if (!this.#setCounted(id, value)) return false;
+    this.#onDebug();
     // FSCR says what the processor lets problem state have.
     this.#context.refresh();
     return true;

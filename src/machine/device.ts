@@ -36,6 +36,14 @@ export interface ConsoleDevice extends Device {
   receive(bytes: Uint8Array): number;
 }
 
+/** A device in which something happens at a time of its own, by the guest's clock. */
+export interface TimedDevice extends Device {
+  /** When `turn` has something to do, in nanoseconds of the guest's clock; Infinity: not by itself. */
+  due(): number;
+  /** Does what is due. */
+  turn(): void;
+}
+
 /** The life of a device: created, reset, accessed; saved and restored while the guest is stopped. */
 export interface Device {
   /** What the regions of the specification's `mmio` list answer with, in the same order. */

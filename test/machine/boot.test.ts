@@ -12,7 +12,7 @@ const skip = folder === undefined ? 'no 440 guest (POWERVISOR_TEST_GUEST_440)' :
 const file = (name: string): Uint8Array => readFileSync(join(folder ?? '', name));
 const MiB = 2 ** 20;
 
-const boot = (options: Partial<MachineOptions>, dialogue?: Dialogue): Promise<Result> =>
+const boot = (options: Partial<MachineOptions>, dialogue?: Dialogue, typed?: Uint8Array): Promise<Result> =>
   bootGuest(
     {
       board: 'bamboo',
@@ -23,6 +23,7 @@ const boot = (options: Partial<MachineOptions>, dialogue?: Dialogue): Promise<Re
       ...options,
     },
     dialogue,
+    typed,
   );
 
 test('Linux boots to user space on the bamboo board and resets it', { skip }, async () => {
@@ -82,6 +83,20 @@ for (const accel of ['trap', 'assist'] as const)
     assert.equal(end.cause, 'reset', output);
     assert.match(output, /CHILD 375\r?\nPARENT 750\r?\n/);
   });
+
+test('with more input waiting than a boot takes, Linux boots and its shell answers; with counted time always alike', {
+  skip,
+}, async () => {
+  const input = Buffer.from('echo hello\n'.repeat(5000));
+  const options = { append: 'console=ttyS0', icount: 4 };
+  const dialogue: Dialogue = [['hello\r\n# echo hello\r\nhello']];
+  const [one, two] = [await boot(options, dialogue, input), await boot(options, dialogue, input)];
+  assert.equal(one.end.cause, 'quit', one.output);
+  // They are switched off some time after the answer.
+  const length = Math.min(one.output.length, two.output.length);
+  assert.ok(one.output.slice(0, length).includes('GUEST-READY'), one.output);
+  assert.equal(two.output.slice(0, length), one.output.slice(0, length));
+});
 
 test('with counted time a run repeats exactly', { skip }, async () => {
   const [one, two] = [await boot({ icount: 4 }), await boot({ icount: 4 })];

@@ -7,7 +7,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { EMBEDDED_LEVELS } from '../../src/isa/index.ts';
 import type { Batch } from './batch.ts';
+import { equivalents } from './equivalents.ts';
 import {
   CODE,
   CODE_BYTES,
@@ -284,7 +286,7 @@ function program(batch: Batch): Uint8Array {
   return elf(DRIVER, [
     { address: DATA_PAGES, words: none, extra: 0x2000, access: 6 },
     { address: READ_ONLY_PAGE, words: batch.readOnly, extra: 0, access: 4 },
-    { address: CODE, words: batch.code, extra: 0, access: 5 },
+    { address: CODE, words: equivalents(batch.code, EMBEDDED_LEVELS), extra: 0, access: 5 },
     { address: DRIVER, words: Uint32Array.from(words), extra: 0, access: 5 },
     { address: VARIABLES, words: variables, extra: 0x1000 - variables.length * 4, access: 6 },
     { address: SIGNAL_STACK, words: none, extra: SIGNAL_STACK_BYTES, access: 6 },

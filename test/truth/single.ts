@@ -9,6 +9,7 @@ import {
   fieldValue,
   INSTRUCTIONS,
   type Instruction,
+  isOf,
 } from '../../src/isa/index.ts';
 import { type Batch, TRAP } from './batch.ts';
 import {
@@ -45,8 +46,7 @@ const fieldMask = (name: FieldName): number => {
 export function formsOf(levels = EMBEDDED_LEVELS): Form[] {
   const forms: Form[] = [];
   for (const instruction of INSTRUCTIONS) {
-    if (instruction.mnemonic === 'sc') continue;
-    if (!levels.has(instruction.level)) continue;
+    if (instruction.mnemonic === 'sc' || !isOf(instruction, levels)) continue;
     const fields = FORM_FIELDS.filter((name) => instruction.fields.includes(name));
     for (let bits = 0; bits < 1 << fields.length; bits++) {
       let { mask, value } = instruction;
@@ -74,7 +74,7 @@ const MTFSF_L = 0x0200_0000;
 /** A word of the form with random operands. */
 export function randomWord(random: Random, form: Form): number {
   const { instruction } = form;
-  const free = random.chance(0.15) ? ~form.mask : ~form.mask & ~instruction.ignored;
+  const free = random.chance(0.15) ? ~form.mask : ~form.mask & ~instruction.reserved;
   let word = form.value | (random.word() & free);
   const set = (name: FieldName, bits: number): void => {
     const { last } = FIELDS[name];

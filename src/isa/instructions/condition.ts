@@ -1,5 +1,5 @@
 /** The condition register: Power ISA 2.07 Book I, 2.5 and 3.3.17; isel 3.3.12. */
-import { define, type InstructionRow } from '../define.ts';
+import { define, type InstructionRow, type Traits } from '../define.ts';
 import type { Expr, Meaning, Operand, Semantics } from '../semantics.ts';
 import { sameRegister } from './common.ts';
 
@@ -24,6 +24,8 @@ const wholeCr = (s: Semantics): Expr => {
   for (let field = 0; field < 7; field++) cr = s.or(cr, s.shl(s.crField(field), 28 - 4 * field));
   return cr;
 };
+
+const moveFromCr: Meaning = (s, f) => s.setGpr(f.RT, s.wordFromUnsigned32(wholeCr(s)));
 
 /** Runs `action` when the mask operand has the bit. */
 function whenSet(s: Semantics, mask: Operand, bit: number, action: () => void): void {
@@ -61,59 +63,61 @@ const moveFromOneField: Meaning = (s, f) =>
 
 const moveToOneField: Meaning = (s, f) => whenOneField(s, f.FXM, () => moveToCr(s, f));
 
+const SERVER: Traits = { level: 'server' };
+
 export const CONDITION_INSTRUCTIONS: readonly InstructionRow[] = [
   define(
     'crand',
-    '19 BT BA BB 257:10 0:1',
+    '19 BT BA BB 257:10 /:1',
     'BT,BA,BB',
     crLogic((s, a, b) => s.and(a, b), copied),
   ),
   define(
     'cror',
-    '19 BT BA BB 449:10 0:1',
+    '19 BT BA BB 449:10 /:1',
     'BT,BA,BB',
     crLogic((s, a, b) => s.or(a, b), copied),
   ),
   define(
     'crxor',
-    '19 BT BA BB 193:10 0:1',
+    '19 BT BA BB 193:10 /:1',
     'BT,BA,BB',
     crLogic((s, a, b) => s.xor(a, b), cleared),
   ),
   define(
     'crnand',
-    '19 BT BA BB 225:10 0:1',
+    '19 BT BA BB 225:10 /:1',
     'BT,BA,BB',
     crLogic((s, a, b) => s.eqz(s.and(a, b)), inverted),
   ),
   define(
     'crnor',
-    '19 BT BA BB 33:10 0:1',
+    '19 BT BA BB 33:10 /:1',
     'BT,BA,BB',
     crLogic((s, a, b) => s.eqz(s.or(a, b)), inverted),
   ),
   define(
     'creqv',
-    '19 BT BA BB 289:10 0:1',
+    '19 BT BA BB 289:10 /:1',
     'BT,BA,BB',
     crLogic((s, a, b) => s.eq(a, b), set),
   ),
   define(
     'crandc',
-    '19 BT BA BB 129:10 0:1',
+    '19 BT BA BB 129:10 /:1',
     'BT,BA,BB',
     crLogic((s, a, b) => s.gtUnsigned(a, b), cleared),
   ),
   define(
     'crorc',
-    '19 BT BA BB 417:10 0:1',
+    '19 BT BA BB 417:10 /:1',
     'BT,BA,BB',
     crLogic((s, a, b) => s.geUnsigned(a, b), set),
   ),
-  define('mcrf', '19 BF x:2 BFA x:2 x:5 0:10 0:1', 'BF,BFA', (s, f) => s.setCrField(f.BF, s.crField(f.BFA))),
+  define('mcrf', '19 BF /:2 BFA /:2 /:5 0:10 /:1', 'BF,BFA', (s, f) => s.setCrField(f.BF, s.crField(f.BFA))),
   define(
     'mcrxr',
-    '31 BF 0:2 0:5 0:5 512:10 0:1',
+    '31 BF /:2 /:5 /:5 512:10 /:1',
     'BF',
     (s, f) => {
       s.setCrField(f.BF, s.or(s.or(s.shl(s.so(), 3), s.shl(s.ov(), 2)), s.shl(s.ca(), 1)));
@@ -122,13 +126,16 @@ export const CONDITION_INSTRUCTIONS: readonly InstructionRow[] = [
     },
     { level: 'classic' },
   ),
-  define('mfcr', '31 RT 0:1 x:8 0:1 19:10 0:1', 'RT', (s, f) => s.setGpr(f.RT, s.wordFromUnsigned32(wholeCr(s)))),
-  define('mfocrf', '31 RT 1:1 FXM 0:1 19:10 0:1', 'RT,FXM', moveFromOneField),
-  define('mtcrf', '31 RS 0:1 FXM 0:1 144:10 0:1', 'FXM,RS', moveToCr),
-  define('mtocrf', '31 RS 1:1 FXM 0:1 144:10 0:1', 'FXM,RS', moveToOneField),
+  // A bit that was reserved tells the one-field moves on servers.
+  define('mfcr', '31 RT /:10 19:10 /:1', 'RT', moveFromCr, { until: 'server' }),
+  define('mtcrf', '31 RS /:1 FXM /:1 144:10 /:1', 'FXM,RS', moveToCr, { until: 'server' }),
+  define('mfcr', '31 RT 0:1 /:9 19:10 /:1', 'RT', moveFromCr, SERVER),
+  define('mtcrf', '31 RS 0:1 FXM /:1 144:10 /:1', 'FXM,RS', moveToCr, SERVER),
+  define('mfocrf', '31 RT 1:1 FXM /:1 19:10 /:1', 'RT,FXM', moveFromOneField, SERVER),
+  define('mtocrf', '31 RS 1:1 FXM /:1 144:10 /:1', 'FXM,RS', moveToOneField, SERVER),
   define(
     'isel',
-    '31 RT RA0 RB BC 15:5 0:1',
+    '31 RT RA0 RB BC 15:5 /:1',
     'RT,RA0,RB,BC',
     (s, f) => s.setGpr(f.RT, s.select(s.crBit(f.BC), s.gpr(f.RA0), s.gpr(f.RB))),
     { level: 'isel' },

@@ -5,6 +5,7 @@ import type { KvmRun } from '../api.ts';
 import { alignmentDsisr } from '../book3s/alignment.ts';
 import { MSR } from '../book3s/bits.ts';
 import type { Book3sContext } from '../book3s/context.ts';
+import type { Book3sDebug } from '../book3s/debug.ts';
 import type { Book3sInterrupts } from '../book3s/interrupts.ts';
 import { W_GPR, W_IO_ADDRESS, W_IO_INSTRUCTION, W_IO_KIND, W_MSR } from '../book3s/layout.ts';
 import { RESUME_GUEST } from '../family.ts';
@@ -27,6 +28,7 @@ export class StorageEmulation {
   readonly #interrupts: Book3sInterrupts;
   readonly #littleEndian: boolean;
   readonly #counts: Float64Array;
+  readonly #debug: Book3sDebug;
   readonly #decoder: Decoder;
   readonly #mmio: Mmio;
   readonly #cacheKind = cacheKindById();
@@ -40,6 +42,7 @@ export class StorageEmulation {
     littleEndian: boolean,
     counters: VcpuCounters,
     run: KvmRun,
+    debug: Book3sDebug,
   ) {
     const { name } = context.model;
     const decoder = decoders.get(name) ?? new Decoder(LEVELS_OF[name]);
@@ -49,6 +52,7 @@ export class StorageEmulation {
     this.#interrupts = interrupts;
     this.#littleEndian = littleEndian;
     this.#counts = counters.counts;
+    this.#debug = debug;
     this.#decoder = decoder;
     this.#mmio = new Mmio(context.words, WORDS, (word) => this.#moveOf(word), counters, run);
   }
@@ -76,6 +80,8 @@ export class StorageEmulation {
     // An access across a page boundary faults with the address of its second page: such a one to a device interrupts.
     if (!this.#begins(move, word, low, high) || (low & 0xfff) + length > 0x1000)
       return this.#alignment(word, low, high);
+    if (this.#debug.watches && this.#debug.coversData(low, high) && this.#debug.stops(low, high, length, move.store))
+      return this.#debug.watchpoint(move.store);
     if (move.update) {
       const base = W_GPR + 2 * ((word >>> 16) & 31);
       words[base] = low;

@@ -14,6 +14,7 @@ import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { CACHE, cacheKindById, IO } from '../storage.ts';
 import { type GuestTlb440, pageMask } from './44x/mmu.ts';
 import type { BookeContext } from './context.ts';
+import type { BookeDebug } from './debug.ts';
 import type { BookeInterrupts } from './interrupts.ts';
 import { W_GPR, W_IO_ADDRESS, W_IO_INSTRUCTION, W_IO_KIND, W_IO_REGISTER, W_PC } from './layout.ts';
 
@@ -39,6 +40,7 @@ export class StorageEmulation {
   readonly #memory: HostMemory;
   readonly #counters: VcpuCounters;
   readonly #run: KvmRun;
+  readonly #debug: BookeDebug;
   readonly #decoder = decoder();
   readonly #cacheKind = cacheKindById();
   readonly #moves = moveById();
@@ -52,6 +54,7 @@ export class StorageEmulation {
     memory: HostMemory,
     counters: VcpuCounters,
     run: KvmRun,
+    debug: BookeDebug,
   ) {
     this.#words = context.words;
     this.#context = context;
@@ -61,6 +64,7 @@ export class StorageEmulation {
     this.#memory = memory;
     this.#counters = counters;
     this.#run = run;
+    this.#debug = debug;
     this.#mmio = new Mmio(context.words, WORDS, (word) => this.#moveOf(word), counters, run);
   }
 
@@ -94,6 +98,9 @@ export class StorageEmulation {
     const last = effective + Math.max(pieces.length, 1) - 1;
     if (effective !== address || ((effective ^ last) & pageMask(this.#tlb.size(index))) !== 0)
       return this.#alignment(effective, 0);
+    const { length } = pieces;
+    if (this.#debug.watches && this.#debug.coversData(address) && this.#debug.stops(address, 0, length, move.store))
+      return this.#debug.watchpoint();
     if (move.update) words[W_GPR + 2 * ra] = effective;
     context.step();
     const turned = littleEndian && !pieces.isString;

@@ -118,7 +118,8 @@ export class CodeCache {
   readonly #memory: HostMemory;
   readonly #u16: Uint16Array;
   readonly #handlers: HandlerTable;
-  readonly #packings: readonly FastPackings[];
+  /** By mode, where it has its own: interpreters of other modes may leave operands out, or pack them elsewhere. */
+  readonly #packings: (readonly FastPackings[])[];
   /** Records of words met lately: code repeats itself. Word, mode and the record's two words, by a hash of the word. */
   readonly #memo = new Int32Array(MEMO_ENTRIES * 4).fill(-1);
   /** By the place of their records, in units of a page of them. */
@@ -154,7 +155,8 @@ export class CodeCache {
     this.#memory = memory;
     this.#u16 = new Uint16Array(memory.wasm.buffer);
     this.#handlers = handlers;
-    this.#packings = packings.map(fastPackings);
+    const usual = packings.map(fastPackings);
+    this.#packings = this.#modes.map(() => usual);
     this.#protect = protect;
     this.#profile = (vcpuBlock + PROFILE) >> 1;
   }
@@ -227,6 +229,11 @@ export class CodeCache {
     return page;
   }
 
+  /** An interpreter of its own is made for a mode. */
+  setPackings(mode: number, packings: readonly (readonly Packing[])[]): void {
+    this.#packings[mode] = packings.map(fastPackings);
+  }
+
   /** Decodes the block that starts at a record; or the record leads to its region, for the first time in this epoch. */
   decode(record: number): void {
     const page = this.pageOfRecord(record);
@@ -268,24 +275,24 @@ export class CodeCache {
     const slot = ((Math.imul(word, 0x9e3779b1) >>> MEMO_SHIFT) << 2) | 0;
     const memo = this.#memo;
     const { i32 } = this.#memory;
-    if (memo[slot] === word && memo[slot + 1] === handlers) {
+    if (memo[slot] === word && memo[slot + 1] === page.mode) {
       i32[record >> 2] = memo[slot + 2] as number;
       i32[(record >> 2) + 1] = memo[slot + 3] as number;
       this.decodedInstructions++;
       return false;
     }
-    const ends = this.#decodeAnew(handlers, record, offset, word);
+    const ends = this.#decodeAnew(page.mode, handlers, record, offset, word);
     // What ends a block may depend on where it stands.
     if (!ends) {
       memo[slot] = word;
-      memo[slot + 1] = handlers;
+      memo[slot + 1] = page.mode;
       memo[slot + 2] = i32[record >> 2] as number;
       memo[slot + 3] = i32[(record >> 2) + 1] as number;
     }
     return ends;
   }
 
-  #decodeAnew(table: 0 | 1, record: number, offset: number, word: number): boolean {
+  #decodeAnew(mode: number, table: 0 | 1, record: number, offset: number, word: number): boolean {
     const instruction = this.#handlers.decoder.decode(word);
     this.decodedInstructions++;
     if (!instruction) {
@@ -295,7 +302,7 @@ export class CodeCache {
     const near = branchesNear(instruction, word, offset);
     const handler = this.#handlers.handlerOf(instruction, word, near, table);
     this.#u16[record >> 1] = handler;
-    const packings = this.#packings[handler] as FastPackings;
+    const packings = (this.#packings[mode] as readonly FastPackings[])[handler] as FastPackings;
     for (let i = 0; i < packings.length; i += PACKING_NUMBERS) this.#pack(packings, i, word, record, near);
     return instruction.ends === true;
   }

@@ -192,12 +192,7 @@ class HandlerBuilder extends Builder {
     return this.word === 'i32' ? this.add(offset, base) : this.add(this.extendUnsigned(offset), base);
   }
   override nextPc(): Node {
-    return this.#inMode(this.add(this.pc(), 4));
-  }
-
-  /** An address as 32-bit mode of a 64-bit processor makes it. */
-  #inMode(address: Node): Node {
-    return this.computation === this.word ? address : this.extendUnsigned(this.wrap(address));
+    return this.inMode(this.add(this.pc(), 4));
   }
 
   /** PC as it is in the vCPU's block. */
@@ -211,7 +206,7 @@ class HandlerBuilder extends Builder {
 
   /** The address of the record, which may be the one behind a page's last. */
   pcInMode(): Node {
-    return this.#inMode(this.pc());
+    return this.inMode(this.pc());
   }
 
   /** Ends the handler at the next record. */
@@ -239,7 +234,7 @@ class HandlerBuilder extends Builder {
       e.set(this.#locals.record, this.add(this.#record, distance));
       e.br(this.#targets.taken);
     } else {
-      this.#goto(absolute ? this.wordOf(displacement) : this.let(this.#inMode(this.add(this.pc(), displacement))));
+      this.#goto(this.let(this.inMode(absolute ? this.wordOf(displacement) : this.add(this.pc(), displacement))));
     }
     if (condition) e.end();
     else this.falls = false;
@@ -247,7 +242,7 @@ class HandlerBuilder extends Builder {
 
   override branchIndirect(condition: Expr | null, target: Expr): void {
     if (condition) this.e.if(condition as Node);
-    this.#goto(this.let(this.#inMode(this.and(target, -4))));
+    this.#goto(this.let(this.inMode(this.and(target, -4))));
     if (condition) this.e.end();
     else this.falls = false;
   }
@@ -422,7 +417,7 @@ export function generateInterpreter(
   e.end(); // exit: the budget is spent
   e.store(OP.i32Store, v, EXIT_VECTOR, constant('i32', -1));
   e.end(); // fault
-  s.storePc(s.pc());
+  s.storePc(s.pcInMode());
   e.store(OP.i32Store, v, BUDGET, remaining(s, locals, 0));
   leave(e, v, again);
   e.end();
@@ -465,7 +460,7 @@ function findCode(e: Emitter, s: HandlerBuilder, pc: Node, v: Node, lookup: Labe
   const entry = e.temporary('i32');
   e.set(entry, s.codeTlbEntry(pc));
   e.if(s.ne(s.codeTag(local('i32', entry)), s.and(pc, -4096)), false);
-  e.call(CORE.refill, pc, constant('i32', EXECUTE));
+  e.call(CORE.refill, pc, constant('i32', EXECUTE), constant('i32', 4));
   e.setFromStack(entry);
   e.if(s.eqz(local('i32', entry)), false);
   leave(e, v, lookup);
@@ -498,7 +493,7 @@ function emitSpecial(e: Emitter, h: HandlerBuilder, handler: number, locals: Loc
       e.br(targets.next);
       return;
     case HANDLER.pageEnd:
-      h.storePc(h.pc());
+      h.storePc(h.pcInMode());
       e.store(OP.i32Store, v, BUDGET, remaining(h, locals, 0));
       e.br(targets.lookup);
       return;

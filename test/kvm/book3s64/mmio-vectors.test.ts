@@ -40,7 +40,8 @@ const WITHOUT_INDEX = ['lq 10,16(4)', 'stq 10,32(4)', 'ldu 10,8(4)', 'stfdu 5,-8
 const BIG = [
   ...['lmw 22,12(4)', 'stmw 20,12(4)', 'lmw 31,3(4)'],
   ...[1, 2, 3, 4, 5, 7, 16, 31, 0].flatMap((n) => [`lswi ${n > 0 && n < 8 ? 31 : 10},4,${n}`, `stswi 22,4,${n}`]),
-  ...[1, 6, 35, 100, 127].flatMap((n) => [`mtspr 1,9; lswx 10,4,6 # ${n}`, `mtspr 1,9; stswx 10,4,6 # ${n}`]),
+  ...[1, 6, 35, 100].map((n) => `mtspr 1,9; lswx 10,4,6 # ${n}`),
+  ...[2, 33, 99].map((n) => `mtspr 1,9; stswx 10,4,6 # ${n}`),
 ];
 
 class Rig {

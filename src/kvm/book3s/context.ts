@@ -27,8 +27,6 @@ import { ACCESS, type GuestMmu, TRANSLATION } from './mmu.ts';
 import type { Book3sModel } from './model.ts';
 import type { VsidMap } from './vsid-map.ts';
 
-/** Real addresses have 60 bits: the reference's KVM_PAM. */
-export const REAL_HIGH = 0x0fff_ffff;
 const TWO_20 = 2 ** 20;
 /** Frames of the memory slots in a page of 4 KB. */
 export const PAGE_FRAMES = 4;
@@ -39,6 +37,8 @@ export class Book3sContext {
   /** The vCPU's block as 32-bit words, indexed by the W_ constants. */
   readonly words: Int32Array;
   readonly model: Book3sModel;
+  /** The bits of a real address' high word that the model implements. */
+  readonly realHigh: number;
   /** Where the shared struct has DSISR and int_pending. */
   readonly wDsisr: number;
   readonly wIntPending: number;
@@ -73,6 +73,7 @@ export class Book3sContext {
     vsids: VsidMap,
   ) {
     this.model = model;
+    this.realHigh = 2 ** (model.realBits - 32) - 1;
     this.#memory = memory;
     this.#slots = slots;
     this.#mmu = mmu;
@@ -145,7 +146,7 @@ export class Book3sContext {
     if (words[W_MAGIC_MAPPED] === 0 || this.user) return false;
     const low = (words[W_MAGIC_REAL] as number) >>> 12;
     if ((words[W_MSR + 1] as number) === 0) return page % TWO_20 === low;
-    return page === ((words[W_MAGIC_REAL + 1] as number) & REAL_HIGH) * TWO_20 + low;
+    return page === ((words[W_MAGIC_REAL + 1] as number) & this.realHigh) * TWO_20 + low;
   }
 
   /** The guest's kernel is inside a patched instruction's template: no interrupts (the reference's critical section). */
@@ -196,7 +197,7 @@ export class Book3sContext {
   /** Host real address of the page of code that an effective address is in, or -1. */
   #findCode(low: number, high: number): number {
     const words = this.words;
-    let page = (high & REAL_HIGH) * TWO_20 + (low >>> 12);
+    let page = (high & this.realHigh) * TWO_20 + (low >>> 12);
     if (((words[W_MSR] as number) & MSR.IR) !== 0) {
       const mmu = this.#mmu;
       if (mmu.translate(low, high, this.user, ACCESS.FETCH, false) !== TRANSLATION.OK) return -1;

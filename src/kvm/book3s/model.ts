@@ -6,6 +6,8 @@ export interface Book3sModel {
   readonly pvr: number;
   /** Large pages of several sizes, told apart by LP; else every large page has 16 MB (and tlbie says so in the instruction). */
   readonly multiPageSize: boolean;
+  /** Bits of real addresses that are implemented; those on their left are ignored. At most 53, which a double holds. */
+  readonly realBits: number;
   /** The bits of MSR's low word that exist. */
   readonly msrMask: number;
   /** Guests that PAPR does not run begin with HIOR here (the reference's value). */

@@ -13,7 +13,6 @@ export const GUEST_HPTE = {
   PP: 0x3,
   /** Doubleword 1, high word. */
   PP0: 0x8000_0000 | 0,
-  RPN_HIGH: 0x0fff_ffff,
 } as const;
 
 /** SLB entries: RB (low word) and RS (low and high words) of slbmte. */

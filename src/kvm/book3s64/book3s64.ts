@@ -109,7 +109,7 @@ export class Book3s64 implements VcpuFamily {
     this.#counts = counters.counts;
     const slb = new GuestSlb(buffer, cpu.base);
     const htab = new GuestHtab(memory, slots, hashTable, (address) => cpu.codeWritten(address, 4));
-    const mmu = new GuestMmu64(slb, htab, model.multiPageSize);
+    const mmu = new GuestMmu64(slb, htab, model.multiPageSize, 2 ** (model.realBits - 32) - 1);
     const segments = new HostSegments(cpu);
     const vsids = new VsidMap(FIRST_CONTEXT + parts.id, limits.vsids, (n) => {
       shadow.dropVsid(n);

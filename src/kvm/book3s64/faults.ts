@@ -6,7 +6,7 @@
 import { DSISR, SERVER_VECTOR, SRR1_NOEXEC } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { MSR } from '../book3s/bits.ts';
-import { type Book3sContext, PAGE_FRAMES, REAL_HIGH } from '../book3s/context.ts';
+import { type Book3sContext, PAGE_FRAMES } from '../book3s/context.ts';
 import { type HostContexts, MODE } from '../book3s/host-contexts.ts';
 import type { Book3sInterrupts } from '../book3s/interrupts.ts';
 import { W_MAGIC_EFFECTIVE, W_MAGIC_MAPPED, W_MSR, W_PC } from '../book3s/layout.ts';
@@ -149,7 +149,7 @@ export class ShadowFaults {
     this.#virtual = translated;
     this.#magic = false;
     if (!translated) {
-      this.#page = (high & REAL_HIGH) * TWO_20 + (low >>> 12);
+      this.#page = (high & context.realHigh) * TWO_20 + (low >>> 12);
       this.#magic = context.isMagicReal(this.#page);
       return TRANSLATION.OK;
     }

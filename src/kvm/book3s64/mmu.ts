@@ -28,6 +28,7 @@ export class GuestMmu64 implements GuestMmu {
   readonly #slb: GuestSlb;
   readonly #htab: GuestHtab;
   readonly #multiPageSize: boolean;
+  readonly #realHigh: number;
 
   /** Real page number (4 KB) of the address. */
   page = 0;
@@ -42,10 +43,11 @@ export class GuestMmu64 implements GuestMmu {
   vpnLow = 0;
   vpnHigh = 0;
 
-  constructor(slb: GuestSlb, htab: GuestHtab, multiPageSize: boolean) {
+  constructor(slb: GuestSlb, htab: GuestHtab, multiPageSize: boolean, realHigh: number) {
     this.#slb = slb;
     this.#htab = htab;
     this.#multiPageSize = multiPageSize;
+    this.#realHigh = realHigh;
   }
 
   /** Base page size of an SLB entry. */
@@ -143,7 +145,7 @@ export class GuestMmu64 implements GuestMmu {
     this.changed = (low & GUEST_HPTE.C) !== 0 || (access === ACCESS.WRITE && update);
     this.pageShift = shift;
     const pages = 1 << (shift - PAGE_4K);
-    const rpn = (high & GUEST_HPTE.RPN_HIGH) * TWO_20 + (low >>> 12);
+    const rpn = (high & this.#realHigh) * TWO_20 + (low >>> 12);
     this.page = rpn - (rpn % pages) + (page & (pages - 1));
     if (update) {
       const now = low | GUEST_HPTE.R | (access === ACCESS.WRITE ? GUEST_HPTE.C : 0);

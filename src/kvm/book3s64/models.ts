@@ -20,7 +20,7 @@ const MSR_970 =
 const MSR_POWER7 = MSR_970 | MSR.VSX | MSR.LE;
 
 export const BOOK3S_MODELS: readonly Book3sModel[] = [
-  { name: '970', pvr: 0x003c_0301, multiPageSize: false, msrMask: MSR_970, hior: 0xfff0_0000 },
-  { name: 'power7', pvr: 0x003f_0201, multiPageSize: true, msrMask: MSR_POWER7, hior: 0xfff0_0000 },
-  { name: 'power8', pvr: 0x004d_0200, multiPageSize: true, msrMask: MSR_POWER7, hior: 0xfff0_0000 },
+  { name: '970', pvr: 0x003c_0301, multiPageSize: false, realBits: 42, msrMask: MSR_970, hior: 0xfff0_0000 },
+  { name: 'power7', pvr: 0x003f_0201, multiPageSize: true, realBits: 46, msrMask: MSR_POWER7, hior: 0xfff0_0000 },
+  { name: 'power8', pvr: 0x004d_0200, multiPageSize: true, realBits: 50, msrMask: MSR_POWER7, hior: 0xfff0_0000 },
 ];

@@ -7,8 +7,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { NodeHost } from '../src/cli/node-host.ts';
-import { Machine } from '../src/machine/index.ts';
+import { createMachine } from '../src/node/index.ts';
 
 const [folder, command] = process.argv.slice(2);
 if (folder === undefined || command === undefined) throw new Error('usage: run-command.ts FOLDER COMMAND');
@@ -30,15 +29,14 @@ async function until(mark: string): Promise<string> {
   }
 }
 
-const host = new NodeHost({
-  write(bytes) {
-    text += new TextDecoder('latin1').decode(bytes);
-    heard();
-  },
-});
-const machine = Machine.create({
+const machine = createMachine({
   board: 'bamboo',
-  host,
+  console: {
+    write(bytes) {
+      text += new TextDecoder('latin1').decode(bytes);
+      heard();
+    },
+  },
   kernel: readFileSync(join(folder, 'uImage')),
   initrd: readFileSync(join(folder, 'initramfs.cpio.gz')),
   append: 'console=ttyS0 quiet',

@@ -4,8 +4,8 @@
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { coreFileNames } from '../src/cli/core-files.ts';
 import { type Accel, createVm } from '../src/kvm/index.ts';
+import { coreFileNames } from '../src/node/core-files.ts';
 
 const folder = join(import.meta.dirname, '../dist/cores');
 rmSync(folder, { recursive: true, force: true });

@@ -27,11 +27,12 @@ import { gunzipSync } from 'node:zlib';
 import { fail, root, setUp } from './setup.mjs';
 
 const recipes = join(root, 'guests');
-const initramfs = 'initramfs.cpio.gz';
 /** Files of which each guest has one to boot. */
 const kernelOf = (name) => (name === '440' ? 'uImage' : 'vmlinux');
+/** A root file system of packages is so large that the guest's kernel should not have to inflate it. */
+const initrdOf = (name) => (packageRecipe(name)?.root ? 'initramfs.cpio.zst' : 'initramfs.cpio.gz');
 /** All that the recipe makes. */
-const builtOf = (name) => [...new Set([kernelOf(name), 'vmlinux', initramfs])];
+const builtOf = (name) => [...new Set([kernelOf(name), 'vmlinux', initrdOf(name)])];
 
 /** The recipe of a guest of Debian's own packages; undefined for one that build.sh compiles. */
 function packageRecipe(name) {
@@ -73,6 +74,8 @@ function firstBytes(file, count) {
   return bytes;
 }
 
+const ZSTD_MAGIC = 0xfd2fb528;
+
 /** Why a freshly built guest is not fit to boot, or undefined. */
 function fault(name, folder) {
   const kernel = join(folder, kernelOf(name));
@@ -84,13 +87,18 @@ function fault(name, folder) {
     if (head.readUInt32BE(12) !== size - 64) return 'uImage has not the length that its header says';
   } else if (head.readUInt32BE(0) !== 0x7f454c46) return 'vmlinux is not an ELF file';
   const recipe = packageRecipe(name);
+  const initrd = join(folder, initrdOf(name));
+  if (recipe?.root) {
+    const whole = statSync(initrd).size > 1_000_000 && firstBytes(initrd, 4).readUInt32LE(0) === ZSTD_MAGIC;
+    return whole ? undefined : `${initrdOf(name)} is not a zstd file, or too small`;
+  }
   const programs = recipe && !recipe.benchmarks ? [] : ['bench.sh', 'bin/bench-int', 'bin/bench-sys'];
   try {
-    const archive = gunzipSync(readFileSync(join(folder, initramfs)));
+    const archive = gunzipSync(readFileSync(initrd));
     const missing = ['init', 'bin/busybox', 'bin/sh', ...programs].find((one) => !archive.includes(`${one}\0`));
-    return missing && `${initramfs} has no ${missing}`;
+    return missing && `${initrdOf(name)} has no ${missing}`;
   } catch {
-    return `${initramfs} is not a gzip file`;
+    return `${initrdOf(name)} is not a gzip file`;
   }
 }
 
@@ -137,7 +145,7 @@ function installPackages(name) {
   const packages = packagesFor(name);
   if (packages.length === 0) return true;
   if (process.platform !== 'linux' || spawnSync('apt-get', ['--version']).status !== 0) {
-    const files = [kernelOf(name), initramfs].map((file) => `${name}/${file}`).join(' and ');
+    const files = [kernelOf(name), initrdOf(name)].map((file) => `${name}/${file}`).join(' and ');
     console.error(
       `guest ${name}: it can be built on Debian only; elsewhere let POWERVISOR_GUESTS name a folder with ${files}`,
     );
@@ -168,25 +176,26 @@ function installPackages(name) {
 }
 
 /** Makes a guest in the cache. Answers its folder, or undefined after saying what is wrong. */
-function build(name, folder, recipe, mirror) {
+function build(name, folder, recipeStamp, mirror) {
   const node = setUp();
+  const recipe = packageRecipe(name);
   console.log(
-    packageRecipe(name)
-      ? `guest ${name}: making it of Debian's packages, once (a download of some 60 MB)`
+    recipe
+      ? `guest ${name}: making it of Debian's packages, once (a download of some ${recipe.root ? 200 : 60} MB)`
       : `guest ${name}: building it from Debian's packages, once (some minutes)`,
   );
   if (!installPackages(name)) return undefined;
   const work = join(cacheFolder(), `build-${name}-${process.pid}`);
   const out = join(work, 'out');
   mkdirSync(out, { recursive: true });
-  const [command, ...words] = packageRecipe(name)
+  const [command, ...words] = recipe
     ? [node, join(root, 'tools', 'guests', 'from-packages.ts'), name, out]
     : ['bash', join(recipes, 'build.sh'), name, out, work];
   const env = { ...process.env, POWERVISOR_NODE: node, ...(mirror && { POWERVISOR_MIRROR: mirror }) };
   const result = spawnSync(command, words, { stdio: ['ignore', 'inherit', 'inherit'], env });
   if (result.status !== 0) {
     // What the packages' client could not do it has said itself, and it leaves nothing to look at.
-    if (packageRecipe(name)) rmSync(work, { recursive: true, force: true });
+    if (recipe) rmSync(work, { recursive: true, force: true });
     else console.error(`guest ${name}: the build failed; its folder is ${work}`);
     return undefined;
   }
@@ -196,7 +205,7 @@ function build(name, folder, recipe, mirror) {
     return undefined;
   }
   const files = Object.fromEntries(builtOf(name).map((file) => [file, stampOf(join(out, file))]));
-  writeFileSync(join(out, 'stamp.json'), `${JSON.stringify({ recipe, files }, null, 2)}\n`);
+  writeFileSync(join(out, 'stamp.json'), `${JSON.stringify({ recipe: recipeStamp, files }, null, 2)}\n`);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(join(folder, '..'), { recursive: true });
   renameSync(out, folder);
@@ -214,7 +223,7 @@ export function guest(name, { update = false, make = true, mirror } = {}) {
     return undefined;
   }
   const ready = process.env.POWERVISOR_GUESTS;
-  const files = [kernelOf(name), initramfs];
+  const files = [kernelOf(name), initrdOf(name)];
   const answer = (folder) => ({ folder, kernel: join(folder, files[0]), initrd: join(folder, files[1]) });
   if (ready && !update) {
     const folder = join(ready, name);

@@ -1,6 +1,6 @@
 /** Extended mnemonics: other names for an instruction with some of its fields given. Power ISA 2.07 Book I, appendix E. */
 import { encodeField, FIELDS, type FieldName } from './fields.ts';
-import { SPECIAL_REGISTERS } from './sprs.ts';
+import { SPECIAL_REGISTERS } from './registers/index.ts';
 
 export interface Alias {
   /** Without the suffixes that OE, Rc, LK and AA add. */

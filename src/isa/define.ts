@@ -9,7 +9,8 @@ import type { Meaning } from './semantics.ts';
  * multiply-accumulate and dlmzb · `float`: 32-bit floating point · `64-bit`: 64-bit fixed point · `float-64`: the
  * conversions between floating-point numbers and doublewords · `server`: synchronisation as Book III-S processors have
  * it · `2.02`, `2.05`, `2.06`, `2.07`: what the architecture of that version has added · `vector`: AltiVec of the 970,
- * `vector-2.07`: what POWER8 has added · `vsx`, `vsx-2.07`: the same of vector-scalar · `decimal`: decimal floating point.
+ * `vector-2.07`: what POWER8 has added · `vsx`, `vsx-2.07`: the same of vector-scalar · `decimal`: decimal floating point ·
+ * `970`, `power7`: registers that only this processor has.
  */
 export type Level = (typeof LEVELS)[number];
 export const LEVELS = [
@@ -33,6 +34,8 @@ export const LEVELS = [
   'vsx',
   'vsx-2.07',
   'decimal',
+  '970',
+  'power7',
 ] as const;
 
 const EMBEDDED: ReadonlySet<Level> = new Set(['booke', '44x', '4xx']);
@@ -49,6 +52,8 @@ const SERVER: ReadonlySet<Level> = new Set([
   'vsx',
   'vsx-2.07',
   'decimal',
+  '970',
+  'power7',
 ]);
 
 /** Whether a processor can have both levels. */

@@ -7,14 +7,23 @@ export { disassemble, EMBEDDED_LEVELS, SERVER_LEVELS } from './disassembler.ts';
 export type { Field, FieldKind, FieldName } from './fields.ts';
 export { encodeField, FIELDS, fieldBits, fieldValue, rotateMask } from './fields.ts';
 export { FLOAT_OPS, type FloatOp, type FloatOperation } from './float-ops.ts';
+export {
+  FACILITY,
+  isPrivilegedRegister,
+  type RegisterFile,
+  type Right,
+  registersOf,
+  SPECIAL_REGISTERS,
+  type SpecialRegister,
+} from './registers/index.ts';
 export type {
   Cell,
   Expr,
   InstructionInterrupt,
+  InterruptCause,
   Meaning,
   Operand,
   Operands,
-  ProgramCause,
   Routine,
   Semantics,
   SharedName,
@@ -25,6 +34,4 @@ export type {
 } from './semantics.ts';
 export { STATIC_FIELDS } from './semantics.ts';
 export { SHUFFLE_OPCODE, SIMD, SIMD_LANE, type SimdLaneOp, type SimdOp, type SimdOperation } from './simd.ts';
-export type { SpecialRegister } from './sprs.ts';
-export { isPrivilegedRegister, SPECIAL_REGISTERS, specialRegister } from './sprs.ts';
 export { INSTRUCTIONS } from './table.ts';

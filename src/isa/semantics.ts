@@ -60,10 +60,15 @@ export type InstructionInterrupt =
   | 'vectorUnavailable'
   | 'vsxUnavailable'
   | 'auxiliaryProcessorUnavailable'
+  /** Problem state may not have the facility that is named. */
+  | 'facilityUnavailable'
   | 'alignment'
   /** Not the hardware's: an assist meaning hands over to KVM's vector code. */
   | 'assist';
-export type ProgramCause = 'illegal' | 'privileged' | 'trap' | 'unimplemented' | 'floatEnabled';
+/** Facilities that problem state has only where the operating system lets it (FSCR; MMCR0[PMCC] for the performance monitor). */
+export type Facility = 'dscr' | 'performanceMonitor' | 'eventBasedBranch' | 'tar';
+/** Why: of program interrupts, and of unavailable facilities. */
+export type InterruptCause = 'illegal' | 'privileged' | 'trap' | 'unimplemented' | 'floatEnabled' | Facility;
 
 /** Named 32-bit state of a processor beside the registers that have methods here (see processor/layout.ts). */
 export type StateName =
@@ -79,6 +84,8 @@ export type StateName =
   /** MSR[VEC] and MSR[VSX], as 0 or not. */
   | 'vectorAvailable'
   | 'vsxAvailable'
+  /** The facilities of FSCR that there are in the mode in use, by FSCR's bits. */
+  | 'facilities'
   | 'vscr'
   /** FPSCR[DRN]. */
   | 'decimalRounding';
@@ -131,6 +138,8 @@ export interface Semantics {
    * (Power ISA 2.07 Book I, 1.5.1). `i32` too on a 64-bit processor in 32-bit mode.
    */
   readonly computation: 'i32' | 'i64';
+  /** The groups of instructions and registers that this processor has (define.ts, Level). */
+  readonly levels: ReadonlySet<string>;
 
   // --- constants and pinning
   i32(value: Operand): Expr;
@@ -304,7 +313,7 @@ export interface Semantics {
   /** Ends the instruction: branches to an address, its two low bits ignored. `isReturn` for blr. */
   branchIndirect(condition: Expr | null, target: Expr, isReturn: boolean): void;
   /** Ends the instruction with an interrupt. */
-  interrupt(kind: InstructionInterrupt, cause?: ProgramCause): void;
+  interrupt(kind: InstructionInterrupt, cause?: InterruptCause): void;
   /** Ends the instruction with the alignment interrupt of a load or a store at an address. */
   misaligned(address: Expr, access: 'load' | 'store'): void;
   /** What follows is fetched anew: isync, icbi. Ends the instruction. */

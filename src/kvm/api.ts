@@ -39,6 +39,35 @@ export const KVM_INTERRUPT = { SET: 0xffffffff, UNSET: 0xfffffffe, SET_LEVEL: 0x
 /** How privileged instructions of the guest's kernel are served (DESIGN.md, "KVM's two ways to be fast"). */
 export type Accel = 'trap' | 'pv' | 'assist';
 
+/** Bits of `KvmGuestDebug.control`, the uapi's KVM_GUESTDBG_*. */
+export const KVM_GUESTDBG = {
+  /** Without it nothing else counts. */
+  ENABLE: 0x1,
+  /** KVM_EXIT_DEBUG behind each instruction, or in front of the handler of the interrupt that it caused. */
+  SINGLESTEP: 0x2,
+  /** KVM_EXIT_DEBUG in place of the word KVMPPC_INST_SW_BREAKPOINT, which user space has put into the guest's code. */
+  USE_SW_BP: 0x1_0000,
+  /** KVM_EXIT_DEBUG in front of the instructions and accesses that `arch.bp` names. */
+  USE_HW_BP: 0x2_0000,
+  /** The guest takes no external and timer interrupts as long as it steps. */
+  BLOCKIRQ: 0x10_0000,
+} as const;
+
+/** `kvm_run.debug.arch.status`, and the kinds of `KvmGuestDebug.arch.bp`: the uapi's KVMPPC_DEBUG_*. */
+export const KVMPPC_DEBUG = { NONE: 0, BREAKPOINT: 0x2, WATCH_WRITE: 0x4, WATCH_READ: 0x8 } as const;
+
+/** The instruction that USE_SW_BP is about: no processor has it. Also the one-reg KVM_REG_PPC_DEBUG_INST. */
+export const KVMPPC_INST_SW_BREAKPOINT = 0x00dd_dd00;
+
+/** KVM_SET_GUEST_DEBUG's struct. */
+export interface KvmGuestDebug {
+  control: number;
+  arch?: {
+    /** At most 16, each an effective address, bits of KVMPPC_DEBUG and, for data, how many bytes are watched (default: 1). */
+    bp: readonly { readonly addr: bigint; readonly type: number; readonly len?: number }[];
+  };
+}
+
 /** Time, injected: the host's, or the count of retired instructions. */
 export interface Clock {
   /** Nanoseconds since an arbitrary start, never decreasing. Fractions are allowed. */
@@ -66,7 +95,8 @@ export interface KvmRun {
   readonly systemEvent: { type: number };
   /** KVM_EXIT_INTERNAL_ERROR: what happened and where, one line for the user. */
   readonly internal: { message: string; pc: number };
-  readonly debug: { address: number };
+  /** KVM_EXIT_DEBUG: bits of KVMPPC_DEBUG (NONE: a step is done); PC, or the watched address that was to be accessed. */
+  readonly debug: { readonly arch: { address: bigint; status: number } };
 }
 
 /** KVM_GET_REGS. 64-bit registers are BigInts: nobody waits for this call. */
@@ -151,6 +181,11 @@ export interface Vcpu {
   translate(effectiveAddress: number): KvmTranslation;
   /** Writes one guest TLB entry in the hardware's form, as firmware would have (BookE boards set the initial mappings). */
   setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void;
+  /**
+   * KVM_SET_GUEST_DEBUG, in place of what was set before. The guest's own debug registers keep their effect.
+   * @throws KvmError when there are more breakpoints than the struct has room for, or one that is none.
+   */
+  setGuestDebug(debug: KvmGuestDebug): void;
   /** KVM_ENABLE_CAP. False: this processor has no such capability. */
   enableCap(capability: VcpuCapability): boolean;
   /** Back to the state after power-on reset; memory is left alone. */

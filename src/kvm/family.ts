@@ -1,12 +1,24 @@
 /** What differs between processor families, as one object with methods that a vCPU gets when it is made. */
 import type { HostCpu, HostMemory } from '../processor/index.ts';
-import type { Accel, KvmRegs, KvmRun, KvmSregs, KvmStats, KvmTranslation, VcpuCapability } from './api.ts';
+import type {
+  Accel,
+  KvmGuestDebug,
+  KvmRegs,
+  KvmRun,
+  KvmSregs,
+  KvmStats,
+  KvmTranslation,
+  VcpuCapability,
+} from './api.ts';
 import type { MemorySlot, MemorySlots } from './slots.ts';
 import type { VcpuCounters } from './stats.ts';
 import type { GuestTime } from './time.ts';
 
 /** `handleExit` and `enter` say with this that the guest goes on; anything else is a KVM_EXIT_* reason. */
 export const RESUME_GUEST = -1;
+
+/** `enter` says with this that the guest goes on for one instruction, which `handleExit` then hears of. */
+export const STEP_GUEST = -3;
 
 /** What a family's object is made from. */
 export interface FamilyParts<Cpu extends HostCpu = HostCpu> {
@@ -37,7 +49,10 @@ export interface VcpuFamily {
   updateTimers(): number;
   /** When the next timer of the guest is due, in clock nanoseconds; Infinity: none is armed. */
   nextTimer(): number;
-  /** Delivers what is pending and may be taken. Returns KVM_EXIT_HLT when the guest waits. */
+  /**
+   * Delivers what is pending and may be taken. Returns RESUME_GUEST, STEP_GUEST, KVM_EXIT_HLT when the guest waits, or
+   * another exit reason.
+   */
   enter(): number;
   /** Handles the interrupt that ended the guest's run. */
   handleExit(vector: number): number;
@@ -53,6 +68,7 @@ export interface VcpuFamily {
   setOneReg(index: bigint, value: bigint): boolean;
   /** Counters beside those of `VcpuCounters`, by name. */
   readonly stats: KvmStats;
+  setGuestDebug(debug: KvmGuestDebug): void;
   translate(effectiveAddress: number): KvmTranslation;
   setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void;
   /** Has the guest's next store to each page that `dirty` has a bit for come to KVM, which logs it. */

@@ -1,13 +1,14 @@
 /** The processor models that a VM can have: each knows its family, and makes the host's processor for it. */
-import type {
-  AssistTable,
-  Host440Cpu,
-  HostCpu,
-  HostCpuOptions,
-  MemoryOrder,
-  ProcessorName,
-  ServerCpu,
-  ServerCpuOptions,
+import {
+  type AssistTable,
+  type Host440Cpu,
+  type HostCpu,
+  type HostCpuOptions,
+  LEVELS_OF,
+  type MemoryOrder,
+  type ProcessorName,
+  type ServerCpu,
+  type ServerCpuOptions,
 } from '../processor/index.ts';
 import type { Accel } from './api.ts';
 import { HCALL_INSTRUCTIONS } from './book3s/hypercalls.ts';
@@ -81,7 +82,7 @@ const BOOK3S = BOOK3S_MODELS.map((model): [string, Model] => [
     hashTable: { smallest: 18, largest: 26 },
     hypercall: HCALL_INSTRUCTIONS,
     mnemonics: BOOK3S_MNEMONICS,
-    sprName: book3sSprName,
+    sprName: (spr) => book3sSprName(LEVELS_OF[model.name], spr),
     order: (littleEndian) => (littleEndian ? 0 : 7),
     create(processors, options, parts) {
       const cpu = processors.createServerCpu({

@@ -37,6 +37,7 @@ export const COUNTER = {
   shadow_evictions: 31,
   vsid_recycles: 32,
   hcall_exits: 33,
+  debug_exits: 34,
 } as const;
 
 const NAMES = Object.keys(COUNTER);

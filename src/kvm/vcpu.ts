@@ -2,6 +2,7 @@ import { BUDGET, EVENT, type HostCpu } from '../processor/index.ts';
 import {
   KVM_EXIT,
   type KvmExitReason,
+  type KvmGuestDebug,
   type KvmRegs,
   type KvmRun,
   type KvmSregs,
@@ -10,7 +11,7 @@ import {
   type Vcpu,
   type VcpuCapability,
 } from './api.ts';
-import { RESUME_GUEST, type VcpuFamily } from './family.ts';
+import { RESUME_GUEST, STEP_GUEST, type VcpuFamily } from './family.ts';
 import { COUNTER, type VcpuCounters } from './stats.ts';
 import type { GuestTime } from './time.ts';
 
@@ -35,7 +36,7 @@ export function createKvmRun(): KvmRun {
     paprHcall: { nr: 0, ret: 0n, args: new BigUint64Array(9) },
     systemEvent: { type: 0 },
     internal: { message: '', pc: 0 },
-    debug: { address: 0 },
+    debug: { arch: { address: 0n, status: 0 } },
   };
 }
 
@@ -96,14 +97,14 @@ export class VirtualCpu implements Vcpu {
     if (run.immediateExit) return this.#interrupted();
     let budget = this.#budget(now, end);
     for (;;) {
-      reason = family.enter();
-      if (reason !== RESUME_GUEST) return this.#leave(reason);
+      const entry = family.enter();
+      if (entry >= 0) return this.#leave(entry);
       words[EVENT >> 2] = 0;
       if (time.icount !== 0) {
         words[BUDGET >> 2] = budget;
         time.begin(budget);
       }
-      const vector = cpu.run(budget);
+      const vector = entry === STEP_GUEST ? cpu.step(budget) : cpu.run(budget);
       if (time.icount !== 0) time.finish();
       if (vector >= 0) {
         (counts[COUNTER.sum_exits] as number)++;
@@ -120,6 +121,10 @@ export class VirtualCpu implements Vcpu {
       if (now >= end || run.immediateExit) return this.#interrupted();
       budget = this.#budget(now, end);
     }
+  }
+
+  setGuestDebug(debug: KvmGuestDebug): void {
+    this.#family.setGuestDebug(debug);
   }
 
   enableCap(capability: VcpuCapability): boolean {

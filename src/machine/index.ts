@@ -1,7 +1,46 @@
 /** User space: boards, devices, loaders, and the machine made of them. This file is the room's public interface. */
-export type { Board } from './board.ts';
+export { KvmError } from '../kvm/api.ts';
+export type {
+  Board,
+  BoardConfiguration,
+  BootEntry,
+  BootSpec,
+  CpuSpec,
+  TreeConfiguration,
+} from './board.ts';
 export { boards, findBoard } from './boards/index.ts';
-export type { DeviceState } from './device.ts';
+export type { BootFiles } from './boot.ts';
+export {
+  type ByteSink,
+  type ConsoleDevice,
+  type DcrRegion,
+  type Device,
+  type DeviceSpec,
+  type DeviceState,
+  type InterruptSpec,
+  interruptProperties,
+  type MmioRegion,
+  savedBoolean,
+  savedNumber,
+  savedNumbers,
+  savedReal,
+  type TreeCell,
+  type TreeNodeSpec,
+  type TreeValue,
+  type Wiring,
+} from './device.ts';
 export { MachineError } from './error.ts';
-export type { MachineHost } from './host.ts';
-export { Machine, type MachineEnd, type MachineOptions } from './machine.ts';
+export type { MachineHost, World } from './host.ts';
+export {
+  H_FUNCTION,
+  H_HARDWARE,
+  H_PARAMETER,
+  H_PRIVILEGE,
+  H_SUCCESS,
+  type Hypercall,
+  type HypercallArguments,
+} from './hypercalls.ts';
+export type { InterruptLine, InterruptSink } from './interrupts.ts';
+export { Machine, type MachineEnd, type MachineState, type RunOptions, type RunSignal } from './machine.ts';
+export type { MachineOptions } from './options.ts';
+export type { PowerEvent, PowerSwitch } from './power.ts';

@@ -1,54 +1,38 @@
-import {
-  type Accel,
-  type CoreImages,
-  KVM_EXIT,
-  KVM_SYSTEM_EVENT,
-  type TranslationPort,
-  type Vcpu,
-  type Vm,
-  type VmOptions,
-} from '../kvm/api.ts';
+import { type Accel, KVM_EXIT, KVM_SYSTEM_EVENT, type Vcpu, type Vm } from '../kvm/api.ts';
 import { createVm } from '../kvm/index.ts';
 import type { Board, CpuSpec } from './board.ts';
 import { findBoard } from './boards/index.ts';
-import { type BootFiles, bootGuest } from './boot.ts';
+import { bootGuest } from './boot.ts';
+import { MachineClock } from './clock.ts';
 import type { ConsoleDevice, Device, DeviceState } from './device.ts';
 import { formatBytes, hex, MachineError } from './error.ts';
 import { ConsoleBuffer, hostWorld, type MachineHost, repeatableWorld, type World } from './host.ts';
 import { BoardInstance } from './instance.ts';
 import type { KernelImage } from './loaders/image.ts';
 import { loadKernel } from './loaders/index.ts';
-
-/** Everything that makes one machine. */
-export interface MachineOptions extends BootFiles {
-  /** A board's name (`boards`). */
-  readonly board: string;
-  readonly host: MachineHost;
-  /** Guest RAM in bytes; the board's customary size when absent. */
-  readonly memoryBytes?: number | undefined;
-  /** Processor model, one of the board's; its customary one when absent. */
-  readonly cpu?: string | undefined;
-  /** One of the board's; its fastest when absent. */
-  readonly accel?: Accel | undefined;
-  /** Retired-instruction time: nanoseconds per instruction (`VmOptions.icount`). */
-  readonly icount?: number | undefined;
-  /** A reset by the guest ends the run. */
-  readonly noReboot?: boolean | undefined;
-  /** Ends the run after so many nanoseconds of the host's clock. */
-  readonly timeoutNs?: number | undefined;
-  /** Passed on to KVM. */
-  readonly translation?: TranslationPort;
-  /** Passed on to KVM. */
-  readonly cores?: CoreImages;
-  /** In place of KVM's own: for tests, and for other implementations of the interface. */
-  readonly createVm?: (options: VmOptions) => Vm;
-}
+import { checkOptions, type MachineOptions } from './options.ts';
 
 /** How a run ended. */
 export interface MachineEnd {
   readonly cause: 'shutdown' | 'reset' | 'quit' | 'timeout' | 'error';
   /** One line for the user. */
   readonly message: string;
+}
+
+/** What a machine is doing. */
+export type MachineState = 'created' | 'running' | 'paused' | 'ended';
+
+/** An AbortSignal, as browsers and Node have it. */
+export interface RunSignal {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: 'abort', listener: () => void): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
+export interface RunOptions {
+  /** Ends the run when it is aborted: `run` then rejects with the signal's reason, and the machine has ended. */
+  readonly signal?: RunSignal | undefined;
 }
 
 /** The longest stay in the guest before the event loop has its turn, nanoseconds. */
@@ -77,9 +61,28 @@ function findCpu(board: Board, name: string | undefined): CpuSpec {
 function findAccel(board: Board, accel: Accel | undefined): Accel {
   if (accel !== undefined && !board.accels.includes(accel))
     throw new MachineError(
-      `the board ${board.name} cannot run with accel "${accel}"; ${board.accels.join(', ')} would fit`,
+      `the board ${board.name} cannot run with accel "${accel.slice(0, 64)}"; ${board.accels.join(', ')} would fit`,
     );
   return accel ?? board.accels[0];
+}
+
+/** A pause from its request to its end. */
+class Pause {
+  /** Resolves when the guest stands still. */
+  readonly still: Promise<void>;
+  /** Resolves when it may go on. */
+  readonly over: Promise<void>;
+  stands = (): void => {};
+  end = (): void => {};
+
+  constructor() {
+    this.still = new Promise((resolve) => {
+      this.stands = resolve;
+    });
+    this.over = new Promise((resolve) => {
+      this.end = resolve;
+    });
+  }
 }
 
 /** A virtual machine: KVM's part, a board around it, and the loop between them. */
@@ -97,8 +100,14 @@ export class Machine {
   readonly #serial: ConsoleDevice | undefined;
   readonly #kernel: KernelImage;
   readonly #world: World;
+  /** The machine's time, which both the guest's and `timeoutNs` come from. */
+  readonly #clock: MachineClock;
   readonly #deadline: number;
   #quit: string | undefined;
+  #state: MachineState = 'created';
+  #end: MachineEnd | undefined;
+  /** A pause that was asked for: whoever waits for the guest to stand still, and what has it go on. */
+  #pause: Pause | undefined;
   #slices = 0;
   #sleeps = 0;
   #resets = 0;
@@ -109,7 +118,8 @@ export class Machine {
   }
 
   private constructor(options: MachineOptions) {
-    const board = findBoard(options.board);
+    checkOptions(options);
+    const board = typeof options.board === 'string' ? findBoard(options.board) : options.board;
     const memoryBytes = options.memoryBytes ?? board.memory.defaultBytes;
     if (!Number.isSafeInteger(memoryBytes) || memoryBytes <= 0 || !board.memory.fits(memoryBytes))
       throw new MachineError(
@@ -122,12 +132,13 @@ export class Machine {
     this.#options = options;
     const { host } = options;
     this.#host = host;
+    this.#clock = new MachineClock(host.clock);
     this.#world = options.icount === undefined ? hostWorld(host) : repeatableWorld();
     this.#kernel = loadKernel(options.kernel, memoryBytes, host.gunzip?.bind(host), board.kernelBits);
     this.vm = (options.createVm ?? createVm)({
       cpu: this.cpu.model,
       accel: this.accel,
-      clock: host.clock,
+      clock: this.#clock,
       timebaseFrequency: this.cpu.timebaseFrequency,
       maxMemory: memoryBytes,
       ...(this.#kernel.littleEndian && { littleEndian: true }),
@@ -144,7 +155,7 @@ export class Machine {
       this.#serial = serial;
       serial.sink = this.#console;
     }
-    this.#deadline = host.clock.now() + (options.timeoutNs ?? Number.POSITIVE_INFINITY);
+    this.#deadline = this.#clock.now() + (options.timeoutNs ?? Number.POSITIVE_INFINITY);
     this.#boot();
   }
 
@@ -164,16 +175,61 @@ export class Machine {
     bootGuest(board, this.#instance.specs, this.#kernel, this.#options, configuration, vm.memory, vcpu);
   }
 
-  /** Runs the guest until it, the user or an error ends it. Never rejects for anything that the guest does. */
-  async run(): Promise<MachineEnd> {
+  /** What the machine is doing. */
+  get state(): MachineState {
+    return this.#state;
+  }
+
+  /**
+   * Runs the guest until it, the user or an error ends it. Never rejects for anything that the guest does: only with
+   * MachineError when the machine runs already or has ended, and with the reason of a signal that was aborted.
+   */
+  async run({ signal }: RunOptions = {}): Promise<MachineEnd> {
+    if (this.#state === 'ended')
+      throw new MachineError(`the machine has ended (${this.#end?.message}); another one would run`);
+    if (this.#state !== 'created') throw new MachineError('the machine runs already; its first run has not ended');
+    if (signal?.aborted) throw signal.reason;
+    const abort = (): void => this.quit('aborted');
+    signal?.addEventListener('abort', abort);
+    this.#state = 'running';
+    try {
+      this.#end = await this.#loop();
+    } catch (error) {
+      this.#end = { cause: 'error', message: error instanceof Error ? error.message : String(error) };
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      this.#state = 'ended';
+      this.#pause?.stands();
+      this.#options.translation?.close?.();
+    }
+    if (signal?.aborted && this.#end.cause === 'quit') throw signal.reason;
+    return this.#end;
+  }
+
+  async #loop(): Promise<MachineEnd> {
     let end: MachineEnd | undefined;
+    const { kvmRun } = this.vcpu;
     while ((end = this.#slice()) === undefined) {
       this.#console.flush();
-      if (this.vcpu.kvmRun.exitReason === KVM_EXIT.HLT && this.#quit === undefined) await this.#sleep();
+      // What the guest was to be answered is complete once KVM says that it was interrupted, or that it waits.
+      const isComplete = kvmRun.exitReason === KVM_EXIT.HLT || kvmRun.exitReason === KVM_EXIT.INTR;
+      if (this.#quit !== undefined) await this.#host.yield();
+      else if (this.#pause !== undefined) await (isComplete ? this.#standStill(this.#pause) : this.#host.yield());
+      else if (kvmRun.exitReason === KVM_EXIT.HLT) await this.#sleep();
       else await this.#host.yield();
     }
     this.#console.flush();
     return end;
+  }
+
+  async #standStill(pause: Pause): Promise<void> {
+    this.#state = 'paused';
+    this.#clock.stop();
+    pause.stands();
+    await pause.over;
+    this.#clock.start();
+    this.#state = 'running';
   }
 
   /** Waits for the guest's next timer, for input, or for the run's end. */
@@ -182,14 +238,14 @@ export class Machine {
     this.#sleeps++;
     // Counted time does not pass while nothing runs: KVM takes it straight to the timer.
     if (this.#options.icount !== undefined && wakeAt !== Number.POSITIVE_INFINITY) await this.#host.yield();
-    else await this.#host.sleep(Math.min(wakeAt, this.#deadline));
+    else await this.#host.sleep(this.#clock.toHost(Math.min(wakeAt, this.#deadline)));
   }
 
   /** Runs the guest for one slice: until it has used its time, waits for something, or has ended. Allocates nothing. */
   #slice(): MachineEnd | undefined {
     const { vcpu } = this;
     const { bus, hypercalls, power } = this.#instance;
-    const { clock } = this.#host;
+    const clock = this.#clock;
     const run = vcpu.kvmRun;
     const { mmio, dcr, paprHcall } = run;
     const start = clock.now();
@@ -271,11 +327,34 @@ export class Machine {
     return taken;
   }
 
-  /** Ends the run at the next opportunity, with cause "quit". */
+  /** Ends the run at the next opportunity, with cause "quit"; one that has not begun ends at its beginning. */
   quit(message = 'quit by the user'): void {
-    this.#quit = message;
+    this.#quit ??= message;
     this.vcpu.kvmRun.immediateExit = true;
+    this.#pause?.end();
     this.#host.wake();
+    if (this.#state === 'created') this.#options.translation?.close?.();
+  }
+
+  /**
+   * Has the guest stand still between two instructions, with its clock stopped, and resolves when it does: `vcpu`'s
+   * registers, `vm.memory` and the devices' states then belong together. A machine that does not run yet begins paused.
+   */
+  pause(): Promise<void> {
+    if (this.#state === 'ended') return Promise.resolve();
+    this.#pause ??= new Pause();
+    this.vcpu.kvmRun.immediateExit = true;
+    if (this.#state === 'created') this.#pause.stands();
+    this.#host.wake();
+    return this.#pause.still;
+  }
+
+  /** Ends a pause, also one that has not come about yet; does nothing where there is none. */
+  resume(): void {
+    this.#pause?.stands();
+    this.#pause?.end();
+    this.#pause = undefined;
+    this.vcpu.kvmRun.immediateExit = this.#quit !== undefined;
   }
 
   /** Counters of KVM (virtual machine and processor), devices, and this loop. */

@@ -11,14 +11,23 @@ import type { HandlerTable } from './interpreter/handlers.ts';
 import { FIRST_ROUTINE, generateInterpreter } from './interpreter/interpreter.ts';
 import { encodeModule } from './wasm/module.ts';
 
+/** Nothing is ever hot in a core that only steps, or whose mode is not translated. */
+export const NEVER_HOT = Number.POSITIVE_INFINITY;
+
+/** A core that runs one instruction at a time. Every interrupt ends its run: it has no vector code. */
+export const generateSteppingCore = (runtime: FamilyRuntime, handlers: HandlerTable): CoreImage =>
+  generateCore(runtime, handlers, undefined, NEVER_HOT, true);
+
 export function generateCore(
   runtime: FamilyRuntime,
   handlers: HandlerTable,
   vectorCode: VectorCode | undefined,
   hotThreshold: number,
+  stepping = false,
 ): CoreImage {
   const { model } = runtime;
-  const { run, outlined, packings } = generateInterpreter(handlers.specs, hotThreshold, model);
+  const { specs, pairs } = handlers;
+  const { run, outlined, packings } = generateInterpreter(specs, pairs.pairs, hotThreshold, model, stepping);
   const routines = model.hasFloat ? routineFunctions(CORE, model, FIRST_ROUTINE) : [];
   const functions = [...runtimeFunctions(runtime, vectorCode), run, ...routines, ...outlined];
   const bytes = encodeModule(coreImports(model.word), functions, [SIGNATURES[model.word].region]);

@@ -12,7 +12,7 @@ export * from './book3s/layout.ts';
 export * from './booke/interface.ts';
 export * from './interface.ts';
 export * from './layout.ts';
-export type { ProcessorName } from './levels.ts';
+export { LEVELS_OF, type ProcessorName } from './levels.ts';
 export { HostMemory, type MemoryOrder } from './memory.ts';
 export { type RegionFunction, TranslationServer } from './region/server.ts';
 

@@ -102,6 +102,10 @@ export interface TranslationPort {
   post(job: TranslationJob): void;
   /** The next result that has come, without waiting. */
   poll(): TranslationResult | undefined;
+  /** The thread has failed, and nothing comes from it any more: the processor then translates by itself. */
+  readonly lost?: boolean;
+  /** Ends the thread: the machine has ended. */
+  close?(): void;
 }
 
 export interface HostCpuOptions {
@@ -130,6 +134,12 @@ export interface HostCpu {
    * VECTOR_HOST_TICK: budget spent, nothing happened.
    */
   run(budget: number): number;
+  /**
+   * Runs one instruction at PC, as hardware does with MSR[SE] or DBCR0[IC]: like `run`, but it returns the family's trace
+   * vector (trace, debug) behind an instruction that is complete. Neither assist meanings nor vector code are used, so that
+   * every other interrupt is returned too.
+   */
+  step(budget: number): number;
   /**
    * Called when a run has spent its budget: answers another budget to go on with, or 0 to have `run` return
    * VECTOR_HOST_TICK. Registers may be in use by the code that runs: only `retired` and EVENT are to be looked at.

@@ -21,11 +21,16 @@ export const LEVELS_970: ReadonlySet<Level> = new Set([
   'float-64',
   'server',
   'vector',
+  '970',
 ]);
+
+/** What only one processor has, no later one has. */
+const without = (levels: ReadonlySet<Level>, own: Level): Level[] => [...levels].filter((level) => level !== own);
 
 /** The instruction groups of POWER7. */
 export const LEVELS_POWER7: ReadonlySet<Level> = new Set([
-  ...LEVELS_970,
+  ...without(LEVELS_970, '970'),
+  'power7',
   'isel',
   '2.02',
   '2.05',
@@ -35,7 +40,12 @@ export const LEVELS_POWER7: ReadonlySet<Level> = new Set([
 ]);
 
 /** The instruction groups of POWER8. */
-export const LEVELS_POWER8: ReadonlySet<Level> = new Set([...LEVELS_POWER7, '2.07', 'vector-2.07', 'vsx-2.07']);
+export const LEVELS_POWER8: ReadonlySet<Level> = new Set([
+  ...without(LEVELS_POWER7, 'power7'),
+  '2.07',
+  'vector-2.07',
+  'vsx-2.07',
+]);
 
 /** The instruction groups of each processor. */
 export const LEVELS_OF = {

@@ -10,6 +10,15 @@
 /** How RAM is stored: `natural`, or reversed within aligned 4-byte or 8-byte units. The number is the XOR of byte addresses. */
 export type MemoryOrder = 0 | 3 | 7;
 
+declare global {
+  /** The names alone, for programs that know neither the DOM's types nor others that declare them; they merge with those. */
+  namespace WebAssembly {
+    interface Memory {}
+    interface Module {}
+    interface Instance {}
+  }
+}
+
 /** WebAssembly's page, the unit in which memory is created. */
 export const WASM_PAGE_BYTES = 65536;
 

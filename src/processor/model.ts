@@ -1,9 +1,12 @@
+import type { Level } from '../isa/define.ts';
 import { BOOKE_INTERRUPTS, type InterruptNumbers, SERVER_INTERRUPTS } from './backend/traps.ts';
-import type { ProcessorName } from './levels.ts';
+import { LEVELS_440, LEVELS_OF, LEVELS_POWER8, type ProcessorName } from './levels.ts';
 import type { MemoryOrder } from './memory.ts';
 
 /** What generated code depends on beside the instructions that there are: the width and order of a processor's mode. */
 export interface ProcessorModel {
+  /** Its groups of instructions and registers. */
+  readonly levels: ReadonlySet<Level>;
   /** Type of general registers and addresses. */
   readonly word: 'i32' | 'i64';
   /** Computation mode: `i32` is 32-bit mode on a 64-bit processor. */
@@ -18,6 +21,7 @@ export interface ProcessorModel {
 }
 
 export const MODEL_440: ProcessorModel = {
+  levels: LEVELS_440,
   word: 'i32',
   computation: 'i32',
   order: 3,
@@ -26,8 +30,9 @@ export const MODEL_440: ProcessorModel = {
   hasFloat: false,
   interrupts: BOOKE_INTERRUPTS,
 };
-/** Book III-S, 64-bit mode. */
+/** Book III-S, 64-bit mode: a POWER8. */
 export const MODEL_SERVER: ProcessorModel = {
+  levels: LEVELS_POWER8,
   word: 'i64',
   computation: 'i64',
   order: 7,
@@ -41,5 +46,5 @@ export const MODEL_SERVER_LITTLE_ENDIAN: ProcessorModel = { ...MODEL_SERVER, ord
 /** What a processor's translated code depends on, by the order that storage is kept in. */
 export function modelOf(name: ProcessorName, order: MemoryOrder): ProcessorModel {
   if (name === '440') return MODEL_440;
-  return order === 0 ? MODEL_SERVER_LITTLE_ENDIAN : MODEL_SERVER;
+  return { ...(order === 0 ? MODEL_SERVER_LITTLE_ENDIAN : MODEL_SERVER), levels: LEVELS_OF[name] };
 }

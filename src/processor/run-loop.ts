@@ -1,6 +1,15 @@
 import { rotateMask } from '../isa/fields.ts';
 import type { CodeCache } from './interpreter/code-cache.ts';
-import { BUDGET, COUNTER_BASE, COUNTERS, MASK_TABLE } from './layout.ts';
+import {
+  BUDGET,
+  CODE_PAGES,
+  CODE_PAGES_TABLE,
+  CODE_PAGES_TABLE_BYTES,
+  COUNTER_BASE,
+  COUNTERS,
+  MASK_TABLE,
+  MODE,
+} from './layout.ts';
 import type { HostMemory } from './memory.ts';
 import type { RegionManager } from './region/manager.ts';
 
@@ -49,6 +58,21 @@ export class RunLoop {
     this.#isEnding = false;
     const vector = interpreter();
     this.#retired += this.#granted - (i32[this.#budget] as number);
+    return vector;
+  }
+
+  /** Runs a stepping `interpreter` on records of their own, those of `mode`: they are never translated. */
+  step(interpreter: () => number, mode: number, budget: number): number {
+    const { i32 } = this.#memory;
+    const modeAt = (this.#base + MODE) >> 2;
+    const pagesAt = (this.#base + CODE_PAGES) >> 2;
+    const usual = i32[modeAt] as number;
+    const pages = i32[pagesAt] as number;
+    i32[modeAt] = mode;
+    i32[pagesAt] = CODE_PAGES_TABLE + mode * CODE_PAGES_TABLE_BYTES;
+    const vector = this.run(interpreter, budget);
+    i32[modeAt] = usual;
+    i32[pagesAt] = pages;
     return vector;
   }
 

@@ -81,6 +81,30 @@ test('SIGTERM and SIGINT end it cleanly, with the statistics written', { skip },
   }
 });
 
+test('--stats-interval writes the file while the guest runs', { skip }, async () => {
+  const stats = join(folder, 'running.json');
+  let seen: Record<string, unknown> = {};
+  const result = await run(boot('', '--stats', stats, '--stats-interval', '0.05'), {
+    steps: [
+      { after: 'GUEST-READY', do: '' },
+      {
+        after: prompt,
+        do: (child) => {
+          seen = JSON.parse(readFileSync(stats, 'utf8'));
+          child.kill('SIGTERM');
+        },
+      },
+    ],
+  });
+  assert.equal(result.status, 143);
+  assert.equal(seen['end'], 'running');
+  assert.ok(Number(seen['instructions']) > 0);
+  assert.equal(JSON.parse(readFileSync(stats, 'utf8')).end, 'quit');
+  const refused = await run(boot('', '--stats-interval', '5'));
+  assert.equal(refused.status, 2);
+  assert.equal(refused.stderr, 'powervisor: --stats-interval writes a file: --stats FILE names it\n');
+});
+
 test('a reader that goes away ends it quietly', { skip }, async () => {
   const result = await run(boot('bench'), {
     steps: [{ after: 'Linux version', do: (child) => void child.stdout?.destroy() }],

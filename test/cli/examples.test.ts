@@ -12,3 +12,10 @@ test('examples/run-command.ts prints what the guest said', { skip, timeout: 120_
   assert.equal(result.stderr, '');
   assert.equal(result.stdout, '42\nppc\n');
 });
+
+test('examples/own-device.ts has its guest use a device of its own', { timeout: 60_000 }, async () => {
+  const example = fileURLToPath(new URL('../../examples/own-device.ts', import.meta.url));
+  const result = await run([example], { command: process.execPath });
+  assert.equal(result.stderr, '');
+  assert.match(result.stdout, /^shutdown; 6 \* 7 is 42; saved: .*"multiplier":\{"last":7,"product":42\}/);
+});

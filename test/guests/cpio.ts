@@ -1,5 +1,7 @@
 export interface ReadEntry {
   readonly mode: number;
+  readonly inode: number;
+  readonly links: number;
   readonly device: readonly [number, number];
   readonly data: Buffer;
 }
@@ -16,6 +18,8 @@ export function readCpio(archive: Buffer): Map<string, ReadEntry> {
     const begin = (end + 3) & ~3;
     entries.set(name, {
       mode: field(1),
+      inode: field(0),
+      links: field(4),
       device: [field(9), field(10)],
       data: archive.subarray(begin, begin + field(6)),
     });

@@ -19,9 +19,16 @@ test('an archive holds what went in', () => {
   assert.equal(archive.toString('latin1', 0, 6), '070701');
   const read = readCpio(archive);
   assert.deepEqual([...read.keys()], ['bin', 'dev/console', 'bin/a', 'bin/b', 'bin/empty']);
-  assert.deepEqual(read.get('bin/a'), { mode: 0o100755, device: [0, 0], data });
-  assert.deepEqual(read.get('bin/b'), { mode: 0o120777, device: [0, 0], data: Buffer.from('a') });
-  assert.deepEqual(read.get('dev/console'), { mode: 0o020600, device: [5, 1], data: Buffer.alloc(0) });
+  const plain = { device: [0, 0], links: 1 };
+  assert.deepEqual(read.get('bin/a'), { ...plain, inode: 3, mode: 0o100755, data });
+  assert.deepEqual(read.get('bin/b'), { ...plain, inode: 4, mode: 0o120777, data: Buffer.from('a') });
+  assert.deepEqual(read.get('dev/console'), {
+    inode: 2,
+    links: 1,
+    mode: 0o020600,
+    device: [5, 1],
+    data: Buffer.alloc(0),
+  });
   assert.deepEqual(packCpio(entries), archive);
 });
 

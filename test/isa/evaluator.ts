@@ -10,6 +10,7 @@ import type {
   WideStateName,
 } from '../../src/isa/index.ts';
 import {
+  EMBEDDED_LEVELS,
   FIELDS,
   type FieldName,
   FLOAT_OPS,
@@ -20,6 +21,7 @@ import {
   type SimdOperation,
   STATIC_FIELDS,
 } from '../../src/isa/index.ts';
+import { LEVELS_POWER8 } from '../../src/processor/levels.ts';
 import { runFloat } from './float-ops.ts';
 import { runShuffle, runSimd, runSimdLane } from './simd.ts';
 
@@ -75,6 +77,7 @@ export class Evaluator {
     vectorAvailable: 1,
     vsxAvailable: 1,
     vscr: 0,
+    facilities: -1,
     decimalRounding: 0,
   };
   /** Doublewords of the vector-scalar registers, but for doubleword 0 of the first 32, which is in `fpr`. */
@@ -213,6 +216,7 @@ export class Evaluator {
     return {
       word,
       computation,
+      levels: word === 'i32' ? EMBEDDED_LEVELS : LEVELS_POWER8,
       littleEndian: false,
       hasFloat: word === 'i64',
       blockBytes: 32,

@@ -61,6 +61,10 @@ export class FakeCpu implements Host440Cpu {
     return step(this);
   }
 
+  step(budget: number): number {
+    return this.run(budget);
+  }
+
   setContext(space: 0 | 1, pid: number, mode: 0 | 1): void {
     this.context = { space, pid, mode };
   }

@@ -1,9 +1,9 @@
 /** The bare guest's own checks, under each accel: real KVM, real processor, no firmware. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NodeHost } from '../../src/cli/node-host.ts';
 import type { Accel } from '../../src/kvm/index.ts';
 import { Machine } from '../../src/machine/index.ts';
+import { NodeHost } from '../../src/node/index.ts';
 import { bareGuest } from './bare-guest.ts';
 
 const MiB = 2 ** 20;

@@ -41,7 +41,7 @@ export function makeFakeVm(memoryBytes: number, script: Script): FakeVm {
     paprHcall: { nr: 0, ret: 0n, args: new BigUint64Array(9) },
     systemEvent: { type: 0 },
     internal: { message: '', pc: 0 },
-    debug: { address: 0 },
+    debug: { arch: { address: 0n, status: 0 } },
   };
   const steps = script(kvmRun);
   const unused = (): never => {
@@ -116,6 +116,7 @@ export function makeFakeVm(memoryBytes: number, script: Script): FakeVm {
       setOneReg: unused,
       translate: unused,
       setTlbEntry: (index, entry) => void vm.tlb.set(index, entry),
+      setGuestDebug: unused,
       enableCap: (capability) => vm.capabilities.push(capability) > 0,
       reset: () => void vm.resets++,
       stats: { sum_exits: 5 },

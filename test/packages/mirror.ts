@@ -41,14 +41,16 @@ export interface MadePackage {
   readonly version: string;
   readonly deb: Uint8Array;
   readonly depends?: string;
+  readonly provides?: string;
   /** In place of the right sum. */
   readonly sha256?: string;
 }
 
-const stanza = ({ name, version, deb, depends, sha256: sum }: MadePackage): string =>
+const stanza = ({ name, version, deb, depends, provides, sha256: sum }: MadePackage): string =>
   [
     ...[`Package: ${name}`, `Version: ${version}`, 'Architecture: ppc64el'],
     ...(depends === undefined ? [] : [`Depends: ${depends}`]),
+    ...(provides === undefined ? [] : [`Provides: ${provides}`]),
     ...[`Filename: pool/${name}_${version}.deb`, `Size: ${deb.length}`, `SHA256: ${sum ?? sha256(deb)}`, ''],
   ].join('\n');
 

@@ -323,3 +323,18 @@ test('a module that was made before its page changed is not installed', () => {
     assert.equal(cpu.gpr(5), value + 100);
   }
 });
+
+test('when the translating thread is lost, this one translates', () => {
+  const translation = { lost: false, start: () => {}, post: () => {}, poll: () => undefined };
+  const cpu = new TestCpu('translated', { translation });
+  prepare(cpu);
+  const regions = (at: number): number => {
+    cpu.load(at, 'li 5,1; sc');
+    cpu.run(at);
+    cpu.translate();
+    return cpu.cpu.stats['translated_regions'] ?? 0;
+  };
+  assert.equal(regions(0x1000), 0);
+  translation.lost = true;
+  assert.equal(regions(0x2000), 1);
+});

@@ -20,7 +20,7 @@ const COMMAND = 'POWERVISOR_UPDATE_LEDGER=1 npm test -- test/processor/ledger.te
 const CODE = 0x1000;
 
 const HANDLERS = new HandlerTable(LEVELS_440, null);
-const SERVER_HANDLERS = new HandlerTable(LEVELS_POWER8, null, 'i64');
+const SERVER_HANDLERS = new HandlerTable(LEVELS_POWER8, null);
 
 const SEQUENCES: Readonly<Record<string, string>> = {
   constants: 'li 3,0; lis 4,0x1234; ori 4,4,0x5678; sc',

@@ -125,8 +125,17 @@ export class TestCpu {
   }
 
   resume(budget = 100_000): Ending {
+    return this.#ending(() => this.cpu.run(budget));
+  }
+
+  /** Runs one instruction. */
+  step(): Ending {
+    return this.#ending(() => this.cpu.step(1000));
+  }
+
+  #ending(run: () => number): Ending {
     const before = this.cpu.retired;
-    const vector = this.cpu.run(budget);
+    const vector = run();
     return {
       vector,
       pc: this.word(PC),

@@ -8,6 +8,8 @@ export interface Entry {
   readonly data?: Uint8Array;
   /** Of a character device. */
   readonly device?: { readonly major: number; readonly minor: number };
+  /** Of a file with more names than one: the same object in the entries of all of them, of which the first has the data. */
+  readonly names?: { readonly count: number };
 }
 
 const MAGIC = '070701';
@@ -24,23 +26,41 @@ export const characterDevice = (path: string, major: number, minor: number, mode
   device: { major, minor },
 });
 
-/** All owned by root, in the order given; a directory has to come before what is in it. */
-export function packCpio(entries: readonly Entry[]): Buffer {
-  const pieces: Uint8Array[] = [];
-  const pad = (length: number): Uint8Array => new Uint8Array(-length & 3);
-  const add = (inode: number, { path, mode, data = new Uint8Array(), device }: Entry): void => {
+/** Packs one entry after another, all owned by root; a directory has to come before what is in it. */
+export class CpioPacker {
+  #last = 0;
+  readonly #inodes = new Map<NonNullable<Entry['names']>, number>();
+
+  add(entry: Entry): Uint8Array[] {
+    const known = entry.names && this.#inodes.get(entry.names);
+    const inode = known ?? ++this.#last;
+    if (entry.names) this.#inodes.set(entry.names, inode);
+    const links = entry.names?.count ?? ((entry.mode & 0o170000) === 0o040000 ? 2 : 1);
+    return this.#pack(inode, links, MTIME, entry);
+  }
+
+  /** What ends the archive. */
+  end(): Uint8Array[] {
+    return this.#pack(0, 1, 0, { path: TRAILER, mode: 0 });
+  }
+
+  #pack(inode: number, links: number, mtime: number, entry: Entry): Uint8Array[] {
+    const { path, mode, data = new Uint8Array(), device } = entry;
     const name = Buffer.from(`${path}\0`);
-    const links = (mode & 0o170000) === 0o040000 ? 2 : 1;
     const fields = [
-      ...[inode, mode, 0, 0, links, path === TRAILER ? 0 : MTIME, data.length, 0, 0],
+      ...[inode, mode, 0, 0, links, mtime, data.length, 0, 0],
       ...[device?.major ?? 0, device?.minor ?? 0, name.length, 0],
     ];
     const header = Buffer.from(
       MAGIC + fields.map((value) => value.toString(16).toUpperCase().padStart(8, '0')).join(''),
     );
-    pieces.push(header, name, pad(header.length + name.length), data, pad(data.length));
-  };
-  for (const [index, entry] of entries.entries()) add(index + 1, entry);
-  add(0, { path: TRAILER, mode: 0 });
-  return Buffer.concat(pieces);
+    const pad = (length: number): Uint8Array => new Uint8Array(-length & 3);
+    return [header, name, pad(header.length + name.length), data, pad(data.length)];
+  }
+}
+
+/** A whole archive, of entries in the order given. */
+export function packCpio(entries: readonly Entry[]): Buffer {
+  const packer = new CpioPacker();
+  return Buffer.concat([...entries.flatMap((entry) => packer.add(entry)), ...packer.end()]);
 }

@@ -1,23 +1,32 @@
 /**
- * `from-packages.ts GUEST OUT`: makes a guest whose kernel and busybox are Debian's own (guests/GUEST/recipe.json). Packages
- * come from apt's mirror, or from the one that POWERVISOR_MIRROR names.
+ * `from-packages.ts GUEST OUT`: makes a guest whose kernel is Debian's own, with Debian's busybox or a root file system of
+ * many packages (guests/GUEST/recipe.json). They come from apt's mirror, or from the one that POWERVISOR_MIRROR names.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createWriteStream, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readFiles } from '../packages/archive.ts';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { constants, createZstdCompress } from 'node:zlib';
+import { type PackedEntry, readEntries, readFiles } from '../packages/archive.ts';
 import { packageCache } from '../packages/cache.ts';
 import { PackageClient } from '../packages/client.ts';
+import { closure } from '../packages/dependencies.ts';
 import { oneLine } from '../packages/error.ts';
 import { TerminalReporter } from '../packages/progress.ts';
+import { CpioPacker, file } from './cpio.ts';
+import { overlayOf, packageRoot, type RootRecipe } from './package-root.ts';
 import { packUserLand } from './user-land.ts';
 
 interface Recipe {
   readonly architecture: string;
   /** A package whose dependency holds the kernel. */
   readonly kernel: string;
-  readonly busybox: string;
+  /** A package: the user land is busybox and the benchmarks. */
+  readonly busybox?: string;
+  /** In its place: the user land is of packages. */
+  readonly root?: RootRecipe;
   /** The guest's command to end the machine. */
   readonly off: string;
   readonly benchmarks?: { readonly compiler: string; readonly flags: readonly string[] };
@@ -46,25 +55,57 @@ function compile({ compiler, flags }: NonNullable<Recipe['benchmarks']>): Map<st
   }
 }
 
+/** The initial RAM disk of busybox. */
+async function busyboxLand(client: PackageClient, { busybox = '', off, benchmarks }: Recipe): Promise<Buffer> {
+  const programs = benchmarks ? compile(benchmarks) : new Map<string, Uint8Array>();
+  const path = await client.fetch(client.find(busybox));
+  const [program = new Uint8Array()] = await readFiles(readFileSync(path), [/^(usr\/)?bin\/busybox$/]);
+  return packUserLand({ busybox: program, off, programs });
+}
+
+/** Good for a file of a gigabyte, and a window that the kernel has memory for. */
+const ZSTD_LEVEL = 9;
+
+/** The initial RAM disk of packages, as pieces: there is more of it than should be in memory at once. */
+async function* packedRoot(
+  client: PackageClient,
+  guest: string,
+  off: string,
+  root: RootRecipe,
+): AsyncGenerator<Uint8Array> {
+  const packages = closure(client, root.packages, new Set(root.without));
+  async function* contents(): AsyncGenerator<AsyncIterable<PackedEntry>> {
+    for (const one of packages) yield readEntries(readFileSync(await client.fetch(one)));
+  }
+  const folder = join(recipes, guest, 'root');
+  const overlay = [...(existsSync(folder) ? overlayOf(folder) : []), file('etc/off', Buffer.from(`${off}\n`))];
+  const packer = new CpioPacker();
+  for await (const entry of packageRoot(root, overlay, contents())) yield* packer.add(entry);
+  // The kernel goes on booting when an archive does not fit: by this, /init knows.
+  yield* packer.add(file('etc/whole', new Uint8Array()));
+  yield* packer.end();
+}
+
 async function make(guest: string, out: string): Promise<void> {
   const recipe: Recipe = JSON.parse(readFileSync(join(recipes, guest, 'recipe.json'), 'utf8'));
-  const programs = recipe.benchmarks ? compile(recipe.benchmarks) : new Map<string, Uint8Array>();
-  const client = await PackageClient.open({
-    architecture: recipe.architecture,
-    mirror: process.env['POWERVISOR_MIRROR'],
-    cache: packageCache(),
-    reporter: new TerminalReporter(process.stderr, `guest ${guest}: `),
-  });
+  const { architecture, root, off } = recipe;
+  const reporter = new TerminalReporter(process.stderr, `guest ${guest}: `);
+  const mirror = process.env['POWERVISOR_MIRROR'];
+  const client = await PackageClient.open({ architecture, mirror, cache: packageCache(), reporter });
   try {
     const image = client.dependency(client.find(recipe.kernel), /^linux-image-/);
-    const [kernel] = await readFiles(readFileSync(await client.fetch(image)), [/^boot\/vmlinux-/]);
-    const [busybox] = await readFiles(readFileSync(await client.fetch(client.find(recipe.busybox))), [
-      /^(usr\/)?bin\/busybox$/,
-    ]);
-    if (kernel === undefined || busybox === undefined) throw new Error('a package is empty');
+    const [kernel = new Uint8Array()] = await readFiles(readFileSync(await client.fetch(image)), [/^boot\/vmlinux-/]);
     mkdirSync(out, { recursive: true });
     writeFileSync(join(out, 'vmlinux'), kernel);
-    writeFileSync(join(out, 'initramfs.cpio.gz'), packUserLand({ busybox, off: recipe.off, programs }));
+    if (root === undefined) writeFileSync(join(out, 'initramfs.cpio.gz'), await busyboxLand(client, recipe));
+    else {
+      const params = { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL };
+      await pipeline(
+        Readable.from(packedRoot(client, guest, off, root), { objectMode: false }),
+        createZstdCompress({ params }),
+        createWriteStream(join(out, 'initramfs.cpio.zst')),
+      );
+    }
   } finally {
     client.close();
   }

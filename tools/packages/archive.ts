@@ -39,30 +39,66 @@ export async function readBytes(stream: ReadableStream<Uint8Array>): Promise<Uin
   return new Uint8Array(await new Response(stream as ReadableStream<Uint8Array<ArrayBuffer>>).arrayBuffer());
 }
 
-/**
- * The first file for each pattern, in the patterns' order; paths begin without '/' or '.'. What comes after the last of
- * them is not unpacked. @throws PackageError
- */
-export async function readFiles(deb: Uint8Array, patterns: readonly RegExp[]): Promise<Uint8Array[]> {
-  const data = arMember(deb, 'data.tar');
-  const found: (Uint8Array | undefined)[] = patterns.map(() => undefined);
-  const entries = decompress(data.name, data.bytes).pipeThrough(createTarDecoder({ strict: true }));
-  const reader = entries.getReader();
+/** Something that a package puts into the file system. */
+export interface PackedEntry {
+  /** Begins without '/' or '.'; that of the root itself is empty. */
+  readonly path: string;
+  readonly type: 'file' | 'directory' | 'symlink' | 'link';
+  /** Permissions, of twelve bits. */
+  readonly mode: number;
+  /** Of a file; empty otherwise. */
+  readonly data: Uint8Array;
+  /** Of a symbolic link, as it is in there; of a hard link, the path of the other name. */
+  readonly target: string;
+}
+
+/** Whether what an archive calls so is one of ours: devices and the like are in no package. */
+const isPackedType = (type: string | undefined): type is PackedEntry['type'] =>
+  type === 'file' || type === 'directory' || type === 'symlink' || type === 'link';
+
+/** All that a package holds, in its order; who ends early spares the rest the unpacking. @throws PackageError */
+export async function* readEntries(deb: Uint8Array): AsyncGenerator<PackedEntry> {
+  const { name, bytes } = arMember(deb, 'data.tar');
+  const plain = (path: string): string => path.replace(/^\.?\/|^\.$/, '').replace(/\/$/, '');
+  const reader = decompress(name, bytes)
+    .pipeThrough(createTarDecoder({ strict: true }))
+    .getReader();
   try {
-    while (found.includes(undefined)) {
+    for (;;) {
       const { done, value: entry } = await reader.read();
-      if (done) break;
-      const path = entry.header.name.replace(/^\.?\//, '');
-      const index = patterns.findIndex((pattern, one) => found[one] === undefined && pattern.test(path));
+      if (done) return;
+      const { header } = entry;
       // Each body has to be read for the next entry to come; to cancel one stops the decoder.
-      const bytes = await readBytes(entry.body);
-      if (index >= 0 && entry.header.type === 'file') found[index] = bytes;
+      const data = await readBytes(entry.body);
+      const { type = 'file', mode = 0o644, linkname = '' } = header;
+      if (!isPackedType(type)) continue;
+      yield {
+        path: plain(header.name),
+        type,
+        mode: mode & 0o7777,
+        data,
+        target: type === 'link' ? plain(linkname) : linkname,
+      };
     }
   } catch (error) {
-    throw new PackageError(`the package's ${data.name} is damaged (${error instanceof Error ? error.message : error})`);
+    throw new PackageError(`the package's ${name} is damaged (${error instanceof Error ? error.message : error})`);
+  } finally {
+    // Nobody waits for the rest.
+    reader.cancel().catch(() => {});
   }
-  // Nobody waits for the rest.
-  reader.cancel().catch(() => {});
+}
+
+/**
+ * The first file for each pattern, in the patterns' order. What comes after the last of them is not unpacked.
+ * @throws PackageError
+ */
+export async function readFiles(deb: Uint8Array, patterns: readonly RegExp[]): Promise<Uint8Array[]> {
+  const found: (Uint8Array | undefined)[] = patterns.map(() => undefined);
+  for await (const { path, type, data } of readEntries(deb)) {
+    const index = patterns.findIndex((pattern, one) => found[one] === undefined && pattern.test(path));
+    if (index >= 0 && type === 'file') found[index] = data;
+    if (!found.includes(undefined)) break;
+  }
   return found.map((bytes, index) => {
     if (bytes === undefined) throw new PackageError(`the package has no file ${patterns[index]?.source}`);
     return bytes;

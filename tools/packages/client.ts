@@ -50,6 +50,7 @@ export class PackageClient {
   readonly #options: ClientOptions;
   readonly #http: HttpClient;
   readonly #indexes: Index[] = [];
+  #providers: ReadonlyMap<string, readonly string[]> | undefined;
 
   private constructor(options: ClientOptions, http: HttpClient) {
     this.#options = options;
@@ -107,14 +108,25 @@ export class PackageClient {
     this.#indexes.push({ source, text: Buffer.from(bytes.buffer) });
   }
 
-  /** The newest version of a package, or the one that is named. @throws PackageError when there is none. */
-  find(name: string, version?: string): Package {
-    const found = this.#indexes
+  /** The newest version of a package, or the one that is named; undefined when there is none. */
+  lookUp(name: string, version?: string): Package | undefined {
+    return this.#indexes
       .flatMap(({ source, text }) => paragraphsOf(text, name).map((fields) => ({ source, fields })))
       .map((one) => ({ ...one, name, version: one.fields.get('version') ?? '' }))
       .filter((one) => version === undefined || one.version === version)
-      .toSorted((a, b) => compareVersions(b.version, a.version));
-    if (found[0] !== undefined) return found[0];
+      .toSorted((a, b) => compareVersions(b.version, a.version))[0];
+  }
+
+  /** The names of the packages that provide a virtual one, in the order of the indexes. */
+  providersOf(name: string): readonly string[] {
+    this.#providers ??= providersIn(this.#indexes.map(({ text }) => text));
+    return this.#providers.get(name) ?? [];
+  }
+
+  /** As lookUp. @throws PackageError when there is none. */
+  find(name: string, version?: string): Package {
+    const found = this.lookUp(name, version);
+    if (found !== undefined) return found;
     const wanted = version === undefined ? name : `${name} ${version}`;
     const suites = this.#indexes.map(({ source }) => `${source.uri} ${source.suite}`).join(', ');
     throw new PackageError(
@@ -167,6 +179,30 @@ function mirrorSource(mirror: string): Source {
 function releaseSums(release: Paragraph): Map<string, { size: number; sha256: string }> {
   const lines = (release.get('sha256') ?? '').split('\n').map(words);
   return new Map(lines.map(([sha256 = '', size, path = '']) => [path, { size: Number(size), sha256 }]));
+}
+
+/** Who provides what: packages by the names of virtual ones. */
+function providersIn(indexes: readonly Buffer[]): Map<string, string[]> {
+  const providers = new Map<string, string[]>();
+  for (const index of indexes)
+    for (const { names, provider } of providesLines(index))
+      for (const name of names) {
+        const known = providers.get(name) ?? [];
+        if (!known.includes(provider)) providers.set(name, [...known, provider]);
+      }
+  return providers;
+}
+
+/** The fields "Provides" of an index. */
+function* providesLines(index: Buffer): Generator<{ names: string[]; provider: string }> {
+  const field = '\nProvides: ';
+  for (let at = index.indexOf(field); at >= 0; at = index.indexOf(field, at + 1)) {
+    const begin = index.lastIndexOf('\n\n', at);
+    const [paragraph] = parseParagraphs(index.toString('utf8', Math.max(begin, 0), index.indexOf('\n', at + 1)));
+    const provider = paragraph?.get('package');
+    const names = (paragraph?.get('provides') ?? '').split(',').map((one) => words(one)[0] ?? '');
+    if (provider !== undefined) yield { names, provider };
+  }
 }
 
 /** The paragraphs of an index for a package; to parse tens of thousands of others would take seconds. */

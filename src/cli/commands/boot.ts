@@ -1,24 +1,17 @@
 import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
-import { Machine, type MachineEnd } from '../../machine/index.ts';
+import type { Machine, MachineEnd } from '../../machine/index.ts';
+import { createMachine, NodeHost } from '../../node/index.ts';
 import { ConsoleInput } from '../console-input.ts';
-import { CoreFiles } from '../core-files.ts';
-import { CommandError, fileProblem } from '../errors.ts';
+import { CommandError, fileProblem, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
-import { NodeHost } from '../node-host.ts';
 import { ConsoleOutput } from '../output.ts';
 import { Terminal } from '../terminal.ts';
-import { NodeTranslationPort } from '../translation-port.ts';
 import { parseChoice, parseIcount, parseMemory, parseSeconds } from '../values.ts';
 
 const accels = ['trap', 'pv', 'assist'] as const satisfies readonly Accel[];
 const endSignals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 const brokenPipeStatus = 141;
-
-/** Beside this module in the sources, beside the bundle when it was built. */
-const TRANSLATION_THREAD = import.meta.url.endsWith('.ts')
-  ? new URL('../translation-thread.ts', import.meta.url)
-  : new URL('./translation-thread.mjs', import.meta.url);
 
 interface BootArguments {
   machine: string;
@@ -30,6 +23,7 @@ interface BootArguments {
   cpu?: string;
   accel?: Accel;
   stats?: string;
+  statsInterval?: number;
   timeout?: number;
   reboot: boolean;
   icount?: number;
@@ -52,6 +46,7 @@ export function addBoot(program: Command): void {
       (text: string) => parseChoice(text, accels, 'way'),
     )
     .option('--stats <file>', 'write exits by cause and other counters as JSON; - for standard output')
+    .option('--stats-interval <seconds>', 'write that file also so often while the guest runs', parseSeconds)
     .option('--timeout <seconds>', 'end with status 124 after so much time', parseSeconds)
     .option('--no-reboot', 'a reset by the guest ends the command')
     .option('--icount <n>', 'time is the count of instructions, 2^n nanoseconds each: runs repeat exactly', parseIcount)
@@ -67,6 +62,8 @@ export function addBoot(program: Command): void {
 
 /** Boots, runs until the end, and answers the exit status. */
 async function boot(options: BootArguments): Promise<number> {
+  if (options.statsInterval !== undefined && (options.stats ?? '-') === '-')
+    throw new UsageError('--stats-interval writes a file: --stats FILE names it');
   const kernel = readInput(options.kernel, 'kernel');
   const initrd = options.initrd === undefined ? undefined : readInput(options.initrd, 'initrd');
   const dtb = options.dtb === undefined ? undefined : readInput(options.dtb, 'device tree');
@@ -83,7 +80,7 @@ async function boot(options: BootArguments): Promise<number> {
   });
   const input = new ConsoleInput(process.stdin, (bytes) => machine.input(bytes));
   const start = performance.now();
-  const machine = Machine.create({
+  const machine = createMachine({
     board: options.machine,
     host: new NodeHost(output, () => input.offer()),
     kernel,
@@ -96,8 +93,6 @@ async function boot(options: BootArguments): Promise<number> {
     noReboot: !options.reboot,
     timeoutNs: options.timeout === undefined ? undefined : options.timeout * 1e9,
     icount: options.icount === undefined ? undefined : 2 ** options.icount,
-    cores: new CoreFiles(),
-    translation: options.icount === undefined ? new NodeTranslationPort(TRANSLATION_THREAD) : undefined,
   });
 
   for (const [signal, status] of Object.entries(endSignals)) process.on(signal, () => stop(status));
@@ -106,15 +101,23 @@ async function boot(options: BootArguments): Promise<number> {
     quit: () => stop(0),
     say: (text) => output.write(new TextEncoder().encode(text)),
   });
+  const writeStats = (cause: MachineEnd['cause'] | 'running'): void => {
+    if (options.stats === undefined) return;
+    const seconds = (performance.now() - start) / 1000;
+    const stats = { machine: machine.board.name, end: cause, seconds, ...machine.stats() };
+    if (options.stats === '-') output.write(new TextEncoder().encode(`${JSON.stringify(stats)}\n`));
+    else writeOutput(options.stats, `${JSON.stringify(stats, null, 2)}\n`, 'statistics');
+  };
   let end: MachineEnd;
+  const timer = options.statsInterval && setInterval(writeStats, options.statsInterval * 1000, 'running');
   try {
     end = await machine.run();
   } finally {
+    clearInterval(timer);
     terminal.close();
   }
   output.endLine();
-  if (options.stats !== undefined)
-    await writeStats(options.stats, machine, end, (performance.now() - start) / 1000, output);
+  writeStats(end.cause);
   await output.drain();
   return decided ?? statusOf(end, options.timeout);
 }
@@ -130,16 +133,4 @@ function statusOf(end: MachineEnd, timeout: number | undefined): number {
     default:
       throw new CommandError(end.message);
   }
-}
-
-async function writeStats(
-  file: string,
-  machine: Machine,
-  end: MachineEnd,
-  seconds: number,
-  output: ConsoleOutput,
-): Promise<void> {
-  const stats = { machine: machine.board.name, end: end.cause, seconds, ...machine.stats() };
-  if (file === '-') output.write(new TextEncoder().encode(`${JSON.stringify(stats)}\n`));
-  else writeOutput(file, `${JSON.stringify(stats, null, 2)}\n`, 'statistics');
 }

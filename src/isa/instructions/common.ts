@@ -1,5 +1,6 @@
 /** What the meanings of several families have in common. */
-import type { Expr, Operand, Operands, Semantics } from '../semantics.ts';
+import { FACILITY } from '../registers/define.ts';
+import type { Expr, Facility, Operand, Operands, Semantics } from '../semantics.ts';
 
 /** A value of the word type as the computation mode looks at it. */
 export function inMode(s: Semantics, value: Expr): Expr {
@@ -46,4 +47,11 @@ export function indexedAddress(s: Semantics, f: Operands): Expr {
 /** Both operands name one register, as far as is known now. */
 export function sameRegister(a: Operand, b: Operand): boolean {
   return typeof a === 'number' && a === b;
+}
+
+/** Ends the instruction with an interrupt where the mode in use does not have the facility. */
+export function requireFacility(s: Semantics, facility: Facility | undefined): void {
+  if (facility === undefined) return;
+  const available = s.and(s.state('facilities'), 1 << FACILITY[facility]);
+  s.if(s.eqz(available), () => s.interrupt('facilityUnavailable', facility));
 }

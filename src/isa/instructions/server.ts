@@ -2,6 +2,7 @@
 import { define, type InstructionRow } from '../define.ts';
 import { branchCondition } from './branch.ts';
 import { checkAccess } from './cache.ts';
+import { requireFacility } from './common.ts';
 
 const SERVER = { level: 'server' } as const;
 
@@ -19,6 +20,7 @@ export const SERVER_INSTRUCTIONS: readonly InstructionRow[] = [
     '19 BO BI 0:3 BH 560:10 LK',
     'BO,BI[,BH]',
     (s, f) => {
+      requireFacility(s, 'tar');
       const target = s.let(s.wideState('tar'));
       const condition = branchCondition(s, f);
       if (f.LK) s.setLr(s.nextPc());

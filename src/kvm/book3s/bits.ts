@@ -23,8 +23,10 @@ export const MSR = {
 export const MSR_SF = 0x8000_0000 | 0;
 /** Bits that select the host's translation context. */
 export const MSR_CONTEXT = MSR.PR | MSR.IR | MSR.DR | MSR.LE;
+/** Bits that trace: behind each instruction, behind branches. */
+export const MSR_TRACE = MSR.SE | MSR.BE;
 /** Bits that tell which facilities there are. */
-export const MSR_FACILITIES = MSR.FP | MSR.FE0 | MSR.FE1 | MSR.VEC | MSR.VSX;
+export const MSR_FACILITIES = MSR.FP | MSR.FE0 | MSR.FE1 | MSR.VEC | MSR.VSX | MSR_TRACE;
 /** mtmsr and mtmsrd leave these alone (Book III-S, 4.4.2). */
 export const MSR_KEPT = MSR.ME | MSR.LE;
 /** What mtmsrd with L=1 changes. */

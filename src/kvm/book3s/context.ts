@@ -2,13 +2,15 @@
 import type { HostMemory, ServerCpu } from '../../processor/index.ts';
 import { SHARED } from '../../processor/index.ts';
 import { FRAME_SHIFT, type MemorySlots } from '../slots.ts';
-import { MSR, MSR_CONTEXT, MSR_FACILITIES, MSR_SF } from './bits.ts';
+import { MSR, MSR_CONTEXT, MSR_FACILITIES, MSR_SF, MSR_TRACE } from './bits.ts';
 import { type HostContexts, MODE, modeOf } from './host-contexts.ts';
 import {
   BOOK3S_STATE_END,
   W_CRITICAL,
+  W_FACILITIES,
   W_FLOAT_AVAILABLE,
   W_FLOAT_INTERRUPTS,
+  W_FSCR,
   W_GPR,
   W_MAGIC_EFFECTIVE,
   W_MAGIC_MAPPED,
@@ -49,6 +51,10 @@ export class Book3sContext {
   readonly #vsids: VsidMap;
   /** The guest instruction at the address that was given, after `fetch` said true. */
   instruction = 0;
+  /** Not zero: the guest's instructions are run one by one (debug.ts), for MSR's reasons (MSR_TRACE) or others'. */
+  stepping = 0;
+  /** Set when an instruction has been emulated. */
+  completed = false;
   /** Pages that were fetched from: page (address >>> 12, low and high), mode, generation, what to add to the offset in the page. */
   readonly #fetchLow = new Int32Array(FETCH_ENTRIES);
   readonly #fetchHigh = new Int32Array(FETCH_ENTRIES);
@@ -94,7 +100,7 @@ export class Book3sContext {
     words[W_MSR] = value;
     const wide = words[W_MSR + 1] !== sixtyFour;
     words[W_MSR + 1] = sixtyFour;
-    if ((changed & MSR_FACILITIES) !== 0) this.#setFacilities(value);
+    if ((changed & (MSR_FACILITIES | MSR.PR)) !== 0) this.#setFacilities(value);
     if ((changed & MSR_CONTEXT) !== 0 || wide) this.select();
   }
 
@@ -153,6 +159,7 @@ export class Book3sContext {
   step(): void {
     const words = this.words;
     const pc = ((words[W_PC] as number) + 4) | 0;
+    this.completed = true;
     words[W_PC] = pc;
     if (pc === 0) words[W_PC + 1] = words[W_MSR + 1] === 0 ? 0 : ((words[W_PC + 1] as number) + 1) | 0;
   }
@@ -205,6 +212,8 @@ export class Book3sContext {
     words[W_FLOAT_INTERRUPTS] = msr & (MSR.FE0 | MSR.FE1);
     words[W_VECTOR_AVAILABLE] = msr & MSR.VEC;
     words[W_VSX_AVAILABLE] = msr & MSR.VSX;
+    words[W_FACILITIES] = (msr & MSR.PR) !== 0 ? (words[W_FSCR] as number) : -1;
+    this.stepping = (this.stepping & ~MSR_TRACE) | (msr & MSR_TRACE);
   }
 }
 

@@ -5,6 +5,7 @@ import { RESUME_GUEST } from '../family.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { alignmentDsisr } from './alignment.ts';
 import type { Book3sContext } from './context.ts';
+import type { Book3sDebug } from './debug.ts';
 import { type ParavirtHypercalls, SC_REVERSED } from './hypercalls.ts';
 import type { Book3sInterrupts } from './interrupts.ts';
 import { W_EXIT_ADDRESS, W_EXIT_SYNDROME, W_PAPR, W_PC } from './layout.ts';
@@ -49,6 +50,7 @@ export class Book3sExits {
   readonly #paravirt: ParavirtHypercalls | null;
   readonly #counts: Float64Array;
   readonly #run: KvmRun;
+  readonly #debug: Book3sDebug;
 
   constructor(
     context: Book3sContext,
@@ -59,6 +61,7 @@ export class Book3sExits {
     paravirt: ParavirtHypercalls | null,
     counters: VcpuCounters,
     run: KvmRun,
+    debug: Book3sDebug,
   ) {
     this.#words = context.words;
     this.#context = context;
@@ -69,6 +72,7 @@ export class Book3sExits {
     this.#paravirt = paravirt;
     this.#counts = counters.counts;
     this.#run = run;
+    this.#debug = debug;
   }
 
   /** Handles one exit: RESUME_GUEST or a KVM_EXIT_* reason. */
@@ -105,7 +109,8 @@ export class Book3sExits {
         interrupts.take(vector, 0);
         return RESUME_GUEST;
       case SERVER_VECTOR.facilityUnavailable:
-      case SERVER_VECTOR.trace:
+        interrupts.facilityUnavailable(syndrome);
+        return RESUME_GUEST;
       case SERVER_VECTOR.machineCheck:
         interrupts.take(vector, 0);
         return RESUME_GUEST;
@@ -117,6 +122,9 @@ export class Book3sExits {
           high,
           this.#context.fetch() ? alignmentDsisr(this.#context.instruction) : 0,
         );
+        return RESUME_GUEST;
+      case SERVER_VECTOR.trace:
+        // An instruction is complete: whether the guest hears of it is debug.ts's.
         return RESUME_GUEST;
       case SERVER_VECTOR.decrementer:
         this.#count(COUNTER.dec_exits);
@@ -132,6 +140,7 @@ export class Book3sExits {
   /** In the guest's kernel, a privileged instruction to emulate; all else is the guest's own. */
   #program(flags: number): number {
     const emulation = this.#emulation;
+    if ((flags & SRR1_PROGRAM.ILL) !== 0 && this.#debug.isBreakpoint) return this.#debug.breakpoint();
     const instruction = (flags & (SRR1_PROGRAM.PRIV | SRR1_PROGRAM.ILL)) !== 0;
     if (this.#context.user) {
       if (instruction && emulation.emulateUser()) return RESUME_GUEST;

@@ -3,7 +3,7 @@ import { SERVER_VECTOR } from '../../processor/index.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { AIL_BASE, LPCR_AIL, LPCR_ILE, MSR, MSR_SF, SRR1_OWN } from './bits.ts';
 import type { Book3sContext } from './context.ts';
-import { W_DAR, W_HIOR, W_LPCR, W_MSR, W_PC, W_PENDING, W_SRR0, W_SRR1 } from './layout.ts';
+import { W_DAR, W_FSCR, W_HIOR, W_LPCR, W_MSR, W_PC, W_PENDING, W_SRR0, W_SRR1 } from './layout.ts';
 
 /**
  * The interrupts that can wait, highest priority first, in the reference's order (BOOK3S_IRQPRIO_*). The synchronous ones
@@ -38,6 +38,8 @@ export class Book3sInterrupts {
   readonly #words: Int32Array;
   readonly #context: Book3sContext;
   readonly #counters: VcpuCounters;
+  /** Interrupts that the guest has taken here. */
+  taken = 0;
 
   constructor(context: Book3sContext, counters: VcpuCounters) {
     this.#words = context.words;
@@ -77,6 +79,7 @@ export class Book3sInterrupts {
   take(vector: number, flags: number): void {
     const words = this.#words;
     const msr = words[W_MSR] as number;
+    this.taken++;
     words[W_SRR0] = words[W_PC] as number;
     words[W_SRR0 + 1] = words[W_PC + 1] as number;
     words[W_SRR1] = (msr & ~SRR1_OWN) | flags;
@@ -109,6 +112,13 @@ export class Book3sInterrupts {
   /** Program interrupts: the bit of SRR1 that says why. */
   program(flags: number): void {
     this.take(SERVER_VECTOR.program, flags);
+  }
+
+  /** Problem state may not have a facility: FSCR[IC] says which. */
+  facilityUnavailable(facility: number): void {
+    const words = this.#words;
+    words[W_FSCR + 1] = ((words[W_FSCR + 1] as number) & 0x00ff_ffff) | (facility << 24);
+    this.take(SERVER_VECTOR.facilityUnavailable, 0);
   }
 
   #setPending(pending: number): void {

@@ -4,6 +4,7 @@
  * are indexes of 32-bit words in the block; a doubleword's high word follows its low one.
  */
 import {
+  FACILITIES,
   FLOAT_AVAILABLE,
   FLOAT_INTERRUPTS,
   FPSCR,
@@ -27,13 +28,11 @@ export const BOOK3S_STATE_END = 0x4000;
 /** Registers by the manual's names, a doubleword each from BOOK3S_STATE on. */
 // biome-ignore format: rows of eight
 export const DOUBLEWORD_NAMES = [
-  'sdr1', 'hior', 'lpcr', 'dec', 'pvr', 'pir', 'dscr', 'ear',
+  'sdr1', 'hior', 'lpcr', 'dec', 'pvr', 'pir', 'dscr', 'pspb',
   'amr', 'uamor', 'iamr', 'ctrl', 'fscr', 'bescr', 'ebbhr', 'ebbrr',
   'dabr', 'dabrx', 'dawr', 'dawrx', 'ciabr', 'mmcr0', 'mmcr1', 'mmcr2',
-  'mmcra', 'mmcrs', 'pmc1', 'pmc2', 'pmc3', 'pmc4', 'pmc5', 'pmc6',
-  'pmc7', 'pmc8', 'siar', 'sdar', 'sier', 'hid0', 'hid1', 'hid4',
-  'hid5', 'ic', 'purr', 'spurr', 'vtb', 'tfhar', 'tfiar', 'texasr',
-  'pspb', 'wort', 'acop', 'tacr', 'tcscr', 'csigr', 'iabr',
+  'mmcra', 'pmc1', 'pmc2', 'pmc3', 'pmc4', 'pmc5', 'pmc6', 'pmc7',
+  'pmc8', 'siar', 'sdar', 'sier', 'hid0', 'hid1', 'hid4', 'hid5',
   // Not registers: where the guest has the magic page, effective and real address; the VPA that it has registered.
   'magicEffective', 'magicReal', 'vpa', 'slbShadow', 'dispatchTrace',
 ] as const;
@@ -66,6 +65,8 @@ const stateWord = (name: (typeof WORD_NAMES)[number]): number => (WORDS >> 2) + 
 export const DOUBLES = 0x3500;
 export const D_DEC_START = 0;
 export const D_VTB_START = 1;
+/** Instructions of the processor at which IC had 0. */
+export const D_IC_START = 2;
 export const DOUBLE_COUNT = 8;
 
 /** What the vector code did by itself (vectors.ts), an i32 each (wrapping). */
@@ -93,6 +94,7 @@ export const wordOfIntPending = (order: MemoryOrder): number => sharedWordOffset
 export const W_TAR = TAR >> 2;
 export const W_PPR = PPR >> 2;
 export const W_FPSCR = FPSCR >> 2;
+export const W_FACILITIES = FACILITIES >> 2;
 export const W_VSCR = VSCR >> 2;
 export const W_FLOAT_AVAILABLE = FLOAT_AVAILABLE >> 2;
 export const W_FLOAT_INTERRUPTS = FLOAT_INTERRUPTS >> 2;
@@ -107,7 +109,10 @@ export const W_DEC = wordOf('dec');
 export const W_PVR = wordOf('pvr');
 export const W_PIR = wordOf('pir');
 export const W_CTRL = wordOf('ctrl');
+export const W_FSCR = wordOf('fscr');
 export const W_DABR = wordOf('dabr');
+export const W_SIAR = wordOf('siar');
+export const W_SDAR = wordOf('sdar');
 export const W_MAGIC_EFFECTIVE = wordOf('magicEffective');
 export const W_MAGIC_REAL = wordOf('magicReal');
 export const W_PENDING = stateWord('pending');

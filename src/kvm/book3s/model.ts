@@ -4,8 +4,6 @@ import type { ServerModelName } from '../../processor/index.ts';
 export interface Book3sModel {
   readonly name: ServerModelName;
   readonly pvr: number;
-  /** The bit of ON. */
-  readonly on: number;
   /** Large pages of several sizes, told apart by LP; else every large page has 16 MB (and tlbie says so in the instruction). */
   readonly multiPageSize: boolean;
   /** The bits of MSR's low word that exist. */

@@ -4,25 +4,18 @@
  * where it cannot, it traps and the emulation runs. Mode 1 is 64-bit mode in the byte order of memory, not problem state.
  */
 import type { Expr, Meaning, Semantics } from '../../isa/semantics.ts';
-import type { AssistTable } from '../../processor/index.ts';
-import { MSR, MSR_KEPT, MSR_L1 } from '../book3s/bits.ts';
+import { type AssistTable, LEVELS_OF } from '../../processor/index.ts';
+import { MSR, MSR_KEPT, MSR_L1, MSR_TRACE } from '../book3s/bits.ts';
 import { W_ASSIST_KIND, W_ASSIST_MSR, W_PPR } from '../book3s/layout.ts';
 import type { Book3sModel } from '../book3s/model.ts';
-import { SPECIAL, SPR_ROWS, type SprRow } from './sprs.ts';
+import { RIGHT, SPECIAL, type SprRow, sprTable } from './sprs.ts';
 
 /** What an assist interrupt is: the vector code does it (vectors.ts). */
 export const ASSIST_KIND = { RETURN: 0, SET_MSR: 1 } as const;
 
 /** Numbers that stand for registers which the processor knows no number of (variants.ts). */
 const STAND_INS: readonly number[] = [0, 1023];
-const INLINED: readonly number[] = [
-  SPECIAL.WIDE,
-  SPECIAL.WORD,
-  SPECIAL.READ_ONLY,
-  SPECIAL.IGNORED,
-  SPECIAL.DSISR,
-  SPECIAL.PPR32,
-];
+const INLINED: readonly number[] = [SPECIAL.WIDE, SPECIAL.WORD, SPECIAL.IGNORED, SPECIAL.DSISR, SPECIAL.PPR32];
 /** PPR's upper word. */
 const PPR_HIGH = W_PPR + 1;
 
@@ -52,7 +45,10 @@ const setExternal: Meaning = (s, f) => {
   );
 };
 
-/** mtmsr and mtmsrd: what changes of the translation is the vector code's, what waits or leaves the kernel the emulation's. */
+/**
+ * mtmsr and mtmsrd: what changes of the translation is the vector code's, what waits, traces or leaves the kernel the
+ * emulation's.
+ */
 const moveToMsr =
   ({ msrMask }: Book3sModel, wide: boolean): Meaning =>
   (s, f) => {
@@ -61,7 +57,7 @@ const moveToMsr =
     const low = s.low32(value);
     const msr = s.let(s.shared('msr'));
     const next = s.let(s.or(s.and(low, msrMask & ~MSR_KEPT & ~MSR.POW), s.and(msr, MSR_KEPT)));
-    const leaves = s.ne(s.and(low, MSR.POW | MSR.PR), 0);
+    const leaves = s.ne(s.and(low, MSR.POW | MSR.PR | MSR_TRACE), 0);
     const narrows = wide ? s.geSigned(value, 0) : s.i32(0);
     s.if(
       s.or(s.or(leaves, narrows), letsInterruptIn(s, next)),
@@ -91,11 +87,10 @@ const mfspr =
   (registers: ReadonlyMap<number, SprRow>): Meaning =>
   (s, f) => {
     const row = registers.get(f.SPR);
-    switch (row?.special) {
-      case undefined:
-        return trap(s);
+    if (row === undefined || (row.rights & RIGHT.READ) === 0) return trap(s);
+    switch (row.special) {
       case SPECIAL.WORD:
-        return s.setGpr(f.RT, s.wordFromUnsigned32(s.blockWord((row as SprRow).word * 4)));
+        return s.setGpr(f.RT, s.wordFromUnsigned32(s.blockWord(row.word * 4)));
       case SPECIAL.IGNORED:
         return s.setGpr(f.RT, s.wordOf(0));
       case SPECIAL.DSISR:
@@ -103,26 +98,30 @@ const mfspr =
       case SPECIAL.PPR32:
         return s.setGpr(f.RT, s.wordFromUnsigned32(s.blockWord(PPR_HIGH * 4)));
       default:
-        return s.setGpr(f.RT, s.blockDoubleword((row as SprRow).word * 4));
+        return s.setGpr(f.RT, s.blockDoubleword(row.word * 4));
     }
   };
+
+const ALL_BITS = (1n << 64n) - 1n;
 
 const mtspr =
   (registers: ReadonlyMap<number, SprRow>): Meaning =>
   (s, f) => {
     const row = registers.get(f.SPR);
-    switch (row?.special) {
-      case undefined:
-        return trap(s);
-      case SPECIAL.WIDE:
-        return s.setBlockDoubleword((row as SprRow).word * 4, s.gpr(f.RS));
+    if (row === undefined || (row.rights & RIGHT.WRITE) === 0) return trap(s);
+    switch (row.special) {
+      case SPECIAL.WIDE: {
+        const value = s.gpr(f.RS);
+        const kept = row.mask === ALL_BITS ? value : s.and(value, s.i64(row.mask));
+        return s.setBlockDoubleword(row.word * 4, kept);
+      }
       case SPECIAL.WORD:
-        return s.setBlockWord((row as SprRow).word * 4, s.low32(s.gpr(f.RS)));
+        return s.setBlockWord(row.word * 4, s.low32(s.gpr(f.RS)));
       case SPECIAL.DSISR:
         return s.setShared('dsisr', s.low32(s.gpr(f.RS)));
       case SPECIAL.PPR32:
         return s.setBlockWord(PPR_HIGH * 4, s.low32(s.gpr(f.RS)));
-      default: // read-only and ignored
+      default: // ignored
     }
   };
 
@@ -131,9 +130,9 @@ const nothing: Meaning = () => {};
 /** Mode 1's meanings on a model, by mnemonic. */
 export function book3sAssist(model: Book3sModel): AssistTable {
   const registers = new Map<number, SprRow>(
-    SPR_ROWS.filter(
-      (row) => (row.on & model.on) !== 0 && INLINED.includes(row.special) && !STAND_INS.includes(row.spr),
-    ).map((row) => [row.spr, row]),
+    sprTable(LEVELS_OF[model.name])
+      .rows.filter((row) => INLINED.includes(row.special) && !STAND_INS.includes(row.spr))
+      .map((row) => [row.spr, row]),
   );
   return new Map<string, Meaning>([
     ['mfmsr', mfmsr],

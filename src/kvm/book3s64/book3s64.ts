@@ -1,8 +1,17 @@
 /** The Book3S 64 family: wires the guest's MMU, shadow pages, interrupts, emulation and hypercalls together for one vCPU. */
-import type { ServerCpu } from '../../processor/index.ts';
-import { KVM_EXIT, KVM_INTERRUPT, type KvmRegs, type KvmSregs, type KvmStats, type KvmTranslation } from '../api.ts';
+import { LEVELS_OF, type ServerCpu } from '../../processor/index.ts';
+import {
+  KVM_EXIT,
+  KVM_INTERRUPT,
+  type KvmGuestDebug,
+  type KvmRegs,
+  type KvmSregs,
+  type KvmStats,
+  type KvmTranslation,
+} from '../api.ts';
 import { MSR, MSR_SF } from '../book3s/bits.ts';
 import { Book3sContext, PAGE_FRAMES } from '../book3s/context.ts';
+import { Book3sDebug } from '../book3s/debug.ts';
 import { Decrementer } from '../book3s/decrementer.ts';
 import { Book3sExits } from '../book3s/exits.ts';
 import { HostContexts } from '../book3s/host-contexts.ts';
@@ -31,6 +40,7 @@ import { ACCESS, TRANSLATION } from '../book3s/mmu.ts';
 import type { Book3sModel } from '../book3s/model.ts';
 import { ShadowPages } from '../book3s/shadow.ts';
 import { VsidMap } from '../book3s/vsid-map.ts';
+import { GuestDebug } from '../debug.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
 import type { MemorySlot } from '../slots.ts';
 import { COUNTER } from '../stats.ts';
@@ -46,6 +56,7 @@ import { Book3sRegisters } from './registers.ts';
 import { SegmentEmulation } from './segments.ts';
 import { GuestSlb } from './slb.ts';
 import { SprEmulation } from './spr-emulation.ts';
+import { sprTable } from './sprs.ts';
 import { StorageEmulation } from './storage.ts';
 
 /** Number of the host's process context that the first vCPU has: that of the talk's example. */
@@ -80,10 +91,12 @@ export class Book3s64 implements VcpuFamily {
   readonly #context: Book3sContext;
   readonly #interrupts: Book3sInterrupts;
   readonly #decrementer: Decrementer;
+  readonly #sprs: SprEmulation;
   readonly #storage: StorageEmulation;
   readonly #papr: PaprHypercalls;
   readonly #exits: Book3sExits;
   readonly #registers: Book3sRegisters;
+  readonly #debug: Book3sDebug;
 
   constructor(parts: FamilyParts<ServerCpu>, model: Book3sModel, limits: Book3sLimits = LIMITS) {
     const { cpu, memory, slots, time, counters, run, accel, hashTable } = parts;
@@ -118,7 +131,15 @@ export class Book3s64 implements VcpuFamily {
       run,
       (address, length) => cpu.codeWritten(address, length),
     );
-    const sprs = new SprEmulation(context, decrementer, time, counters, () => this.#translationChanged());
+    const sprs = new SprEmulation(
+      context,
+      sprTable(LEVELS_OF[model.name]),
+      decrementer,
+      time,
+      counters,
+      () => cpu.retired,
+      () => this.#translationChanged(),
+    );
     const emulation = new Book3sEmulation(context, interrupts, sprs, emulatedSegments, counters, () => papr.serve());
     const faults = new ShadowFaults(
       context,
@@ -141,14 +162,17 @@ export class Book3s64 implements VcpuFamily {
             shadow.dropAll();
             hosts.dropAll();
           });
-    this.#exits = new Book3sExits(context, interrupts, emulation, faults, papr, paravirt, counters, run);
+    const debug = new Book3sDebug(new GuestDebug(counters, run), context, interrupts);
+    this.#exits = new Book3sExits(context, interrupts, emulation, faults, papr, paravirt, counters, run, debug);
     this.#registers = new Book3sRegisters(
       context,
       slb,
       decrementer,
+      sprs,
       () => time.timebase(),
       () => this.#translationChanged(),
     );
+    this.#debug = debug;
     this.#words = context.words;
     this.#slb = slb;
     this.#htab = htab;
@@ -159,6 +183,7 @@ export class Book3s64 implements VcpuFamily {
     this.#context = context;
     this.#interrupts = interrupts;
     this.#decrementer = decrementer;
+    this.#sprs = sprs;
     this.#storage = storage;
     this.#papr = papr;
   }
@@ -179,12 +204,14 @@ export class Book3s64 implements VcpuFamily {
     words[W_PC] = RESET_PC;
     words[W_PC + 1] = 0;
     this.#slb.clear();
+    this.#debug.reset();
     words[W_MSR] = 0;
     words[W_MSR + 1] = 0;
     this.#context.setMsr(0, MSR_SF);
     this.#translationChanged();
     this.#context.refresh();
     this.#decrementer.reset();
+    this.#sprs.instructions = 0;
   }
 
   completeIo(): void {
@@ -210,13 +237,21 @@ export class Book3s64 implements VcpuFamily {
       words[W_HALTED] = 0;
       (this.#counts[COUNTER.halt_wakeup] as number)++;
     }
-    if (words[W_PENDING] !== 0) this.#interrupts.deliver();
-    return words[W_HALTED] === 0 ? RESUME_GUEST : this.#halt();
+    const stepping = this.#context.stepping !== 0;
+    if (stepping && this.#debug.host.due) return this.#debug.report();
+    if (words[W_PENDING] !== 0 && !(stepping && this.#debug.host.blocksInterrupts)) this.#interrupts.deliver();
+    if (words[W_HALTED] !== 0) return this.#halt();
+    return this.#context.stepping === 0 ? RESUME_GUEST : this.#debug.begin();
   }
 
   handleExit(vector: number): number {
     this.#context.follow();
-    return this.#exits.handle(vector);
+    const reason = this.#exits.handle(vector);
+    return this.#debug.begun ? this.#debug.end(vector, reason) : reason;
+  }
+
+  setGuestDebug(debug: KvmGuestDebug): void {
+    this.#debug.set(debug);
   }
 
   interrupt(kind: number): void {

@@ -184,7 +184,7 @@ export class Book3sEmulation {
         ? this.#sprs.read(sprOf(word), rt)
         : this.#sprs.write(sprOf(word), words[rt] as number, words[rt + 1] as number);
     if (result === SPR_MOVE.FACILITY) {
-      this.#interrupts.take(SERVER_VECTOR.facilityUnavailable, 0);
+      this.#interrupts.facilityUnavailable(this.#sprs.facility);
       return true;
     }
     if (result !== SPR_MOVE.DONE) return false;
@@ -212,6 +212,7 @@ export class Book3sEmulation {
     const high = words[status + 1] as number;
     words[W_PC] = (words[W_SRR0] as number) & ~3;
     words[W_PC + 1] = (high & MSR_SF) === 0 ? 0 : (words[W_SRR0 + 1] as number);
+    this.#context.completed = true;
     this.#context.setMsr((low & ~MSR.ME) | ((words[W_MSR] as number) & MSR.ME), high);
     return RESUME_GUEST;
   }

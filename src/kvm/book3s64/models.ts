@@ -2,9 +2,6 @@
 import { MSR } from '../book3s/bits.ts';
 import type { Book3sModel } from '../book3s/model.ts';
 
-/** Which SPRs a model has: a bit for each kind of processor. */
-export const ON = { P970: 1, POWER7: 2, POWER8: 4, POWER: 6, ALL: 7 } as const;
-
 const MSR_970 =
   MSR.VEC |
   MSR.POW |
@@ -23,7 +20,7 @@ const MSR_970 =
 const MSR_POWER7 = MSR_970 | MSR.VSX | MSR.LE;
 
 export const BOOK3S_MODELS: readonly Book3sModel[] = [
-  { name: '970', pvr: 0x003c_0301, on: ON.P970, multiPageSize: false, msrMask: MSR_970, hior: 0xfff0_0000 },
-  { name: 'power7', pvr: 0x003f_0201, on: ON.POWER7, multiPageSize: true, msrMask: MSR_POWER7, hior: 0xfff0_0000 },
-  { name: 'power8', pvr: 0x004d_0200, on: ON.POWER8, multiPageSize: true, msrMask: MSR_POWER7, hior: 0xfff0_0000 },
+  { name: '970', pvr: 0x003c_0301, multiPageSize: false, msrMask: MSR_970, hior: 0xfff0_0000 },
+  { name: 'power7', pvr: 0x003f_0201, multiPageSize: true, msrMask: MSR_POWER7, hior: 0xfff0_0000 },
+  { name: 'power8', pvr: 0x004d_0200, multiPageSize: true, msrMask: MSR_POWER7, hior: 0xfff0_0000 },
 ];

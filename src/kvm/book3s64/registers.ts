@@ -1,6 +1,7 @@
 /** KVM_GET/SET_REGS, SREGS and ONE_REG of a Book3S 64 vCPU (uapi asm/kvm.h). */
-import { vsrHalfOffset } from '../../processor/index.ts';
-import type { KvmRegs, KvmSregs } from '../api.ts';
+import { type RegisterFile, registersOf } from '../../isa/registers/index.ts';
+import { LEVELS_OF, vsrHalfOffset } from '../../processor/index.ts';
+import { KVMPPC_INST_SW_BREAKPOINT, type KvmRegs, type KvmSregs } from '../api.ts';
 import type { Book3sContext } from '../book3s/context.ts';
 import type { Decrementer } from '../book3s/decrementer.ts';
 import {
@@ -10,6 +11,7 @@ import {
   W_CTR,
   W_DAR,
   W_FPSCR,
+  W_FSCR,
   W_GPR,
   W_HIOR,
   W_LPCR,
@@ -30,6 +32,7 @@ import {
   writeXer,
 } from '../book3s/layout.ts';
 import type { GuestSlb } from './slb.ts';
+import type { SprEmulation } from './spr-emulation.ts';
 
 const SIZE_U32 = 0x0020_0000_0000_0000n;
 const SIZE_U64 = 0x0030_0000_0000_0000n;
@@ -38,23 +41,22 @@ const KVM_REG_PPC = 0x1000_0000_0000_0000n;
 const u32 = (index: number): bigint => KVM_REG_PPC | SIZE_U32 | BigInt(index);
 const u64 = (index: number): bigint => KVM_REG_PPC | SIZE_U64 | BigInt(index);
 
-/** One-regs that are a doubleword of the block, or a word. */
-const WIDE: ReadonlyMap<bigint, number> = new Map([
+/** One-regs that are a doubleword of the block: where, and the register's number where not all models have it. */
+const WIDE: readonly (readonly [id: bigint, word: number, spr?: number])[] = [
   [u64(0x1), W_HIOR],
   [u64(0x8), wordOf('dabr')],
-  [u64(0x9), wordOf('dscr')],
+  [u64(0x9), wordOf('dscr'), 17],
   [u64(0xc), W_DAR],
-  [u64(0xe), wordOf('amr')],
-  [u64(0xf), wordOf('uamor')],
+  [u64(0xe), wordOf('amr'), 29],
+  [u64(0xf), wordOf('uamor'), 157],
   [u64(0x10), wordOf('mmcr0')],
   [u64(0x11), wordOf('mmcr1')],
   [u64(0x12), wordOf('mmcra')],
-  [u64(0xa3), wordOf('fscr')],
-  [u64(0xa8), W_TAR],
-  [u64(0xad), wordOf('ic')],
+  [u64(0xa3), W_FSCR, 153],
+  [u64(0xa8), W_TAR, 815],
   [u64(0xb5), W_LPCR],
-  [u64(0xb6), W_PPR],
-]);
+  [u64(0xb6), W_PPR, 896],
+];
 const WORDS: ReadonlyMap<bigint, number> = new Map([
   [u64(0x80), W_FPSCR],
   [u32(0x81), W_VSCR],
@@ -62,9 +64,14 @@ const WORDS: ReadonlyMap<bigint, number> = new Map([
   [u32(0xb5), W_LPCR],
 ]);
 const DSISR = u32(0xd);
+const DEBUG_INST = u32(0x8b);
 const PURR = u64(0xa);
 const SPURR = u64(0xb);
+/** With the registers' numbers. */
+const IC = u64(0xad);
+const IC_SPR = 848;
 const VTB = u64(0xae);
+const VTB_SPR = 849;
 const FPR0 = 0x20;
 const VR0 = 0x40;
 const VSR0 = 0x60;
@@ -72,8 +79,11 @@ const VSR0 = 0x60;
 export class Book3sRegisters {
   readonly #words: Int32Array;
   readonly #context: Book3sContext;
+  readonly #file: RegisterFile;
+  readonly #wide: ReadonlyMap<bigint, number>;
   readonly #slb: GuestSlb;
   readonly #decrementer: Decrementer;
+  readonly #sprs: SprEmulation;
   readonly #timebase: () => number;
   /** The segments or the hash table were replaced. */
   readonly #onTranslation: () => void;
@@ -82,13 +92,20 @@ export class Book3sRegisters {
     context: Book3sContext,
     slb: GuestSlb,
     decrementer: Decrementer,
+    sprs: SprEmulation,
     timebase: () => number,
     onTranslation: () => void,
   ) {
     this.#words = context.words;
     this.#context = context;
+    const file = registersOf(LEVELS_OF[context.model.name]);
+    this.#file = file;
+    this.#wide = new Map(
+      WIDE.filter(([, , spr]) => spr === undefined || file.has(spr)).map(([id, word]) => [id, word]),
+    );
     this.#slb = slb;
     this.#decrementer = decrementer;
+    this.#sprs = sprs;
     this.#timebase = timebase;
     this.#onTranslation = onTranslation;
   }
@@ -154,12 +171,14 @@ export class Book3sRegisters {
   }
 
   getOneReg(id: bigint): bigint | undefined {
-    const wide = WIDE.get(id);
+    const wide = this.#wide.get(id);
     if (wide !== undefined) return this.#get(wide);
     const word = id === DSISR ? this.#context.wDsisr : WORDS.get(id);
     if (word !== undefined) return BigInt((this.#words[word] as number) >>> 0);
+    if (id === DEBUG_INST) return BigInt(KVMPPC_INST_SW_BREAKPOINT);
     if (id === PURR || id === SPURR) return BigInt(this.#timebase());
-    if (id === VTB) return BigInt(this.#decrementer.virtualTime());
+    if (id === IC && this.#file.has(IC_SPR)) return BigInt(this.#sprs.instructions);
+    if (id === VTB && this.#file.has(VTB_SPR)) return BigInt(this.#decrementer.virtualTime());
     const vsr = vectorOf(id);
     if (vsr === undefined) return undefined;
     const high = this.#get(vsrHalfOffset(vsr.n, 0) >> 2);
@@ -167,7 +186,7 @@ export class Book3sRegisters {
   }
 
   setOneReg(id: bigint, value: bigint): boolean {
-    const wide = WIDE.get(id);
+    const wide = this.#wide.get(id);
     const word = id === DSISR ? this.#context.wDsisr : WORDS.get(id);
     const vsr = vectorOf(id);
     if (wide !== undefined) this.#set(wide, value);
@@ -176,7 +195,10 @@ export class Book3sRegisters {
       this.#set(vsrHalfOffset(vsr.n, 0) >> 2, value >> 64n);
       this.#set(vsrHalfOffset(vsr.n, 1) >> 2, value);
     } else if (vsr !== undefined) this.#set(vsrHalfOffset(vsr.n, 0) >> 2, value);
+    else if (id === IC && this.#file.has(IC_SPR)) this.#sprs.instructions = Number(BigInt.asUintN(53, value));
     else return false;
+    // FSCR says what the processor lets problem state have.
+    this.#context.refresh();
     return true;
   }
 

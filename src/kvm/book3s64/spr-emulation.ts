@@ -1,15 +1,34 @@
 /** mfspr and mtspr of a Book3S 64 guest. */
 
+import { FACILITY } from '../../isa/registers/index.ts';
 import type { Book3sContext } from '../book3s/context.ts';
 import type { Decrementer } from '../book3s/decrementer.ts';
-import { readXer, W_PAPR, W_PPR, W_SDR1, wordOf, writeXer } from '../book3s/layout.ts';
+import {
+  D_IC_START,
+  DOUBLE_COUNT,
+  DOUBLES,
+  readXer,
+  W_FSCR,
+  W_PAPR,
+  W_PPR,
+  W_SDR1,
+  wordOf,
+  writeXer,
+} from '../book3s/layout.ts';
 import type { VcpuCounters } from '../stats.ts';
 import type { GuestTime } from '../time.ts';
-import { FACILITY, SPECIAL, SPR_FACILITY, SPR_ON, SPR_SPECIAL, SPR_USER, SPR_WORD, USER } from './sprs.ts';
+import { NO_FACILITY, RIGHT, SPECIAL, type SprTable } from './sprs.ts';
 
 const TWO_32 = 2 ** 32;
 const W_BESCR = wordOf('bescr');
-const W_FSCR = wordOf('fscr');
+const W_MMCR0 = wordOf('mmcr0');
+const W_MMCR2 = wordOf('mmcr2');
+/** MMCR0[PMCC]: what problem state may do to group A (Book III-S, 9.4.4). */
+const PMCC_SHIFT = 18;
+const PMCC = { READ: 0, NOTHING: 1 } as const;
+/** The bits of MMCR0 (FC, PMAE, PMAO) and MMCR2 (FC1P … FC6P) that problem state writes. */
+const MMCR0_USER = { LOW: 0x8400_0080 | 0, HIGH: 0 } as const;
+const MMCR2_USER = { LOW: 0x0402_0000, HIGH: 0x4020_1008 } as const;
 
 /** What `read` and `write` say. */
 export const SPR_MOVE = {
@@ -18,7 +37,7 @@ export const SPR_MOVE = {
   UNKNOWN: 1,
   /** Only a hypervisor may. */
   FORBIDDEN: 2,
-  /** FSCR does not let problem state have it. */
+  /** Problem state may not have its facility. */
   FACILITY: 3,
 } as const;
 
@@ -28,37 +47,58 @@ export class SprEmulation {
   readonly #decrementer: Decrementer;
   readonly #time: GuestTime;
   readonly #counters: VcpuCounters;
+  readonly #retired: () => number;
   readonly #onSdr1: () => void;
+  readonly #table: SprTable;
+  /** The facility that was not available. */
+  facility = 0;
+  readonly #doubles: Float64Array;
 
   constructor(
     context: Book3sContext,
+    table: SprTable,
     decrementer: Decrementer,
     time: GuestTime,
     counters: VcpuCounters,
+    retired: () => number,
     onSdr1: () => void,
   ) {
     this.#words = context.words;
     this.#context = context;
+    this.#table = table;
     this.#decrementer = decrementer;
     this.#time = time;
     this.#counters = counters;
+    this.#retired = retired;
+    this.#doubles = new Float64Array(this.#words.buffer, this.#words.byteOffset + DOUBLES, DOUBLE_COUNT);
     this.#onSdr1 = onSdr1;
+  }
+
+  /** IC: how many instructions were carried out. */
+  get instructions(): number {
+    return this.#retired() - (this.#doubles[D_IC_START] as number);
+  }
+
+  set instructions(count: number) {
+    this.#doubles[D_IC_START] = this.#retired() - count;
   }
 
   /** mfspr into the register at `target`. */
   read(spr: number, target: number): number {
     const words = this.#words;
-    if (((SPR_ON[spr] as number) & this.#context.model.on) === 0) return SPR_MOVE.UNKNOWN;
-    const permission = this.#permit(spr, USER.READ);
+    const permission = this.#permit(spr, RIGHT.READ, RIGHT.USER_READ);
     if (permission !== SPR_MOVE.DONE) return permission;
     (this.#counters.sprs[spr] as number)++;
-    const word = SPR_WORD[spr] as number;
-    switch (SPR_SPECIAL[spr]) {
+    const word = this.#table.word[spr] as number;
+    switch (this.#table.special[spr]) {
       case SPECIAL.WORD:
+      case SPECIAL.MONITOR_WORD:
         this.#set(target, words[word] as number, 0);
         break;
       case SPECIAL.IGNORED:
         this.#set(target, 0, 0);
+        break;
+      case SPECIAL.RESERVED:
         break;
       case SPECIAL.XER:
         this.#set(target, readXer(words), 0);
@@ -83,6 +123,13 @@ export class SprEmulation {
       case SPECIAL.VTB:
         this.#setNumber(target, this.#decrementer.virtualTime());
         break;
+      case SPECIAL.IC:
+        this.#setNumber(target, this.instructions);
+        break;
+      case SPECIAL.BESCR_SET_UPPER:
+      case SPECIAL.BESCR_RESET_UPPER:
+        this.#set(target, words[W_BESCR + 1] as number, 0);
+        break;
       case SPECIAL.PPR32:
         this.#set(target, words[W_PPR + 1] as number, 0);
         break;
@@ -95,16 +142,20 @@ export class SprEmulation {
   /** mtspr. */
   write(spr: number, low: number, high: number): number {
     const words = this.#words;
-    if (((SPR_ON[spr] as number) & this.#context.model.on) === 0) return SPR_MOVE.UNKNOWN;
-    const permission = this.#permit(spr, USER.WRITE);
+    const permission = this.#permit(spr, RIGHT.WRITE, RIGHT.USER_WRITE);
     if (permission !== SPR_MOVE.DONE) return permission;
     (this.#counters.sprs[1024 + spr] as number)++;
-    const word = SPR_WORD[spr] as number;
-    switch (SPR_SPECIAL[spr]) {
+    const word = this.#table.word[spr] as number;
+    switch (this.#table.special[spr]) {
       case SPECIAL.WIDE:
-        this.#set(word, low, high);
+      case SPECIAL.BESCR:
+        this.#set(word, low & (this.#table.maskLow[spr] as number), high & (this.#table.maskHigh[spr] as number));
+        break;
+      case SPECIAL.MONITOR:
+        this.#writeMonitor(word, low, high);
         break;
       case SPECIAL.WORD:
+      case SPECIAL.MONITOR_WORD:
         words[word] = low;
         break;
       case SPECIAL.XER:
@@ -143,15 +194,29 @@ export class SprEmulation {
     return SPR_MOVE.DONE;
   }
 
-  /** Whether the mode may: in problem state FSCR has a say, and notes which facility was wanted. */
-  #permit(spr: number, access: number): number {
-    if (!this.#context.user) return SPR_MOVE.DONE;
-    if (((SPR_USER[spr] as number) & access) === 0) return SPR_MOVE.UNKNOWN;
-    const facility = SPR_FACILITY[spr] as number;
-    if (facility === FACILITY.NONE || SPR_ON[spr] !== this.#context.model.on) return SPR_MOVE.DONE;
+  /** The monitor's control registers: problem state, where MMCR0[PMCC] lets it, writes some bits of them. */
+  #writeMonitor(word: number, low: number, high: number): void {
     const words = this.#words;
-    if (((words[W_FSCR] as number) & (1 << facility)) !== 0) return SPR_MOVE.DONE;
-    words[W_FSCR + 1] = ((words[W_FSCR + 1] as number) & 0x00ff_ffff) | (facility << 24);
+    const mask = !this.#context.user ? null : word === W_MMCR0 ? MMCR0_USER : word === W_MMCR2 ? MMCR2_USER : null;
+    const keptLow = mask === null ? 0 : ~mask.LOW;
+    const keptHigh = mask === null ? 0 : ~mask.HIGH;
+    const newLow = ((words[word] as number) & keptLow) | (low & ~keptLow);
+    this.#set(word, newLow, ((words[word + 1] as number) & keptHigh) | (high & ~keptHigh));
+  }
+
+  /** Whether there is the register, and the mode may: in problem state its facility has a say, which is noted. */
+  #permit(spr: number, right: number, userRight: number): number {
+    const rights = this.#table.rights[spr] as number;
+    if (!this.#context.user) return (rights & right) === 0 ? SPR_MOVE.UNKNOWN : SPR_MOVE.DONE;
+    if ((rights & userRight) === 0) return SPR_MOVE.UNKNOWN;
+    const facility = this.#table.facility[spr] as number;
+    if (facility === NO_FACILITY) return SPR_MOVE.DONE;
+    if (facility === FACILITY.performanceMonitor) {
+      const pmcc = ((this.#words[W_MMCR0] as number) >>> PMCC_SHIFT) & 3;
+      if (pmcc > PMCC.NOTHING || (pmcc === PMCC.READ && userRight === RIGHT.USER_READ)) return SPR_MOVE.DONE;
+      if (pmcc === PMCC.READ) return SPR_MOVE.UNKNOWN;
+    } else if (((this.#words[W_FSCR] as number) & (1 << facility)) !== 0) return SPR_MOVE.DONE;
+    this.facility = facility;
     return SPR_MOVE.FACILITY;
   }
 

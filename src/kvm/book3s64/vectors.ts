@@ -4,11 +4,13 @@
  * translation are served without leaving `run`. Each does exactly what exits.ts, interrupts.ts and emulate.ts do; all else
  * ends the run and is done there.
  */
+import { registersOf } from '../../isa/registers/index.ts';
 import type { Expr } from '../../isa/semantics.ts';
 import {
   BUDGET,
   EXIT_SYNDROME,
   EXIT_VECTOR,
+  LEVELS_OF,
   MODE,
   PC,
   SERVER_VECTOR,
@@ -16,15 +18,16 @@ import {
   type VectorCode,
   type VectorSemantics,
 } from '../../processor/index.ts';
-import { AIL_BASE, LPCR_AIL, LPCR_ILE, MSR, SRR1_OWN } from '../book3s/bits.ts';
+import { AIL_BASE, LPCR_AIL, LPCR_ILE, MSR, MSR_TRACE, SRR1_OWN } from '../book3s/bits.ts';
 import { CONTEXT_KERNEL, CONTEXT_REAL, CONTEXT_USER } from '../book3s/host-contexts.ts';
 import { KEPT } from '../book3s/interrupts.ts';
-import { ASSISTED, ASSISTED_NAMES, W_ASSIST_KIND, W_ASSIST_MSR, W_HIOR, W_LPCR } from '../book3s/layout.ts';
+import { ASSISTED, ASSISTED_NAMES, W_ASSIST_KIND, W_ASSIST_MSR, W_FSCR, W_HIOR, W_LPCR } from '../book3s/layout.ts';
 import type { Book3sModel } from '../book3s/model.ts';
 import { ASSIST_KIND, letsInterruptIn, setFacilities } from './assist.ts';
 
 /** Modes that translated code is for; the others have an interpreter each, and `run` begins with the right one. */
 const LAST_TRANSLATED = 1;
+const FSCR = 153;
 const TRANSLATION = MSR.IR | MSR.DR;
 /** Where vectors are of interrupts that keep translation on. */
 const RELOCATED = (BigInt(AIL_BASE.HIGH >>> 0) << 32n) | BigInt(AIL_BASE.LOW);
@@ -42,14 +45,15 @@ function resume(s: VectorSemantics, msr: Expr, name: (typeof ASSISTED_NAMES)[num
 }
 
 /** The vector code of a model whose memory has a byte order. */
-export const book3sVectors = ({ msrMask }: Book3sModel, littleEndian: boolean): VectorCode => {
+export const book3sVectors = ({ name, msrMask }: Book3sModel, littleEndian: boolean): VectorCode => {
+  const hasFacilities = registersOf(LEVELS_OF[name]).has(FSCR);
   const native = littleEndian ? MSR.LE : 0;
 
-  /** Whether a value of MSR (of 64-bit mode) is of one of the contexts that there always are. */
+  /** Whether a value of MSR (of 64-bit mode) is of one of the contexts that there always are, and traces nothing. */
   const isUsual = (s: VectorSemantics, msr: Expr): Expr => {
     const translation = s.let(s.and(msr, TRANSLATION));
     const whole = s.or(s.eqz(translation), s.eq(translation, TRANSLATION));
-    return s.and(whole, s.eq(s.and(msr, MSR.LE), native));
+    return s.and(whole, s.eq(s.and(msr, MSR.LE | MSR_TRACE), native));
   };
 
   /** Book3sInterrupts.take of an interrupt that has no bits in SRR1. */
@@ -66,6 +70,7 @@ export const book3sVectors = ({ msrMask }: Book3sModel, littleEndian: boolean): 
       s.setSharedWide('srr1', s.and(s.sharedWide('msr'), s.i64(~BigInt(SRR1_OWN))));
       const base = s.select(relocated, s.i64(RELOCATED), s.blockDoubleword(W_HIOR * 4));
       s.setBlockDoubleword(PC, s.or(base, s.extendUnsigned(vector)));
+      if (hasFacilities) s.setState('facilities', s.i32(-1));
       resume(s, next, name);
     });
   };
@@ -77,6 +82,7 @@ export const book3sVectors = ({ msrMask }: Book3sModel, littleEndian: boolean): 
     const msr = s.let(s.or(low, s.select(s.and(low, MSR.PR), MSR.EE | TRANSLATION, s.i32(0))));
     s.if(s.and(s.and(s.ltSigned(saved, 0), isUsual(s, msr)), s.eqz(letsInterruptIn(s, msr))), () => {
       s.setBlockDoubleword(PC, s.and(s.sharedWide('srr0'), -4));
+      if (hasFacilities) s.setState('facilities', s.select(s.and(msr, MSR.PR), s.blockWord(W_FSCR * 4), s.i32(-1)));
       resume(s, msr, 'assisted_rfid');
     });
   };

@@ -39,6 +39,27 @@ export const TSR = {
 
 /** DBCR0[RST]: 1 core, 2 chip, 3 system. */
 export const DBCR0_RST = 0x30000000;
+/** DBCR0[IDM]: events become debug interrupts (internal debug mode). */
+export const DBCR0_IDM = 0x40000000;
+
+/** Debug events: DBCR0 has a bit that enables each, DBSR one of the same place that records it. */
+export const DEBUG_EVENT = {
+  /** An instruction is complete. */
+  ICMP: 0x08000000,
+  /** A branch is to be taken. */
+  BRT: 0x04000000,
+  /** A non-critical interrupt was taken. */
+  IRPT: 0x02000000,
+  TRAP: 0x01000000,
+  /** A return from an interrupt is to be executed. */
+  RET: 0x00008000,
+} as const;
+export const DBSR = {
+  /** Imprecise: an event happened while MSR[DE] was 0. */
+  IDE: 0x80000000 | 0,
+  /** All bits that are events. */
+  EVENTS: 0x4fff8000,
+} as const;
 
 export const MMUCR_STS = 0x10000;
 export const MMUCR_STID = 0xff;

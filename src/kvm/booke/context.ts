@@ -3,11 +3,17 @@ import type { Host440Cpu, HostMemory } from '../../processor/index.ts';
 import type { MemorySlots } from '../slots.ts';
 import { type GuestTlb440, PERMIT, pageMask, permissions } from './44x/mmu.ts';
 import type { Shadow440 } from './44x/shadow.ts';
-import { MSR, MSR_CONTEXT, MSR_MASK } from './bits.ts';
-import { BOOKE_STATE_END, W_MSR, W_PC, W_PID } from './layout.ts';
+import { DBCR0_IDM, DEBUG_EVENT, MSR, MSR_CONTEXT, MSR_MASK } from './bits.ts';
+import { BOOKE_STATE_END, W_DBCR0, W_MSR, W_PC, W_PID } from './layout.ts';
 
 /** With assist: translation mode of the guest's user (host space 0) and kernel (1). */
 const CONTEXT_MODES = [0, 1] as const;
+
+/** Why instructions are run one by one: debug events of the guest, steps of user space. */
+export const STEPPING = { GUEST: 1, HOST: 2 } as const;
+/** Events that vector code would miss. Those of the first two only happen with MSR[DE]. */
+const ALWAYS_STEPPED = DEBUG_EVENT.IRPT | DEBUG_EVENT.RET;
+const STEPPED = DEBUG_EVENT.ICMP | DEBUG_EVENT.BRT | ALWAYS_STEPPED;
 
 export class BookeContext {
   /** The vCPU's block as 32-bit words, indexed by the W_ constants. */
@@ -22,6 +28,10 @@ export class BookeContext {
   #preparedPid = -1;
   /** The guest instruction at PC, after `fetch` said true. */
   instruction = 0;
+  /** Not zero: the guest's instructions are run one by one (debug.ts), for the reasons of STEPPING. */
+  stepping = 0;
+  /** Set when an instruction has been emulated. */
+  completed = false;
   /** The page that was fetched from last: guest TLB index (-1: none), effective page, mask and what to add to an address. */
   #fetchIndex = -1;
   #fetchPage = 0;
@@ -50,12 +60,27 @@ export class BookeContext {
     const words = this.words;
     const changed = (words[W_MSR] as number) ^ value;
     words[W_MSR] = value & MSR_MASK;
+    if ((changed & MSR.DE) !== 0) this.followDebug();
     if ((changed & MSR_CONTEXT) === 0) return;
     if ((changed & (MSR.IS | MSR.DS)) !== 0) {
       this.#shadow.dropAll();
       this.#fetchIndex = -1;
     }
     this.select();
+  }
+
+  /** MSR[DE] or DBCR0 have changed: instructions are run one by one for events that no other way tells of. */
+  followDebug(): void {
+    const dbcr0 = this.words[W_DBCR0] as number;
+    const enabled = ((this.words[W_MSR] as number) & MSR.DE) === 0 ? ALWAYS_STEPPED : STEPPED;
+    const wanted = (dbcr0 & DBCR0_IDM) !== 0 && (dbcr0 & enabled) !== 0;
+    this.stepping = (this.stepping & ~STEPPING.GUEST) | (wanted ? STEPPING.GUEST : 0);
+  }
+
+  /** Goes on to the next instruction. */
+  step(): void {
+    this.completed = true;
+    this.words[W_PC] = ((this.words[W_PC] as number) + 4) | 0;
   }
 
   setPid(value: number): void {

@@ -10,7 +10,7 @@ import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { IO } from '../storage.ts';
 import { type GuestTlb440, permissions } from './44x/mmu.ts';
 import { type Shadow440, USE } from './44x/shadow.ts';
-import { MMUCR_STID, MMUCR_STS, MSR } from './bits.ts';
+import { DEBUG_EVENT, MMUCR_STID, MMUCR_STS, MSR } from './bits.ts';
 import type { BookeContext } from './context.ts';
 import type { BookeInterrupts } from './interrupts.ts';
 import {
@@ -188,7 +188,7 @@ export class BookeEmulation {
       default:
         return this.program(esr);
     }
-    words[W_PC] = ((words[W_PC] as number) + 4) | 0;
+    context.step();
     return RESUME_GUEST;
   }
 
@@ -205,18 +205,21 @@ export class BookeEmulation {
     const word = context.instruction;
     if (word >>> 26 !== 31 || ((word >>> 1) & 1023) !== 339) return false;
     const spr = ((word >>> 16) & 31) | ((word >>> 6) & 0x3e0);
-    if ((spr & 0x10) !== 0 || !this.#sprs.read(spr, W_GPR + 2 * ((word >>> 21) & 31))) return false;
+    if (!this.#sprs.isUser(spr) || !this.#sprs.read(spr, W_GPR + 2 * ((word >>> 21) & 31))) return false;
     this.#step();
     return true;
   }
 
   #step(): void {
-    this.#words[W_PC] = ((this.#words[W_PC] as number) + 4) | 0;
+    this.#context.step();
   }
 
   #return(address: number, status: number): number {
     const words = this.#words;
+    const interrupts = this.#interrupts;
+    if (interrupts.enabledEvents(DEBUG_EVENT.RET) !== 0 && interrupts.debugEvent(DEBUG_EVENT.RET)) return RESUME_GUEST;
     words[W_PC] = (words[address] as number) & ~3;
+    this.#context.completed = true;
     this.#context.setMsr(words[status] as number);
     return RESUME_GUEST;
   }

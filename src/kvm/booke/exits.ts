@@ -6,8 +6,9 @@ import type { MemorySlots } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { type GuestTlb440, PERMIT, permissions } from './44x/mmu.ts';
 import { type Shadow440, USE } from './44x/shadow.ts';
-import { ESR_DATA, MCSR, MSR } from './bits.ts';
+import { DEBUG_EVENT, ESR_DATA, MCSR, MSR } from './bits.ts';
 import type { BookeContext } from './context.ts';
+import type { BookeDebug } from './debug.ts';
 import type { BookeEmulation } from './emulate.ts';
 import { type BookeInterrupts, PRIORITY } from './interrupts.ts';
 import { W_EXIT_ADDRESS, W_EXIT_SYNDROME, W_MCSR, W_MSR, W_PC, W_PID } from './layout.ts';
@@ -23,6 +24,7 @@ export class BookeExits {
   readonly #slots: MemorySlots;
   readonly #counts: Float64Array;
   readonly #run: KvmRun;
+  readonly #debug: BookeDebug;
 
   constructor(
     context: BookeContext,
@@ -34,6 +36,7 @@ export class BookeExits {
     slots: MemorySlots,
     counters: VcpuCounters,
     run: KvmRun,
+    debug: BookeDebug,
   ) {
     this.#words = context.words;
     this.#interrupts = interrupts;
@@ -44,6 +47,7 @@ export class BookeExits {
     this.#slots = slots;
     this.#counts = counters.counts;
     this.#run = run;
+    this.#debug = debug;
   }
 
   /** Handles one exit: RESUME_GUEST or a KVM_EXIT_* reason. */
@@ -85,8 +89,8 @@ export class BookeExits {
         this.#count(COUNTER.ext_intr_exits);
         return RESUME_GUEST;
       case BOOKE_VECTOR.debug:
-        this.#run.debug.address = (this.#words[W_PC] as number) >>> 0;
-        return KVM_EXIT.DEBUG;
+        // An instruction is complete: whether the guest hears of it is debug.ts's.
+        return RESUME_GUEST;
       default:
         return this.#internalError(`the host processor raised interrupt ${vector}`);
     }
@@ -97,6 +101,9 @@ export class BookeExits {
     const words = this.#words;
     const esr = words[W_EXIT_SYNDROME] as number;
     const emulation = this.#emulation;
+    if ((esr & ESR.PIL) !== 0 && this.#debug.isBreakpoint) return this.#debug.breakpoint();
+    if ((esr & ESR.PTR) !== 0 && this.#interrupts.enabledEvents(DEBUG_EVENT.TRAP) !== 0)
+      if (this.#interrupts.debugEvent(DEBUG_EVENT.TRAP)) return RESUME_GUEST;
     if (((words[W_MSR] as number) & MSR.PR) !== 0) {
       if ((esr & (ESR.PPR | ESR.PIL)) !== 0 && emulation.emulateUser()) return RESUME_GUEST;
       this.#count(COUNTER.usr_pr_inst_exits);

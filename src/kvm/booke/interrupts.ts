@@ -4,11 +4,13 @@
  */
 import { BOOKE_VECTOR } from '../../processor/index.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
-import { MSR, TCR, TSR } from './bits.ts';
+import { DBCR0_IDM, DBSR, DEBUG_EVENT, MSR, TCR, TSR } from './bits.ts';
 import type { BookeContext } from './context.ts';
 import {
   W_CSRR0,
   W_CSRR1,
+  W_DBCR0,
+  W_DBSR,
   W_DEAR,
   W_ESR,
   W_INT_PENDING,
@@ -47,17 +49,25 @@ const NON_CRITICAL =
 const CRITICAL = (1 << PRIORITY.CRITICAL) | (1 << PRIORITY.WATCHDOG) | (1 << PRIORITY.CRITICAL_LEVEL);
 const TIMERS = (1 << PRIORITY.WATCHDOG) | (1 << PRIORITY.FIT) | (1 << PRIORITY.DECREMENTER);
 /** Taken once; the others stay pending until their cause goes. */
-const ONE_SHOT =
-  (1 << PRIORITY.MACHINE_CHECK) | (1 << PRIORITY.DEBUG) | (1 << PRIORITY.CRITICAL) | (1 << PRIORITY.EXTERNAL);
+const ONE_SHOT = (1 << PRIORITY.MACHINE_CHECK) | (1 << PRIORITY.CRITICAL) | (1 << PRIORITY.EXTERNAL);
 
 /** MSR bits that an interrupt of each class leaves as they are. */
 export const KEPT_NON_CRITICAL = MSR.CE | MSR.ME | MSR.DE;
 const KEPT_CRITICAL = MSR.ME;
+/**
+ * The hardware keeps MSR[DE], so that the handler's first instruction is an event too, and its owner has to get rid of it.
+ * Linux 6.1 loses r3 at that, and with it every program that is stepped. Here an interrupt of code that is stepped puts DE
+ * out, which is what Linux is after.
+ */
+const KEPT_STEPPING = KEPT_NON_CRITICAL & ~MSR.DE;
+const STEPS = DEBUG_EVENT.ICMP | DEBUG_EVENT.BRT;
 
 export class BookeInterrupts {
   readonly #words: Int32Array;
   readonly #context: BookeContext;
   readonly #counters: VcpuCounters;
+  /** Interrupts that the guest has taken here. */
+  taken = 0;
 
   constructor(context: BookeContext, counters: VcpuCounters) {
     this.#words = context.words;
@@ -81,6 +91,45 @@ export class BookeInterrupts {
     if ((tsr & TSR.FIS) !== 0 && (tcr & TCR.FIE) !== 0) pending |= 1 << PRIORITY.FIT;
     if ((tsr & TSR.WIS) !== 0 && (tcr & TCR.WIE) !== 0) pending |= 1 << PRIORITY.WATCHDOG;
     this.#setPending(pending);
+  }
+
+  /** Makes the debug interrupt pending as DBSR and DBCR0 have it. */
+  refreshDebug(): void {
+    const words = this.#words;
+    const pending = ((words[W_DBCR0] as number) & DBCR0_IDM) !== 0 && ((words[W_DBSR] as number) & DBSR.EVENTS) !== 0;
+    this.set(PRIORITY.DEBUG, pending);
+  }
+
+  /**
+   * Debug events happen. With MSR[DE] their interrupt is taken, PC being what CSRR0 is to have; else it waits, and is then
+   * imprecise. True: it was taken.
+   */
+  debugEvent(events: number): boolean {
+    const words = this.#words;
+    const enabled = ((words[W_MSR] as number) & MSR.DE) !== 0;
+    words[W_DBSR] = (words[W_DBSR] as number) | events | (enabled ? 0 : DBSR.IDE);
+    this.refreshDebug();
+    if (enabled) this.#takeCritical(BOOKE_VECTOR.debug);
+    return enabled;
+  }
+
+  /**
+   * An instruction is complete that was begun with MSR[DE], and this is an event. Where it has itself put MSR[DE] out, the
+   * interrupt waits, and is none the less precise.
+   */
+  completed(): void {
+    const words = this.#words;
+    if (((words[W_MSR] as number) & MSR.DE) !== 0) this.debugEvent(DEBUG_EVENT.ICMP);
+    else {
+      words[W_DBSR] = (words[W_DBSR] as number) | DEBUG_EVENT.ICMP;
+      this.refreshDebug();
+    }
+  }
+
+  /** The events out of `events` that DBCR0 enables. */
+  enabledEvents(events: number): number {
+    const dbcr0 = this.#words[W_DBCR0] as number;
+    return (dbcr0 & DBCR0_IDM) === 0 ? 0 : dbcr0 & events;
   }
 
   /** The pending interrupts that MSR lets through. */
@@ -133,7 +182,8 @@ export class BookeInterrupts {
     const msr = words[W_MSR] as number;
     words[W_SRR0] = words[W_PC] as number;
     words[W_SRR1] = msr;
-    this.#enter(vector, msr & KEPT_NON_CRITICAL);
+    this.#enter(vector, msr & (this.enabledEvents(STEPS) === 0 ? KEPT_NON_CRITICAL : KEPT_STEPPING));
+    if (this.enabledEvents(DEBUG_EVENT.IRPT) !== 0) this.debugEvent(DEBUG_EVENT.IRPT);
   }
 
   /** Program and instruction-storage interrupts: ESR says why. */
@@ -166,6 +216,7 @@ export class BookeInterrupts {
 
   #enter(vector: number, msr: number): void {
     const words = this.#words;
+    this.taken++;
     words[W_PC] = ((words[W_IVPR] as number) & 0xffff0000) | ((words[W_IVOR0 + vector] as number) & 0xfff0);
     this.#context.setMsr(msr);
   }

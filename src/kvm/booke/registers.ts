@@ -1,5 +1,5 @@
 /** KVM_GET/SET_REGS, SREGS and ONE_REG of a BookE vCPU (uapi asm/kvm.h). */
-import type { KvmRegs, KvmSregs } from '../api.ts';
+import { KVMPPC_INST_SW_BREAKPOINT, type KvmRegs, type KvmSregs } from '../api.ts';
 import type { BookeContext } from './context.ts';
 import type { BookeInterrupts } from './interrupts.ts';
 import {
@@ -41,6 +41,7 @@ const ID = {
   CLEAR_TSR: KVM_REG_PPC | SIZE_U32 | 0x88n,
   TCR: KVM_REG_PPC | SIZE_U32 | 0x89n,
   TSR: KVM_REG_PPC | SIZE_U32 | 0x8an,
+  DEBUG_INST: KVM_REG_PPC | SIZE_U32 | 0x8bn,
 } as const;
 
 /** One-regs that are a word and nothing else. */
@@ -58,8 +59,11 @@ export class BookeRegisters {
   readonly #context: BookeContext;
   readonly #interrupts: BookeInterrupts;
   readonly #timers: BookeTimers;
+  /** Registers of the debug facility may have been written. */
+  readonly #onDebug: () => void;
 
-  constructor(context: BookeContext, interrupts: BookeInterrupts, timers: BookeTimers) {
+  constructor(context: BookeContext, interrupts: BookeInterrupts, timers: BookeTimers, onDebug: () => void) {
+    this.#onDebug = onDebug;
     this.#words = context.words;
     this.#context = context;
     this.#interrupts = interrupts;
@@ -117,11 +121,13 @@ export class BookeRegisters {
       else this.#words[word] = value;
     }
     this.#interrupts.refreshTimers();
+    this.#onDebug();
   }
 
   getOneReg(id: bigint): bigint | undefined {
     if (id === ID.TCR) return this.#get(wordOf('tcr'));
     if (id === ID.TSR) return BigInt(this.#timers.readTsr() >>> 0);
+    if (id === ID.DEBUG_INST) return BigInt(KVMPPC_INST_SW_BREAKPOINT);
     const word = ONE_REGS.get(id);
     return word === undefined ? undefined : this.#get(word);
   }
@@ -144,6 +150,7 @@ export class BookeRegisters {
       default: {
         const word = ONE_REGS.get(id);
         if (word !== undefined) this.#words[word] = low;
+        this.#onDebug();
         return word !== undefined;
       }
     }

@@ -6,7 +6,7 @@ import type { GuestTime } from '../time.ts';
 import { DBCR0_RST } from './bits.ts';
 import type { BookeContext } from './context.ts';
 import { readXer, W_DBCR0, writeXer } from './layout.ts';
-import { SPECIAL, SPR_MASK, SPR_SPECIAL, SPR_WORD } from './sprs.ts';
+import { RIGHT, SPECIAL, SPR_MASK, SPR_RIGHTS, SPR_SPECIAL, SPR_WORD } from './sprs.ts';
 import type { BookeTimers } from './timers.ts';
 
 /** `write` says: no such register. */
@@ -23,25 +23,37 @@ export class SprEmulation {
   readonly #time: GuestTime;
   readonly #counters: VcpuCounters;
   readonly #run: KvmRun;
+  /** A register of the debug facility was written. */
+  readonly #onDebug: () => void;
 
-  constructor(context: BookeContext, timers: BookeTimers, time: GuestTime, counters: VcpuCounters, run: KvmRun) {
+  constructor(
+    context: BookeContext,
+    timers: BookeTimers,
+    time: GuestTime,
+    counters: VcpuCounters,
+    run: KvmRun,
+    onDebug: () => void,
+  ) {
     this.#words = context.words;
     this.#context = context;
     this.#timers = timers;
     this.#time = time;
     this.#counters = counters;
     this.#run = run;
+    this.#onDebug = onDebug;
+  }
+
+  /** Problem state may read it. */
+  isUser(spr: number): boolean {
+    return ((SPR_RIGHTS[spr] as number) & RIGHT.USER_READ) !== 0;
   }
 
   /** mfspr into the word at `target`. False: the processor has no such register. */
   read(spr: number, target: number): boolean {
     const words = this.#words;
+    if (((SPR_RIGHTS[spr] as number) & RIGHT.READ) === 0) return false;
     (this.#counters.sprs[spr] as number)++;
     switch (SPR_SPECIAL[spr]) {
-      case SPECIAL.NONE:
-      case SPECIAL.TBL_WRITE:
-      case SPECIAL.TBU_WRITE:
-        return false;
       case SPECIAL.XER:
         words[target] = readXer(words);
         return true;
@@ -51,7 +63,7 @@ export class SprEmulation {
       case SPECIAL.TSR:
         words[target] = this.#timers.readTsr();
         return true;
-      case SPECIAL.TBL:
+      case SPECIAL.TB:
         words[target] = this.#time.timebase();
         return true;
       case SPECIAL.TBU:
@@ -67,6 +79,9 @@ export class SprEmulation {
   write(spr: number, value: number): number {
     const words = this.#words;
     const timers = this.#timers;
+    if ((SPR_RIGHTS[spr] as number) === 0) return NO_SPR;
+    // What is only read keeps its value.
+    if (((SPR_RIGHTS[spr] as number) & RIGHT.WRITE) === 0) return RESUME_GUEST;
     (this.#counters.sprs[1024 + spr] as number)++;
     const index = SPR_WORD[spr] as number;
     switch (SPR_SPECIAL[spr]) {
@@ -76,7 +91,13 @@ export class SprEmulation {
       case SPECIAL.CLEAR:
         words[index] = (words[index] as number) & ~value;
         return RESUME_GUEST;
-      case SPECIAL.READ_ONLY:
+      case SPECIAL.DBSR:
+        words[index] = (words[index] as number) & ~value;
+        this.#onDebug();
+        return RESUME_GUEST;
+      case SPECIAL.DEBUG:
+        words[index] = value;
+        this.#onDebug();
         return RESUME_GUEST;
       case SPECIAL.XER:
         writeXer(words, value);
@@ -96,16 +117,17 @@ export class SprEmulation {
       case SPECIAL.TCR:
         timers.writeTcr(value);
         return RESUME_GUEST;
-      case SPECIAL.TBL_WRITE: {
+      case SPECIAL.TBL: {
         const now = this.#time.timebase();
         timers.writeTimebase(now - (now % TWO_32) + (value >>> 0));
         return RESUME_GUEST;
       }
-      case SPECIAL.TBU_WRITE:
+      case SPECIAL.TBU:
         timers.writeTimebase((value & TBU_BITS) * TWO_32 + (this.#time.timebase() % TWO_32));
         return RESUME_GUEST;
       case SPECIAL.DBCR0:
         words[W_DBCR0] = value & ~DBCR0_RST;
+        this.#onDebug();
         if ((value & DBCR0_RST) === 0) return RESUME_GUEST;
         this.#run.systemEvent.type = KVM_SYSTEM_EVENT.RESET;
         return KVM_EXIT.SYSTEM_EVENT;

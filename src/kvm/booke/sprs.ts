@@ -1,7 +1,12 @@
 /**
- * The special registers of a 440 guest: number, name, storage and what is special about them
- * (PowerPC 440 User's Manual, "Special Purpose Registers", sorted by SPR number).
+ * The special registers of a BookE guest. Which a processor has and who may use them is in the table of
+ * `src/isa/registers`; here stands where KVM keeps each, and what is special about it (PowerPC 440 User's Manual, chapter
+ * "Special Purpose Registers").
  */
+import type { Level } from '../../isa/define.ts';
+import { registersOf } from '../../isa/registers/index.ts';
+import { LEVELS_OF } from '../../processor/index.ts';
+import { MMUCR_STID, MMUCR_STS } from './bits.ts';
 import {
   type StateField,
   W_CTR,
@@ -20,21 +25,22 @@ import {
 export const SPECIAL = {
   NONE: 0,
   PLAIN: 1,
-  /** Writes do nothing. */
-  READ_ONLY: 2,
-  XER: 3,
-  DEC: 4,
-  DECAR: 5,
-  TSR: 6,
-  TCR: 7,
-  PID: 8,
+  XER: 2,
+  DEC: 3,
+  DECAR: 4,
+  TSR: 5,
+  TCR: 6,
+  PID: 7,
+  TB: 8,
   TBL: 9,
+  /** Two registers: problem state reads one, the operating system writes the other. */
   TBU: 10,
   DBCR0: 11,
   /** Writing ones clears. */
   CLEAR: 12,
-  TBL_WRITE: 13,
-  TBU_WRITE: 14,
+  DBSR: 13,
+  /** Of the debug facility: a word to read, but what it says is looked at when it is written. */
+  DEBUG: 14,
 } as const;
 
 export interface SprRow {
@@ -45,86 +51,113 @@ export interface SprRow {
   readonly special: number;
   /** Bits that a write changes. */
   readonly mask: number;
-  /** Problem state may read it. */
+  /** Whether it can be read and written, by problem state too. */
+  readonly readable: boolean;
+  readonly writable: boolean;
   readonly user: boolean;
 }
 
-const row = (spr: number, name: string, word: number, special: number = SPECIAL.PLAIN, mask = -1): SprRow => ({
-  spr,
+type Kept = Pick<SprRow, 'word' | 'special' | 'mask'>;
+const at = (word: number, special: number = SPECIAL.PLAIN, mask = -1): Kept => ({ word, special, mask });
+const state = (name: StateField, special: number = SPECIAL.PLAIN, mask = -1): [string, Kept] => [
   name,
-  word,
-  special,
-  mask,
-  user: (spr & 0x10) === 0,
-});
-const state = (spr: number, name: StateField, special: number = SPECIAL.PLAIN, mask = -1): SprRow =>
-  row(spr, name, wordOf(name), special, mask);
-const several = (spr: number, stem: string, first: number, last: number): SprRow[] =>
-  Array.from({ length: last - first + 1 }, (_, i) => state(spr + i, `${stem}${first + i}` as StateField));
-
-export const SPR_ROWS: readonly SprRow[] = [
-  row(1, 'xer', -1, SPECIAL.XER),
-  row(8, 'lr', W_LR),
-  row(9, 'ctr', W_CTR),
-  state(22, 'dec', SPECIAL.DEC),
-  row(26, 'srr0', W_SRR0, SPECIAL.PLAIN, ~3),
-  row(27, 'srr1', W_SRR1),
-  state(48, 'pid', SPECIAL.PID),
-  state(54, 'decar', SPECIAL.DECAR),
-  state(58, 'csrr0', SPECIAL.PLAIN, ~3),
-  state(59, 'csrr1'),
-  row(61, 'dear', W_DEAR),
-  row(62, 'esr', W_ESR),
-  state(63, 'ivpr', SPECIAL.PLAIN, 0xffff0000),
-  row(256, 'usprg0', W_USPRG0),
-  ...[4, 5, 6, 7].map((n) => row(256 + n, `sprg${n}r`, W_SPRG[n] as number, SPECIAL.READ_ONLY)),
-  row(268, 'tblr', -1, SPECIAL.TBL),
-  row(269, 'tbur', -1, SPECIAL.TBU),
-  ...[0, 1, 2, 3, 4, 5, 6, 7].map((n) => row(272 + n, `sprg${n}`, W_SPRG[n] as number)),
-  row(284, 'tbl', -1, SPECIAL.TBL_WRITE),
-  row(285, 'tbu', -1, SPECIAL.TBU_WRITE),
-  row(286, 'pir', W_PIR, SPECIAL.READ_ONLY),
-  state(287, 'pvr', SPECIAL.READ_ONLY),
-  state(304, 'dbsr', SPECIAL.CLEAR),
-  state(308, 'dbcr0', SPECIAL.DBCR0),
-  state(309, 'dbcr1'),
-  state(310, 'dbcr2'),
-  ...several(312, 'iac', 1, 4),
-  ...several(316, 'dac', 1, 2),
-  ...several(318, 'dvc', 1, 2),
-  state(336, 'tsr', SPECIAL.TSR),
-  state(340, 'tcr', SPECIAL.TCR),
-  ...Array.from({ length: 16 }, (_, n) => state(400 + n, `ivor${n}` as StateField, SPECIAL.PLAIN, 0xfff0)),
-  state(570, 'mcsrr0', SPECIAL.PLAIN, ~3),
-  state(571, 'mcsrr1'),
-  state(572, 'mcsr', SPECIAL.CLEAR),
-  ...several(880, 'inv', 0, 3),
-  ...several(884, 'itv', 0, 3),
-  state(888, 'ccr1'),
-  ...several(912, 'dnv', 0, 3),
-  ...several(916, 'dtv', 0, 3),
-  state(920, 'dvlim'),
-  state(921, 'ivlim'),
-  state(923, 'rstcfg', SPECIAL.READ_ONLY),
-  state(924, 'dcdbtrl', SPECIAL.READ_ONLY),
-  state(925, 'dcdbtrh', SPECIAL.READ_ONLY),
-  state(926, 'icdbtrl', SPECIAL.READ_ONLY),
-  state(927, 'icdbtrh', SPECIAL.READ_ONLY),
-  state(946, 'mmucr'),
-  state(947, 'ccr0'),
-  state(979, 'icdbdr', SPECIAL.READ_ONLY),
-  state(1011, 'dbdr'),
+  at(wordOf(name), special, mask),
 ];
+const several = (stem: string, first: number, last: number, special: number = SPECIAL.PLAIN): [string, Kept][] =>
+  Array.from({ length: last - first + 1 }, (_, i) => state(`${stem}${first + i}` as StateField, special));
+
+/** MMUCR: what there is no cache to say of is not there, nor exceptions for unlocking one. */
+const MMUCR_BITS = MMUCR_STS | MMUCR_STID;
+
+/** CCR0 without FLSTA: unaligned accesses never interrupt. */
+const CCR0_BITS = ~0x100;
+/** CCR1 without TCS and the insertion of parity errors: there is one clock for timers, and nothing is checked. */
+const CCR1_BITS = ~0xfffe_f080;
+
+/** Where KVM keeps a register, by its name. */
+const KEPT: ReadonlyMap<string, Kept> = new Map<string, Kept>([
+  ['xer', at(-1, SPECIAL.XER)],
+  ['lr', at(W_LR)],
+  ['ctr', at(W_CTR)],
+  state('dec', SPECIAL.DEC),
+  ['srr0', at(W_SRR0, SPECIAL.PLAIN, ~3)],
+  ['srr1', at(W_SRR1)],
+  state('pid', SPECIAL.PID),
+  state('decar', SPECIAL.DECAR),
+  state('csrr0', SPECIAL.PLAIN, ~3),
+  state('csrr1'),
+  ['dear', at(W_DEAR)],
+  ['esr', at(W_ESR)],
+  state('ivpr', SPECIAL.PLAIN, 0xffff0000),
+  ['usprg0', at(W_USPRG0)],
+  ...W_SPRG.map((word, n): [string, Kept] => [`sprg${n}`, at(word)]),
+  ['tb', at(-1, SPECIAL.TB)],
+  ['tbu', at(-1, SPECIAL.TBU)],
+  ['tbl', at(-1, SPECIAL.TBL)],
+  ['pir', at(W_PIR)],
+  state('pvr'),
+  state('dbsr', SPECIAL.DBSR),
+  state('dbcr0', SPECIAL.DBCR0),
+  ...several('dbcr', 1, 2, SPECIAL.DEBUG),
+  ...several('iac', 1, 4, SPECIAL.DEBUG),
+  ...several('dac', 1, 2, SPECIAL.DEBUG),
+  ...several('dvc', 1, 2, SPECIAL.DEBUG),
+  state('tsr', SPECIAL.TSR),
+  state('tcr', SPECIAL.TCR),
+  ...Array.from({ length: 16 }, (_, n) => state(`ivor${n}` as StateField, SPECIAL.PLAIN, 0xfff0)),
+  state('mcsrr0', SPECIAL.PLAIN, ~3),
+  state('mcsrr1'),
+  state('mcsr', SPECIAL.CLEAR),
+  ...several('inv', 0, 3),
+  ...several('itv', 0, 3),
+  state('ccr1', SPECIAL.PLAIN, CCR1_BITS),
+  ...several('dnv', 0, 3),
+  ...several('dtv', 0, 3),
+  state('dvlim'),
+  state('ivlim'),
+  state('rstcfg'),
+  state('dcdbtrl'),
+  state('dcdbtrh'),
+  state('icdbtrl'),
+  state('icdbtrh'),
+  state('mmucr', SPECIAL.PLAIN, MMUCR_BITS),
+  state('ccr0', SPECIAL.PLAIN, CCR0_BITS),
+  state('icdbdr'),
+  state('dbdr'),
+]);
+
+/** The special registers of a processor, by its groups. */
+export function sprRows(levels: ReadonlySet<Level>): SprRow[] {
+  return Array.from(registersOf(levels).values(), ({ number, name, mfspr, mtspr }) => {
+    const kept = KEPT.get(name);
+    if (kept === undefined) throw new RangeError(`KVM does not know where to keep ${name}`);
+    return {
+      ...kept,
+      spr: number,
+      name,
+      readable: mfspr !== null,
+      writable: mtspr !== null,
+      user: mfspr === 'problem',
+    };
+  });
+}
+
+/** Those of the 440. */
+export const SPR_ROWS: readonly SprRow[] = sprRows(LEVELS_OF['440']);
 
 /** The rows spread over the 1024 numbers, for the emulation. */
 export const SPR_SPECIAL = new Int8Array(1024);
 export const SPR_WORD = new Int16Array(1024);
 export const SPR_MASK = new Int32Array(1024);
+export const SPR_RIGHTS = new Int8Array(1024);
+/** Bits of SPR_RIGHTS. */
+export const RIGHT = { READ: 1, WRITE: 2, USER_READ: 4 } as const;
 const NAMES: string[] = [];
-for (const { spr, name, word, special, mask } of SPR_ROWS) {
+for (const { spr, name, word, special, mask, readable, writable, user } of SPR_ROWS) {
   SPR_SPECIAL[spr] = special;
   SPR_WORD[spr] = word;
   SPR_MASK[spr] = mask;
+  SPR_RIGHTS[spr] = (readable ? RIGHT.READ : 0) | (writable ? RIGHT.WRITE : 0) | (user ? RIGHT.USER_READ : 0);
   NAMES[spr] = name;
 }
 

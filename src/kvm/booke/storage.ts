@@ -71,7 +71,7 @@ export class StorageEmulation {
     if (access === undefined) {
       const kind = instruction === undefined ? 0 : this.#cacheKind[instruction.id];
       if (kind === CACHE.HINT) {
-        words[W_PC] = ((words[W_PC] as number) + 4) | 0;
+        context.step();
         return RESUME_GUEST;
       }
       if (kind === CACHE.ZERO) return this.#alignment(address, 0);
@@ -89,7 +89,7 @@ export class StorageEmulation {
     const reversed = (access.reversed === true) !== littleEndian;
     const register = (word >>> 21) & 31;
     const goesToMemory = slot !== null && !(slot.readonly && access.kind === 'store');
-    words[W_PC] = ((words[W_PC] as number) + 4) | 0;
+    context.step();
     if (goesToMemory) this.#memoryAccess(access, register, reversed, ((frame + slot.delta) << 10) | (address & 1023));
     else this.#mmio(access, register, reversed, frame * 1024 + (address & 1023));
     if (access.update === true) words[W_GPR + 2 * ra] = effective;

@@ -1,8 +1,8 @@
 import type {
   Expr,
   InstructionInterrupt,
+  InterruptCause,
   Operand,
-  ProgramCause,
   Routine,
   Semantics,
   SharedName,
@@ -12,6 +12,7 @@ import type {
 import {
   DECIMAL_LOW,
   DECIMAL_ROUNDING,
+  FACILITIES,
   FLOAT_AVAILABLE,
   FLOAT_INTERRUPTS,
   FPR,
@@ -68,6 +69,7 @@ const STATE_OFFSETS: Record<StateName, number> = {
   vectorAvailable: VECTOR_AVAILABLE,
   vsxAvailable: VSX_AVAILABLE,
   vscr: VSCR,
+  facilities: FACILITIES,
   decimalRounding: DECIMAL_ROUNDING,
 };
 
@@ -98,7 +100,7 @@ export abstract class Builder extends StorageBuilder implements Semantics {
   abstract nextPc(): Expr;
   abstract branchRelative(condition: Expr | null, displacement: Operand, absolute: boolean): void;
   abstract branchIndirect(condition: Expr | null, target: Expr, isReturn: boolean): void;
-  abstract interrupt(kind: InstructionInterrupt, cause?: ProgramCause): void;
+  abstract interrupt(kind: InstructionInterrupt, cause?: InterruptCause): void;
   abstract contextSynchronize(): void;
   abstract repeat(count: Operand, limit: number, body: (i: Operand) => void): void;
 

@@ -1,4 +1,5 @@
 /** What an instruction reads and writes, found by running its meaning against a builder that only takes notes. */
+import type { Level } from '../../isa/define.ts';
 import { FLOAT_OPS, type FloatOp } from '../../isa/float-ops.ts';
 import type {
   Cell,
@@ -84,6 +85,13 @@ export function addState(set: StateSet, offset: number): void {
   else set.high |= 1 << (bit - 32);
 }
 
+/** The set of some state. */
+export function setOf(offsets: readonly number[]): StateSet {
+  const set: StateSet = { low: 0, high: 0 };
+  for (const offset of offsets) addState(set, offset);
+  return set;
+}
+
 export function unite(set: StateSet, other: StateSet): void {
   set.low |= other.low;
   set.high |= other.high;
@@ -112,6 +120,7 @@ const typeOf = (a: Operand): ValueType => (typeof a === 'number' ? 'i32' : a.typ
 class Listener implements Semantics {
   readonly word: 'i32' | 'i64';
   readonly computation: 'i32' | 'i64';
+  readonly levels: ReadonlySet<Level>;
   readonly littleEndian: boolean;
   readonly blockBytes: number;
   readonly hasFloat: boolean;
@@ -124,6 +133,7 @@ class Listener implements Semantics {
   constructor(model: ProcessorModel) {
     this.word = model.word;
     this.computation = model.computation;
+    this.levels = model.levels;
     this.littleEndian = model.littleEndian;
     this.blockBytes = model.blockBytes;
     this.hasFloat = model.hasFloat;

@@ -78,32 +78,14 @@ export const CORE = {
   run: FIRST + 7,
 } as const;
 
-/** Functions of the core module that regions import. */
-export const REGION_IMPORTS = [
-  'timebase',
-  'slowLoad',
-  'slowStore',
-  'slowZeroBlock',
-  'regionAt',
-  'link',
-  'tick',
-] as const;
+/** Functions of the core module that regions may import. */
+const REGION_IMPORTS = ['timebase', 'slowLoad', 'slowStore', 'slowZeroBlock', 'regionAt', 'link', 'tick'] as const;
 
-/** Functions that regions import: of the core module, among them the routines that there are. */
+/** Functions that regions may import: of the core module, among them the routines that there are. */
 export function regionFunctions({ word, hasFloat }: ProcessorModel): { name: string; signature: Signature }[] {
   const routines = hasFloat ? ROUTINES : [];
   return [
     ...REGION_IMPORTS.map((name) => ({ name, signature: SIGNATURES[word][name] })),
     ...routines.map(({ name, params, result }) => ({ name, signature: { params, results: [result] } })),
-  ];
-}
-
-/** Imports of a module of regions. */
-export function regionImports(memoryPages: number, model: ProcessorModel): Import[] {
-  return [
-    { name: 'memory', kind: 'memory', pages: memoryPages, maximum: memoryPages },
-    { name: 'table', kind: 'table' },
-    { name: 'vcpu', kind: 'global' },
-    ...regionFunctions(model).map((fn) => ({ ...fn, kind: 'function' }) as const),
   ];
 }

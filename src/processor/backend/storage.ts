@@ -1,3 +1,4 @@
+import type { Level } from '../../isa/define.ts';
 import type { Expr } from '../../isa/semantics.ts';
 import {
   WIDE_CODE_TLB,
@@ -70,6 +71,7 @@ export interface Translation {
 /** The part of a builder that accesses storage, through the soft TLB. */
 export abstract class StorageBuilder extends SimdBuilder {
   readonly computation: 'i32' | 'i64';
+  readonly levels: ReadonlySet<Level>;
   readonly littleEndian: boolean;
   readonly blockBytes: number;
   readonly hasFloat: boolean;
@@ -92,6 +94,7 @@ export abstract class StorageBuilder extends SimdBuilder {
   ) {
     super(emitter, model.word);
     this.computation = model.computation;
+    this.levels = model.levels;
     this.blockBytes = model.blockBytes;
     this.hasFloat = model.hasFloat;
     this.littleEndian = model.littleEndian;

@@ -1,4 +1,5 @@
-import type { InstructionInterrupt, ProgramCause } from '../../isa/semantics.ts';
+import { FACILITY } from '../../isa/registers/define.ts';
+import type { InstructionInterrupt, InterruptCause } from '../../isa/semantics.ts';
 import { DSISR, SERVER_VECTOR, SRR1_PROGRAM } from '../book3s/interface.ts';
 import { BOOKE_VECTOR, ESR } from '../booke/interface.ts';
 import { EXIT_SYNDROME, EXIT_VECTOR } from '../layout.ts';
@@ -9,9 +10,11 @@ import { OP } from '../wasm/opcodes.ts';
 /** How a family's processors report what an instruction raises: vectors, and the syndrome of each. */
 export interface InterruptNumbers {
   readonly vectors: Readonly<Record<InstructionInterrupt, number>>;
-  readonly program: Readonly<Record<ProgramCause, number>>;
+  readonly causes: Readonly<Record<InterruptCause, number>>;
   /** Syndrome of an access that is a store. */
   readonly store: number;
+  /** Vector of the interrupt behind an instruction that was stepped over. */
+  readonly trace: number;
 }
 
 export const BOOKE_INTERRUPTS: InterruptNumbers = {
@@ -19,8 +22,10 @@ export const BOOKE_INTERRUPTS: InterruptNumbers = {
     ...BOOKE_VECTOR,
     vectorUnavailable: BOOKE_VECTOR.auxiliaryProcessorUnavailable,
     vsxUnavailable: BOOKE_VECTOR.auxiliaryProcessorUnavailable,
+    facilityUnavailable: BOOKE_VECTOR.auxiliaryProcessorUnavailable,
   },
-  program: {
+  causes: {
+    ...FACILITY,
     illegal: ESR.PIL,
     privileged: ESR.PPR,
     trap: ESR.PTR,
@@ -28,11 +33,13 @@ export const BOOKE_INTERRUPTS: InterruptNumbers = {
     floatEnabled: ESR.FP,
   },
   store: ESR.ST,
+  trace: BOOKE_VECTOR.debug,
 };
 
 export const SERVER_INTERRUPTS: InterruptNumbers = {
   vectors: { ...SERVER_VECTOR, auxiliaryProcessorUnavailable: SERVER_VECTOR.program },
-  program: {
+  causes: {
+    ...FACILITY,
     illegal: SRR1_PROGRAM.ILL,
     privileged: SRR1_PROGRAM.PRIV,
     trap: SRR1_PROGRAM.TRAP,
@@ -40,6 +47,7 @@ export const SERVER_INTERRUPTS: InterruptNumbers = {
     floatEnabled: SRR1_PROGRAM.FP,
   },
   store: DSISR.ISSTORE,
+  trace: SERVER_VECTOR.trace,
 };
 
 /**
@@ -49,10 +57,10 @@ export const SERVER_INTERRUPTS: InterruptNumbers = {
 export function setInstructionInterrupt(
   e: Emitter,
   block: Node,
-  { vectors, program }: InterruptNumbers,
+  { vectors, causes }: InterruptNumbers,
   kind: InstructionInterrupt,
-  cause?: ProgramCause,
+  cause?: InterruptCause,
 ): void {
   e.store(OP.i32Store, block, EXIT_VECTOR, constant('i32', vectors[kind]));
-  if (kind !== 'alignment') e.store(OP.i32Store, block, EXIT_SYNDROME, constant('i32', cause ? program[cause] : 0));
+  if (kind !== 'alignment') e.store(OP.i32Store, block, EXIT_SYNDROME, constant('i32', cause ? causes[cause] : 0));
 }

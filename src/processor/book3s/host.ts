@@ -1,16 +1,17 @@
-import { coreImage, generateCore } from '../core.ts';
-import type { HostCpuOptions } from '../interface.ts';
+import type { FamilyRuntime } from '../backend/runtime-functions.ts';
+import { coreImage, generateCore, generateSteppingCore, NEVER_HOT } from '../core.ts';
+import type { CoreImage, HostCpuOptions } from '../interface.ts';
 import { CodeCache, type DecodingMode } from '../interpreter/code-cache.ts';
 import { HandlerTable } from '../interpreter/handlers.ts';
 import { MODE } from '../layout.ts';
 import { LEVELS_OF, type ProcessorName } from '../levels.ts';
 import type { HostMemory } from '../memory.ts';
 import { modelOf, type ProcessorModel } from '../model.ts';
-import { RegionManager } from '../region/manager.ts';
+import { HOT_THRESHOLD, RegionManager } from '../region/manager.ts';
 import { Translator } from '../region/translate.ts';
 import { RunLoop } from '../run-loop.ts';
 import type { ContextMode, ServerCpu } from './interface.ts';
-import { HOST_HTAB, HOST_HTAB_LOG2_GROUPS, WIDE_RESERVE_ADDRESS } from './layout.ts';
+import { FACILITIES, HOST_HTAB, HOST_HTAB_LOG2_GROUPS, WIDE_RESERVE_ADDRESS } from './layout.ts';
 import { serverRuntime } from './refill.ts';
 import { ServerTlb } from './tlb.ts';
 
@@ -25,15 +26,11 @@ export interface ServerCpuOptions extends HostCpuOptions {
   readonly log2Groups?: number;
 }
 
-/** What is interpreted only is never hot. */
-const NEVER_HOT = Number.POSITIVE_INFINITY;
-/** Interpretations of a block after which it is translated. */
-const HOT_THRESHOLD = 1024;
-
 /**
  * Translation modes. The first two, in 64-bit mode and the byte order that storage is kept in, are translated; code in the
  * others is rare (RTAS, the first instructions of a kernel in the other byte order, 32-bit programs) and has an
- * interpreter each, made when it is first needed.
+ * interpreter each, made when it is first needed. Each mode also has an interpreter for single steps; it runs the records
+ * of NARROW or TURNED, which are the same for all modes of one byte order but for what is translated or assisted.
  */
 const NARROW = 2;
 const TURNED = 3;
@@ -59,6 +56,7 @@ export class HostServer implements ServerCpu {
   readonly #imports: WebAssembly.ModuleImports;
   /** The interpreter of each mode; the first two share one. */
   readonly #runs: (() => number)[] = [];
+  readonly #steps: (() => number)[] = [];
   readonly #mode: number;
   readonly #loop: RunLoop;
 
@@ -74,8 +72,9 @@ export class HostServer implements ServerCpu {
     this.#mode = (base + MODE) >> 2;
     this.#tlb = new ServerTlb(memory, base);
     i32[(base + WIDE_RESERVE_ADDRESS) >> 2] = 1;
+    i32[(base + FACILITIES) >> 2] = -1;
 
-    this.#handlers = new HandlerTable(LEVELS_OF[options.model], options.assist, 'i64');
+    this.#handlers = new HandlerTable(LEVELS_OF[options.model], options.assist);
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
     const vcpu = new WebAssembly.Global({ value: 'i32', mutable: false }, base);
     const tick = (remaining: number): number => this.#loop.tick(remaining);
@@ -91,12 +90,15 @@ export class HostServer implements ServerCpu {
       tick,
     };
     const { hotThreshold = HOT_THRESHOLD } = options;
-    const { instance, packings } = this.#instantiate(this.#model, hotThreshold, 'usual');
+    const { instance, packings } = this.#instantiate('usual', this.#model, (runtime) =>
+      generateCore(runtime, this.#handlers, options.vectorCode, hotThreshold),
+    );
     this.#cache = new CodeCache(memory, this.#handlers, packings, (page) => this.#tlb.protectPage(page), base, MODES);
     this.#loop.regions = new RegionManager(
       memory,
       this.#cache,
-      options.translation ?? new Translator(memory, this.#handlers, options.assist, this.#model),
+      options.translation,
+      () => new Translator(memory, this.#handlers, options.assist, this.#model),
       { table, vcpu, core: instance.exports, own: { timebase: options.timebase, tick } },
       { base, model: this.#model, hotThreshold },
     );
@@ -104,29 +106,45 @@ export class HostServer implements ServerCpu {
     this.#runs.push(run, run);
   }
 
-  #instantiate(model: ProcessorModel, hotThreshold: number, mode: string) {
-    const { assist, cores, vectorCode, model: name } = this.#options;
+  #instantiate(mode: string, model: ProcessorModel, generate: (runtime: FamilyRuntime) => CoreImage) {
+    const { assist, cores, model: name } = this.#options;
     const { log2Groups } = this.hashTable;
     const isUsual = log2Groups === HOST_HTAB_LOG2_GROUPS && this.#options.hotThreshold === undefined;
     const { bytes, packings } = coreImage(
       isUsual ? cores : undefined,
       `${name}-${model.order}-${mode}-${assist ? 'assist' : 'plain'}`,
-      () => generateCore(serverRuntime(model, log2Groups), this.#handlers, vectorCode, hotThreshold),
+      () => generate(serverRuntime(model, log2Groups)),
     );
     const module = new WebAssembly.Module(bytes as BufferSource);
     return { instance: new WebAssembly.Instance(module, { e: this.#imports }), packings };
   }
 
-  /** The interpreter of a mode that is not translated. */
-  #rareRun(mode: number): () => number {
-    const model: ProcessorModel = {
+  #modelOf(mode: number): ProcessorModel {
+    return {
       ...this.#model,
-      computation: mode === TURNED ? 'i64' : 'i32',
+      computation: mode === NARROW || mode === NARROW_TURNED ? 'i32' : 'i64',
       littleEndian: this.#model.littleEndian !== mode >= TURNED,
     };
-    const { instance } = this.#instantiate(model, NEVER_HOT, `mode${mode}`);
+  }
+
+  /** The interpreter of a mode that is not translated. */
+  #rareRun(mode: number): () => number {
+    const { vectorCode } = this.#options;
+    const { instance } = this.#instantiate(`mode${mode}`, this.#modelOf(mode), (runtime) =>
+      generateCore(runtime, this.#handlers, vectorCode, NEVER_HOT),
+    );
     const run = instance.exports['run'] as () => number;
     this.#runs[mode] = run;
+    return run;
+  }
+
+  /** The interpreter of a mode that stops behind each instruction. */
+  #steppingRun(mode: number): () => number {
+    const { instance } = this.#instantiate(`step${mode}`, this.#modelOf(mode), (runtime) =>
+      generateSteppingCore(runtime, this.#handlers),
+    );
+    const run = instance.exports['run'] as () => number;
+    this.#steps[mode] = run;
     return run;
   }
 
@@ -134,6 +152,14 @@ export class HostServer implements ServerCpu {
     this.#tlb.refresh();
     const mode = this.memory.i32[this.#mode] as number;
     return this.#loop.run(this.#runs[mode] ?? this.#rareRun(mode), budget);
+  }
+
+  step(budget: number): number {
+    this.#tlb.refresh();
+    // Without assist meanings the first two modes are one.
+    const mode = Math.max(1, this.memory.i32[this.#mode] as number);
+    const run = this.#steps[mode] ?? this.#steppingRun(mode);
+    return this.#loop.step(run, mode >= TURNED ? TURNED : NARROW, budget);
   }
 
   get onTick(): () => number {

@@ -21,6 +21,8 @@ export const VSCR = 0x2b4;
 export const DECIMAL_ROUNDING = 0x278;
 export const DECIMAL_LOW = 0x270;
 export const PPR = 0x2b8;
+/** FSCR of the mode in use: the facilities that there are, by its bits. */
+export const FACILITIES = 0x2f8;
 
 /**
  * VSRs 0–63, 16 bytes each, the manual's doubleword 0 behind doubleword 1: a VSR is a v128 whose lanes are numbered from

@@ -1,20 +1,20 @@
-import { coreImage, generateCore } from '../core.ts';
-import type { CoreImage, HostCpuOptions } from '../interface.ts';
+import { coreImage, generateCore, generateSteppingCore } from '../core.ts';
+import type { CoreImage, CoreImages, HostCpuOptions } from '../interface.ts';
 import { CodeCache } from '../interpreter/code-cache.ts';
 import { HandlerTable } from '../interpreter/handlers.ts';
-import { MODE, NO_RESERVATION, RESERVE_ADDRESS, TLB_SEARCH_ENTRIES } from '../layout.ts';
+import { MODE, NO_RESERVATION, RESERVE_ADDRESS, TLB_SEARCH_ENTRIES, TRANSLATION_MODES } from '../layout.ts';
 import { LEVELS_440 } from '../levels.ts';
 import type { HostMemory } from '../memory.ts';
 import { MODEL_440 } from '../model.ts';
-import { RegionManager } from '../region/manager.ts';
+import { HOT_THRESHOLD, RegionManager } from '../region/manager.ts';
 import { Translator } from '../region/translate.ts';
 import { RunLoop } from '../run-loop.ts';
 import type { Host440Cpu } from './interface.ts';
 import { RUNTIME_440 } from './refill440.ts';
 import { Tlb } from './soft-tlb.ts';
 
-/** Interpretations of a block after which it is translated: 512 to 4096 measure alike; less floods the compiler. */
-const HOT_THRESHOLD = 1024;
+/** The mode of records that are stepped over. */
+const STEP_MODE = TRANSLATION_MODES;
 
 /** A 440 in software: interpreter, translator, TLB. */
 export class Host440 implements Host440Cpu {
@@ -23,7 +23,12 @@ export class Host440 implements Host440Cpu {
   readonly tlbEntries = TLB_SEARCH_ENTRIES;
   readonly #tlb: Tlb;
   readonly #cache: CodeCache;
+  readonly #handlers: HandlerTable;
+  readonly #imports: WebAssembly.ModuleImports;
+  readonly #cores: CoreImages | undefined;
   readonly #run: () => number;
+  /** The stepping interpreter, made when it is first needed. */
+  #step: (() => number) | null = null;
   readonly #loop: RunLoop;
 
   constructor(options: HostCpuOptions) {
@@ -45,23 +50,25 @@ export class Host440 implements Host440Cpu {
     const mode = (base + MODE) >> 2;
     const vcpu = new WebAssembly.Global({ value: 'i32', mutable: false }, base);
     const tick = (remaining: number): number => this.#loop.tick(remaining);
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), {
-      e: {
-        memory: memory.wasm,
-        table,
-        vcpu,
-        timebase: options.timebase,
-        codeWritten: (real: number, length: number) => this.#cache.written(real >>> 0, length),
-        newPage: (real: number) => this.#cache.newPage(real >>> 0, memory.i32[mode] as number),
-        decode: (record: number) => this.#cache.decode(record),
-        hot: (record: number) => this.#loop.regions.hot(record),
-        tick,
-      },
-    });
+    this.#handlers = handlers;
+    this.#cores = cores;
+    this.#imports = {
+      memory: memory.wasm,
+      table,
+      vcpu,
+      timebase: options.timebase,
+      codeWritten: (real: number, length: number) => this.#cache.written(real >>> 0, length),
+      newPage: (real: number) => this.#cache.newPage(real >>> 0, memory.i32[mode] as number),
+      decode: (record: number) => this.#cache.decode(record),
+      hot: (record: number) => this.#loop.regions.hot(record),
+      tick,
+    };
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { e: this.#imports });
     this.#loop.regions = new RegionManager(
       memory,
       this.#cache,
-      options.translation ?? new Translator(memory, handlers, options.assist, MODEL_440),
+      options.translation,
+      () => new Translator(memory, handlers, options.assist, MODEL_440),
       { table, vcpu, core: instance.exports, own: { timebase: options.timebase, tick } },
       { base, model: MODEL_440, hotThreshold },
     );
@@ -70,6 +77,17 @@ export class Host440 implements Host440Cpu {
 
   run(budget: number): number {
     return this.#loop.run(this.#run, budget);
+  }
+
+  step(budget: number): number {
+    this.#step ??= this.#steppingRun();
+    return this.#loop.step(this.#step, STEP_MODE, budget);
+  }
+
+  #steppingRun(): () => number {
+    const { bytes } = coreImage(this.#cores, '440-step', () => generateSteppingCore(RUNTIME_440, this.#handlers));
+    const module = new WebAssembly.Module(bytes as BufferSource);
+    return new WebAssembly.Instance(module, { e: this.#imports }).exports['run'] as () => number;
   }
 
   get onTick(): () => number {

@@ -31,10 +31,11 @@ export interface DecodingMode {
   readonly isTurned: boolean;
 }
 
-/** The modes that every processor has: problem state, and with assist meanings inlined. */
+/** The modes of a processor that has one byte order: problem state, with assist meanings inlined, and for single steps. */
 export const PLAIN_MODES: readonly DecodingMode[] = [
   { handlers: 0, isTurned: false },
   { handlers: 1, isTurned: false },
+  { handlers: 0, isTurned: false },
 ];
 
 /** What a page of records belongs to. */
@@ -183,9 +184,15 @@ export class CodeCache {
     }
     const end = page.records + PAGE_END_RECORD * 8;
     const u16 = this.#u16;
+    const { pairs } = this.#handlers;
+    let before = 0;
     for (let at = record; at < end && u16[at >> 1] === HANDLER.undecoded; at += 8) {
-      const offset = (at - page.records) >> 1;
-      if (this.#decodeWord(page, at, offset)) break;
+      const ends = this.#decodeWord(page, at, (at - page.records) >> 1);
+      const handler = u16[at >> 1] as number;
+      const pair = pairs.handlerOf(before, handler);
+      if (pair !== 0) u16[(at - 8) >> 1] = pair;
+      if (ends) break;
+      before = handler;
     }
   }
 
@@ -297,6 +304,12 @@ export class CodeCache {
     const record = page.records + offset * 2;
     const old = page.regions.get(offset);
     const words = this.#memory.u32;
+    const u16 = this.#u16;
+    const { pairs } = this.#handlers;
+    // The region's slot takes the operands' place: a pair that has them for its second instruction's comes apart. So does
+    // one that begins here, whose second may be overwritten while it is away.
+    if (offset > 0) u16[(record - 8) >> 1] = pairs.singleOf(u16[(record - 8) >> 1] as number);
+    u16[record >> 1] = pairs.singleOf(u16[record >> 1] as number);
     page.regions.set(
       offset,
       old

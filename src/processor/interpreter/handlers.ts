@@ -2,23 +2,20 @@
 
 import { Decoder } from '../../isa/decoder.ts';
 import type { Instruction, Level } from '../../isa/define.ts';
+import { registersOf } from '../../isa/registers/index.ts';
 import type { Meaning, Operands, Semantics } from '../../isa/semantics.ts';
-import { SPECIAL_REGISTERS } from '../../isa/sprs.ts';
 import { INSTRUCTIONS } from '../../isa/table.ts';
 import type { AssistTable } from '../interface.ts';
 import { TRANSLATION_MODES } from '../layout.ts';
 import { HANDLER, type HandlerSpec } from './interpreter.ts';
+import { PairTable } from './pair-table.ts';
+import { PAIRS } from './pairs.ts';
 import { type StaticValues, VariantIndex } from './variants.ts';
 
-const SPR_NUMBERS = SPECIAL_REGISTERS.map((register) => register.number);
-
-/** Special registers that problem state may read (mfspr, mftb) or write (mtspr). */
-function openRegisters(mnemonic: string, word: 'i32' | 'i64'): ReadonlySet<number> {
-  const open = SPECIAL_REGISTERS.filter(
-    (register) =>
-      (register.word ?? word) === word && (mnemonic === 'mtspr' ? register.write : register.read) !== undefined,
-  );
-  return new Set(open.map((register) => register.number));
+/** Whether the processor itself reads (mfspr, mftb) or writes (mtspr) a special register. */
+function isOwn(levels: ReadonlySet<Level>, mnemonic: string, spr: number): boolean {
+  const register = registersOf(levels).get(spr);
+  return (mnemonic === 'mtspr' ? register?.write : register?.read) !== undefined;
 }
 
 /** Whether a meaning does anything but trap at once: it is run against a builder that only listens. */
@@ -50,12 +47,12 @@ export function meaningOf(
   values: StaticValues,
   mode: number,
   assist: AssistTable | null,
-  word: 'i32' | 'i64' = 'i32',
+  levels: ReadonlySet<Level>,
 ): Meaning | null {
   const assisted = mode === 1 ? (assist?.get(instruction.mnemonic) ?? null) : null;
   if (!assisted) return instruction.meaning;
   const spr = values.SPR ?? values.TBR;
-  if (spr !== undefined && openRegisters(instruction.mnemonic, word).has(spr)) return instruction.meaning;
+  if (spr !== undefined && isOwn(levels, instruction.mnemonic, spr)) return instruction.meaning;
   if (doesMoreThanTrap(assisted, values)) return assisted;
   return instruction.meaning;
 }
@@ -64,40 +61,39 @@ export function meaningOf(
 export class HandlerTable {
   readonly decoder: Decoder;
   readonly specs: HandlerSpec[] = [];
+  /** Handlers of two instructions; their numbers follow those of one. */
+  readonly pairs: PairTable;
   readonly variants: VariantIndex[] = [];
-  readonly #word: 'i32' | 'i64';
+  readonly #levels: ReadonlySet<Level>;
   /** By mode and instruction id: the handler of each variant. */
   readonly #handlers: Int32Array[][] = [];
 
-  constructor(levels: ReadonlySet<Level>, assist: AssistTable | null, word: 'i32' | 'i64' = 'i32') {
-    this.#word = word;
+  constructor(levels: ReadonlySet<Level>, assist: AssistTable | null) {
+    this.#levels = levels;
     this.decoder = new Decoder(levels);
     for (let mode = 0; mode < TRANSLATION_MODES; mode++) this.#handlers.push([]);
+    const numbers = [...registersOf(levels).keys()];
     for (const instruction of INSTRUCTIONS) {
-      const variants = new VariantIndex(instruction, hasSpr(instruction) ? SPR_NUMBERS : []);
+      const variants = new VariantIndex(instruction, hasSpr(instruction) ? numbers : []);
       this.variants[instruction.id] = variants;
       if (!levels.has(instruction.level)) continue;
       for (let mode = 0; mode < TRANSLATION_MODES; mode++) {
         (this.#handlers[mode] as Int32Array[])[instruction.id] = this.#handlersOf(instruction, variants, mode, assist);
       }
     }
+    this.pairs = new PairTable(this.specs, PAIRS[levels.has('64-bit') ? 'i64' : 'i32'], levels);
   }
 
   #handlersOf(instruction: Instruction, variants: VariantIndex, mode: number, assist: AssistTable | null): Int32Array {
     const handlers = new Int32Array(variants.count);
     for (let variant = 0; variant < variants.count; variant++) {
       const { values, near } = variants.valuesOf(variant);
-      const word = this.#word;
-      const meaning = meaningOf(instruction, values, mode, assist, word);
+      const meaning = meaningOf(instruction, values, mode, assist, this.#levels);
       const spr = values.SPR ?? values.TBR;
       if (!meaning) handlers[variant] = HANDLER.privileged;
       else if (mode > 0 && meaning === instruction.meaning)
         handlers[variant] = ((this.#handlers[0] as Int32Array[])[instruction.id] as Int32Array)[variant] as number;
-      else if (
-        meaning === instruction.meaning &&
-        spr !== undefined &&
-        !openRegisters(instruction.mnemonic, word).has(spr)
-      )
+      else if (meaning === instruction.meaning && spr !== undefined && !isOwn(this.#levels, instruction.mnemonic, spr))
         handlers[variant] = spr & 16 ? HANDLER.privileged : HANDLER.illegal;
       else {
         handlers[variant] = HANDLER.first + this.specs.length;

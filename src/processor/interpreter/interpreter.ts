@@ -9,7 +9,7 @@
 import type { Instruction, Level } from '../../isa/define.ts';
 import { FIELDS, type FieldName } from '../../isa/fields.ts';
 import { ROUTINES } from '../../isa/routines.ts';
-import type { Expr, InstructionInterrupt, Meaning, Operand, Operands, ProgramCause } from '../../isa/semantics.ts';
+import type { Expr, InstructionInterrupt, InterruptCause, Meaning, Operand, Operands } from '../../isa/semantics.ts';
 import { Builder, type DynamicCrBit } from '../backend/builder.ts';
 import { routineIndex } from '../backend/routines.ts';
 import { CORE, EXECUTE, REGION_HANDLER, REGION_RESULT, SIGNATURES } from '../backend/runtime.ts';
@@ -58,6 +58,14 @@ export interface HandlerSpec {
   readonly values: StaticValues;
   /** The branch target is given as a distance between records. */
   readonly near: boolean;
+}
+
+/** The handlers of a pair's instructions. The first one does not end a block. */
+export interface HandlerPair {
+  readonly first: HandlerSpec;
+  readonly second: HandlerSpec;
+  /** The first one writes storage: the second one's record may have been dropped then, since it stands in that place. */
+  readonly mayDrop: boolean;
 }
 
 interface Targets {
@@ -196,6 +204,15 @@ class HandlerBuilder extends Builder {
     return this.word === 'i32' ? load('i32', OP.i32Load, this.block, PC) : load('i64', OP.i64Load, this.block, PC);
   }
 
+  storePc(address: Node): void {
+    this.e.store(this.word === 'i32' ? OP.i32Store : OP.i64Store, this.block, PC, address);
+  }
+
+  /** The address of the record, which may be the one behind a page's last. */
+  pcInMode(): Node {
+    return this.#inMode(this.pc());
+  }
+
   /** Ends the handler at the next record. */
   finish(): void {
     if (!this.falls) return;
@@ -206,7 +223,7 @@ class HandlerBuilder extends Builder {
   /** Leaves for an address that may be anywhere. */
   #goto(target: Node): void {
     const { e } = this;
-    e.store(this.word === 'i32' ? OP.i32Store : OP.i64Store, this.block, PC, target);
+    this.storePc(target);
     e.store(OP.i32Store, this.block, BUDGET, remaining(this, this.#locals, RECORD_BYTES));
     e.br(this.#targets.lookup);
   }
@@ -234,7 +251,7 @@ class HandlerBuilder extends Builder {
     else this.falls = false;
   }
 
-  override interrupt(kind: InstructionInterrupt, cause?: ProgramCause): void {
+  override interrupt(kind: InstructionInterrupt, cause?: InterruptCause): void {
     setInstructionInterrupt(this.e, this.block, this.interrupts, kind, cause);
     if (kind === 'systemCall') this.e.set(this.#locals.record, this.add(this.#record, RECORD_BYTES));
     this.e.br(this.#targets.fault);
@@ -244,6 +261,12 @@ class HandlerBuilder extends Builder {
     this.#goto(this.let(this.nextPc()));
     this.falls = false;
   }
+}
+
+/** One instruction of a pair's handler. */
+interface PairHalf {
+  readonly builder: HandlerBuilder;
+  emit(): void;
 }
 
 /** Instructions that remain of the budget, `ahead` bytes of records after the present one. */
@@ -261,12 +284,16 @@ export interface GeneratedInterpreter {
 /**
  * Generates `run() → vector`: from PC until an interrupt or the end of the budget.
  * @param specs handlers from number HANDLER.first on.
+ * @param pairs handlers of two instructions, from the next number on.
  * @param hotThreshold how often a block is interpreted before `hot` is called for it.
+ * @param stepping the run ends with the trace vector as soon as one instruction is complete.
  */
 export function generateInterpreter(
   specs: readonly HandlerSpec[],
+  pairs: readonly HandlerPair[],
   hotThreshold: number,
   model: ProcessorModel = MODEL_440,
+  stepping = false,
 ): GeneratedInterpreter {
   const e = new Emitter(SIGNATURES[model.word].run);
   const locals: Locals = {
@@ -281,7 +308,9 @@ export function generateInterpreter(
   e.setFromStack(locals.block);
   const v = local('i32', locals.block);
   const record = local('i32', locals.record);
-  const total = HANDLER.first + specs.length;
+  const firstPair = HANDLER.first + specs.length;
+  // Who steps takes a pair for its first instruction.
+  const total = firstPair + (stepping ? 0 : pairs.length);
   const packings: (readonly Packing[])[] = [];
   const outlined: WasmFunction[] = [];
 
@@ -308,6 +337,9 @@ export function generateInterpreter(
   e.set(locals.end, s.add(record, s.shl(load('i32', OP.i32Load, v, BUDGET), 3)));
   e.releaseTemporaries();
 
+  // Where an instruction goes that leaves PC behind it, and where one whose record tells its address.
+  const gone = stepping ? e.block() : 0;
+  const stepped = stepping ? e.block() : 0;
   const taken = e.loop();
   // A block begins: is the budget spent, is the block hot?
   e.if(s.geSigned(record, local('i32', locals.end)), false);
@@ -326,12 +358,15 @@ export function generateInterpreter(
   e.releaseTemporaries();
 
   const next = e.loop();
-  const targets: Targets = { next, taken, lookup, fault };
+  const targets: Targets = stepping
+    ? { next: stepped, taken: stepped, lookup: gone, fault }
+    : { next, taken, lookup, fault };
   const labels: Label[] = [];
   for (let i = 0; i < total; i++) labels.push(e.block());
   // The block opened last is left first: handler 0 follows the innermost end.
   labels.reverse();
-  e.brTable(load('i32', OP.i32Load16U, record, 0), labels, labels[HANDLER.illegal] as Label);
+  const ofPairs = stepping ? pairs.map(({ first }) => labels[HANDLER.first + specs.indexOf(first)] as Label) : [];
+  e.brTable(load('i32', OP.i32Load16U, record, 0), [...labels, ...ofPairs], labels[HANDLER.illegal] as Label);
   for (let handler = 0; handler < total; handler++) {
     e.end();
     const spec = specs[handler - HANDLER.first];
@@ -341,8 +376,25 @@ export function generateInterpreter(
       e.call(firstOutlined(model) + outlined.length, record, local(model.word, locals.pcOffset));
       e.brIfStack(fault);
       e.set(locals.record, s.add(record, RECORD_BYTES));
-      e.br(next);
+      e.br(targets.next);
       outlined.push(apart.handler);
+      continue;
+    }
+    const pair = pairs[handler - firstPair];
+    if (pair) {
+      const [first, second] = [pair.first, pair.second].map(({ instruction, meaning, values, near }) => {
+        const h = new HandlerBuilder(e, locals, targets, near, model);
+        return { builder: h, emit: () => meaning(h, h.operands(instruction, values)) };
+      }) as [PairHalf, PairHalf];
+      first.emit();
+      // From here on the second record is the present one: where it interrupts, the first has retired.
+      e.set(locals.record, s.add(record, RECORD_BYTES));
+      if (pair.mayDrop) e.brIf(s.eqz(load('i32', OP.i32Load16U, record, 0)), next);
+      e.releaseTemporaries();
+      second.emit();
+      second.builder.finish();
+      packings[handler] = first.builder.packings;
+      e.releaseTemporaries();
       continue;
     }
     const h = new HandlerBuilder(e, locals, targets, spec?.near ?? false, model);
@@ -350,18 +402,26 @@ export function generateInterpreter(
       spec.meaning(h, h.operands(spec.instruction, spec.values));
       h.finish();
     } else {
-      emitSpecial(e, h, handler, locals, targets, v);
+      emitSpecial(e, h, handler, locals, { ...targets, next }, v);
     }
     packings[handler] = h.packings;
     e.releaseTemporaries();
   }
   e.end(); // next
   e.end(); // taken
+  if (stepping) {
+    e.end(); // stepped
+    s.storePc(s.pcInMode());
+    e.store(OP.i32Store, v, BUDGET, remaining(s, locals, 0));
+    e.end(); // gone
+    e.store(OP.i32Store, v, EXIT_VECTOR, constant('i32', model.interrupts.trace));
+    e.return(constant('i32', model.interrupts.trace));
+  }
   e.end(); // lookup
   e.end(); // exit: the budget is spent
   e.store(OP.i32Store, v, EXIT_VECTOR, constant('i32', -1));
   e.end(); // fault
-  e.store(model.word === 'i32' ? OP.i32Store : OP.i64Store, v, PC, s.pc());
+  s.storePc(s.pc());
   e.store(OP.i32Store, v, BUDGET, remaining(s, locals, 0));
   leave(e, v, again);
   e.end();
@@ -436,7 +496,7 @@ function emitSpecial(e: Emitter, h: HandlerBuilder, handler: number, locals: Loc
       e.br(targets.next);
       return;
     case HANDLER.pageEnd:
-      e.store(h.word === 'i32' ? OP.i32Store : OP.i64Store, v, PC, h.pc());
+      h.storePc(h.pc());
       e.store(OP.i32Store, v, BUDGET, remaining(h, locals, 0));
       e.br(targets.lookup);
       return;

@@ -36,7 +36,7 @@ interface StaticField {
 const KNOWN_FIELDS = new Map<string, StaticField>();
 
 function staticField(name: StaticFieldName, specialRegisters: readonly number[]): StaticField {
-  const key = `${name} ${specialRegisters.length}`;
+  const key = `${name} ${specialRegisters.join()}`;
   const known = KNOWN_FIELDS.get(key);
   if (known) return known;
   const values = valuesOf(name, specialRegisters);

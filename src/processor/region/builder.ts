@@ -6,7 +6,7 @@
  * the vCPU block. `bl` is a call: the callee's region runs on top of this one, and when it comes back with PC at the
  * return address the caller goes on; with any other PC the caller leaves as well.
  */
-import type { Expr, InstructionInterrupt, Operand, ProgramCause } from '../../isa/semantics.ts';
+import type { Expr, InstructionInterrupt, InterruptCause, Operand } from '../../isa/semantics.ts';
 import { type CrOrigin, copyOf, type StateSet, unite } from '../backend/effects.ts';
 import { REGION_RESULT, SIGNATURES } from '../backend/runtime.ts';
 import { SOFT_TLB_SHAPES } from '../backend/storage.ts';
@@ -19,7 +19,14 @@ import { constant, load, local, type Node } from '../wasm/node.ts';
 import { OP } from '../wasm/opcodes.ts';
 import type { Block, Decoded } from './blocks.ts';
 import { type CrFields, crAtBlocks } from './condition.ts';
-import { analyseState, type DataFlow, facilitiesAfter, facilitiesAtBlocks } from './dataflow.ts';
+import {
+  analyseState,
+  type DataFlow,
+  facilitiesAfter,
+  facilitiesAtBlocks,
+  registersOf,
+  withoutRegisters,
+} from './dataflow.ts';
 import { analyse, type Dispatcher, type FlowGraph } from './graph.ts';
 import type { RegionRuntime } from './runtime.ts';
 import { RegionStorage } from './storage.ts';
@@ -80,7 +87,7 @@ class RegionBuilder extends RegionStorage {
     this.#pc = local(model.word, e.newLocal(model.word));
     this.#result = local('i32', e.newLocal('i32'));
     this.#cell = e.newLocal('i32');
-    this.#state = analyseState(blocks, (index) => this.#leavesAfter(index));
+    this.#state = analyseState(blocks, (index) => this.#leavesAfter(index), this.inLoop);
     this.#crAtBlocks = crAtBlocks(blocks);
     this.#facilitiesAtBlocks = facilitiesAtBlocks(blocks);
   }
@@ -208,6 +215,7 @@ class RegionBuilder extends RegionStorage {
       this.current = decoded;
       this.written = { low: 0, high: 0 };
       // A branch leaves with its own changes; before any other instruction an interrupt finds those of the ones before.
+      if (decoded.effects.mayInterrupt) this.#writeThrough();
       if (decoded.instruction.ends) unite(this.dirty, decoded.effects.writes);
       if (decoded.meaning) decoded.meaning(this, decoded.operands);
       else this.interrupt('program', 'privileged');
@@ -217,9 +225,17 @@ class RegionBuilder extends RegionStorage {
     }
     if (this.#terminated) return;
     e.releaseTemporaries();
+    this.#writeThrough();
     if (block.stopsAt >= 0) this.#leave(this.add(this.#page, block.stopsAt));
     else this.#branch(index, block.end);
     this.#terminated = true;
+  }
+
+  /** Writes registers back where that is done ahead of exits (dataflow.ts). */
+  #writeThrough(): void {
+    if (this.inLoop.has(this.blockIndex)) return;
+    this.spill(registersOf(this.dirty));
+    this.dirty = withoutRegisters(this.dirty);
   }
 
   /** Leaves the region for an address; `toCaller` when the one who called is likely to wait there. */
@@ -308,6 +324,7 @@ class RegionBuilder extends RegionStorage {
     const from = this.blockIndex;
     const block = this.basicBlock;
     const node = condition as Node | null;
+    this.#writeThrough();
     if (node) {
       // Other blocks are emitted in between, with what is known of CR there.
       const { cr, dirty, facilities } = this;
@@ -448,7 +465,7 @@ class RegionBuilder extends RegionStorage {
     this.#leaveWithInterrupt(this.dirty, false);
   }
 
-  override interrupt(kind: InstructionInterrupt, cause?: ProgramCause): void {
+  override interrupt(kind: InstructionInterrupt, cause?: InterruptCause): void {
     setInstructionInterrupt(this.e, this.block, this.interrupts, kind, cause);
     // An enabled floating-point exception comes after the results.
     const dirty = copyOf(this.dirty);
@@ -469,6 +486,7 @@ class RegionBuilder extends RegionStorage {
     const from = this.blockIndex;
     const block = this.basicBlock;
     this.#count();
+    this.#writeThrough();
     e.if(load('i32', OP.i32Load, this.block, CODE_CHANGED), false);
     this.spill(this.dirty);
     this.#setPc(this.nextPc());

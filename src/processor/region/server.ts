@@ -36,12 +36,7 @@ export class TranslationServer {
     this.#compile = compile ?? ((region) => region(model.word === 'i64' ? 0n : 0, 0));
     const memory = new HostMemory(setup.memory, setup.order);
     const table = setup.assist ? assist : null;
-    this.#translator = new Translator(
-      memory,
-      new HandlerTable(LEVELS_OF[setup.processor], table, model.word),
-      table,
-      model,
-    );
+    this.#translator = new Translator(memory, new HandlerTable(LEVELS_OF[setup.processor], table), table, model);
     // Functions are called once here so that the engine compiles them on this thread. They run on a block of their
     // own in which no page is mapped and the budget is spent, so each leaves at its first access or back edge.
     memory.i32.fill(-1, (TOUCH_BLOCK + SOFT_TLB) >> 2, (TOUCH_BLOCK + SOFT_TLB + WIDE_TLB_SET_BYTES) >> 2);

@@ -24,7 +24,7 @@ export abstract class RegionStorage extends RegionState {
   /** Pages known where code is being emitted. */
   protected pages = new Map<number, Translation>();
   /** Blocks in loops without calls, and the pages that accesses in them go through. */
-  readonly #inLoop: ReadonlySet<number>;
+  protected readonly inLoop: ReadonlySet<number>;
   readonly #loopPages = new Set<number>();
   readonly #pageLocals = new Map<number, Translation>();
 
@@ -36,8 +36,8 @@ export abstract class RegionStorage extends RegionState {
     model: ProcessorModel,
   ) {
     super(e, runtime, locals, blocks, model);
-    this.#inLoop = blocksInLoops(blocks, endsWithCall);
-    for (const index of this.#inLoop) for (const decoded of (blocks[index] as Block).code) this.#noteLoopPage(decoded);
+    this.inLoop = blocksInLoops(blocks, endsWithCall);
+    for (const index of this.inLoop) for (const decoded of (blocks[index] as Block).code) this.#noteLoopPage(decoded);
   }
 
   #noteLoopPage({ instruction: { access }, operands }: Decoded): void {
@@ -98,7 +98,7 @@ export abstract class RegionStorage extends RegionState {
     const { e } = this;
     const base = this.#baseOf.get(address.value as number);
     const key = base === undefined ? -1 : keyOf(base, write);
-    if (!this.#loopPages.has(key) || !this.#inLoop.has(this.blockIndex)) {
+    if (!this.#loopPages.has(key) || !this.inLoop.has(this.blockIndex)) {
       super.access(address, masked, write, hit, miss);
       return;
     }

@@ -1,7 +1,6 @@
 /** From entries in code pages to a WebAssembly module of regions: a pure function, so that it can run on any thread. */
 
-import { routineIndex } from '../backend/routines.ts';
-import { REGION_IMPORTS, regionImports, SIGNATURES } from '../backend/runtime.ts';
+import { SIGNATURES } from '../backend/runtime.ts';
 import type { AssistTable, RegionRequest, TranslatedRegion } from '../interface.ts';
 import { type HandlerTable, meaningOf } from '../interpreter/handlers.ts';
 import type { VariantIndex } from '../interpreter/variants.ts';
@@ -19,7 +18,7 @@ import type { ProcessorModel } from '../model.ts';
 import { encodeModule, type WasmFunction } from '../wasm/module.ts';
 import { findBlocks, type PageSource, RegionDecoder, type RegionLimits } from './blocks.ts';
 import { emitRegion } from './builder.ts';
-import type { RegionRuntime } from './runtime.ts';
+import { ModuleRuntime } from './runtime.ts';
 
 export interface TranslatedBatch {
   /** The module, null when it would hold nothing. */
@@ -44,11 +43,6 @@ interface PageCoverage {
 const SMALL_REGION = 40;
 
 const LIMITS: RegionLimits = { blocks: 40, instructions: 200 };
-
-const REGION_RUNTIME = {
-  ...Object.fromEntries(REGION_IMPORTS.map((name, index) => [name, index])),
-  routine: (name: string) => routineIndex(name, REGION_IMPORTS.length),
-} as unknown as RegionRuntime;
 
 /**
  * Whether an offset is where a call returns to. It has a region because the callee once had none; the caller's holds it too,
@@ -79,7 +73,7 @@ export class Translator {
           (instruction, word) => {
             const variants = handlers.variants[instruction.id] as VariantIndex;
             const { values } = variants.valuesOf(variants.indexOf(word, false));
-            return meaningOf(instruction, values, mode, assist, model.word);
+            return meaningOf(instruction, values, mode, assist, model.levels);
           },
           model,
         ),
@@ -117,6 +111,7 @@ export class Translator {
   translate(requests: readonly RegionRequest[]): TranslatedBatch {
     const covered: RegionRequest[] = [];
     const functions: WasmFunction[] = [];
+    const runtime = new ModuleRuntime(this.#model);
     const regions: TranslatedRegion[] = [];
     for (const request of requests) {
       const page = request.real & ~4095;
@@ -138,7 +133,7 @@ export class Translator {
       const decoder = this.#decoders[request.mode] as RegionDecoder;
       const blocks = findBlocks(source, decoder, request.real & 4095, LIMITS);
       if (!blocks) continue;
-      const emitted = emitRegion(blocks, REGION_RUNTIME, () => this.#newCell(), this.#model);
+      const emitted = emitRegion(blocks, runtime, () => this.#newCell(), this.#model);
       if (!emitted) continue;
       const instructions = blocks.reduce((n, block) => n + block.code.length, 0);
       for (const block of blocks) coverage.blocks.add(block.start);
@@ -157,7 +152,7 @@ export class Translator {
     const bytes =
       functions.length === 0
         ? null
-        : encodeModule(regionImports(pages, this.#model), functions, [SIGNATURES[this.#model.word].region]);
+        : encodeModule(runtime.imports(pages), functions, [SIGNATURES[this.#model.word].region]);
     return { bytes, regions, covered };
   }
 }

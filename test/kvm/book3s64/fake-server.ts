@@ -5,7 +5,6 @@ import type { Book3sModel } from '../../../src/kvm/book3s/model.ts';
 import { Book3s64, type Book3sLimits } from '../../../src/kvm/book3s64/book3s64.ts';
 import { EMULATED_MNEMONICS } from '../../../src/kvm/book3s64/emulate.ts';
 import { BOOK3S_MODELS } from '../../../src/kvm/book3s64/models.ts';
-import { sprName } from '../../../src/kvm/book3s64/sprs.ts';
 import { MemorySlot, MemorySlots } from '../../../src/kvm/slots.ts';
 import { VcpuCounters } from '../../../src/kvm/stats.ts';
 import { GuestTime } from '../../../src/kvm/time.ts';
@@ -71,6 +70,9 @@ export class FakeServer implements ServerCpu {
 
   run(): never {
     throw new Error('this processor runs nothing');
+  }
+  step(): never {
+    return this.run();
   }
   codeWritten(): void {}
   selectContext(context: number): void {
@@ -143,7 +145,7 @@ export class Rig {
   readonly family: Book3s64;
   readonly slots = new MemorySlots(RAM_BASE, RAM_BYTES);
   readonly run = createKvmRun();
-  readonly counters = new VcpuCounters(EMULATED_MNEMONICS, sprName);
+  readonly counters = new VcpuCounters(EMULATED_MNEMONICS, String);
   readonly #doublewords: BigUint64Array;
 
   constructor({ model = 'power8', accel = 'pv', limits, log2Groups = 11 }: RigOptions = {}) {

@@ -10,11 +10,10 @@ import { GUEST_TLB, GUEST_TLB_ENTRIES, W_MMUCR, W_PID, W_TLB_COMPLETED, W_TLB_WR
 import { SPECIAL, SPR_ROWS, type SprRow } from '../sprs.ts';
 import { WORD0_BITS } from './mmu.ts';
 
-/** Special registers that are nothing but a word in the vCPU's block, by number. */
+/** Special registers that are nothing but a word in the vCPU's block, to read and mostly to write, by number. */
+const WORDS: readonly number[] = [SPECIAL.PLAIN, SPECIAL.DEBUG];
 const PLAIN_SPRS = new Map<number, SprRow>(
-  SPR_ROWS.filter((row) => row.word >= 0 && (row.special === SPECIAL.PLAIN || row.special === SPECIAL.READ_ONLY)).map(
-    (row) => [row.spr, row],
-  ),
+  SPR_ROWS.filter((row) => row.word >= 0 && WORDS.includes(row.special)).map((row) => [row.spr, row]),
 );
 /** PID is a word to read; writing it selects another context. */
 const PID = 48;
@@ -54,14 +53,14 @@ const mtmsr: Meaning = (s, f) => {
 
 const mfspr: Meaning = (s, f) => {
   const row = PLAIN_SPRS.get(f.SPR);
-  if (row !== undefined) s.setGpr(f.RT, s.wordFromUnsigned32(s.blockWord(row.word * 4)));
+  if (row?.readable === true) s.setGpr(f.RT, s.wordFromUnsigned32(s.blockWord(row.word * 4)));
   else if (f.SPR === PID) s.setGpr(f.RT, s.wordFromUnsigned32(s.blockWord(W_PID * 4)));
   else trap(s);
 };
 
 const mtspr: Meaning = (s, f) => {
   const row = PLAIN_SPRS.get(f.SPR);
-  if (row === undefined || row.special !== SPECIAL.PLAIN) return trap(s);
+  if (row === undefined || !row.writable || row.special !== SPECIAL.PLAIN) return trap(s);
   const value = s.low32(s.gpr(f.RS));
   s.setBlockWord(row.word * 4, row.mask === -1 ? value : s.and(value, row.mask));
 };

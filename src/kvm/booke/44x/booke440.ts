@@ -1,11 +1,21 @@
 /** The 440 family: wires the guest's MMU, shadow TLB, timers, interrupts and emulation together for one vCPU. */
 import { type Host440Cpu, TLB44X } from '../../../processor/index.ts';
-import { KVM_EXIT, KVM_INTERRUPT, type KvmRegs, type KvmSregs, type KvmStats, type KvmTranslation } from '../../api.ts';
+import {
+  KVM_EXIT,
+  KVM_INTERRUPT,
+  type KvmGuestDebug,
+  type KvmRegs,
+  type KvmSregs,
+  type KvmStats,
+  type KvmTranslation,
+} from '../../api.ts';
+import { GuestDebug } from '../../debug.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../../family.ts';
 import { COUNTER } from '../../stats.ts';
 import type { GuestTime } from '../../time.ts';
 import { MSR } from '../bits.ts';
 import { BookeContext } from '../context.ts';
+import { BookeDebug } from '../debug.ts';
 import { BookeEmulation } from '../emulate.ts';
 import { BookeExits } from '../exits.ts';
 import { BookeInterrupts, PRIORITY } from '../interrupts.ts';
@@ -54,6 +64,7 @@ export class Booke440 implements VcpuFamily {
   readonly #emulation: BookeEmulation;
   readonly #exits: BookeExits;
   readonly #registers: BookeRegisters;
+  readonly #debug: BookeDebug;
 
   constructor(parts: FamilyParts<Host440Cpu>) {
     const { cpu, memory, slots, time, counters, run } = parts;
@@ -66,12 +77,25 @@ export class Booke440 implements VcpuFamily {
     const context = new BookeContext(cpu, memory, slots, tlb, shadow, parts.accel === 'assist');
     const interrupts = new BookeInterrupts(context, counters);
     const timers = new BookeTimers(context.words, buffer, cpu.base, time, () => interrupts.refreshTimers());
-    const sprs = new SprEmulation(context, timers, time, counters, run);
+    const debug = new BookeDebug(new GuestDebug(counters, run), context, interrupts);
+    const sprs = new SprEmulation(context, timers, time, counters, run, () => debug.registersChanged());
     const emulation = new BookeEmulation(context, interrupts, sprs, tlb, shadow, slots, counters, run);
     this.#storage = new StorageEmulation(context, interrupts, tlb, cpu, memory, counters, run);
-    this.#exits = new BookeExits(context, interrupts, emulation, this.#storage, tlb, shadow, slots, counters, run);
+    this.#exits = new BookeExits(
+      context,
+      interrupts,
+      emulation,
+      this.#storage,
+      tlb,
+      shadow,
+      slots,
+      counters,
+      run,
+      debug,
+    );
     this.#emulation = emulation;
-    this.#registers = new BookeRegisters(context, interrupts, timers);
+    this.#registers = new BookeRegisters(context, interrupts, timers, () => debug.registersChanged());
+    this.#debug = debug;
     this.#words = context.words;
     this.#tlb = tlb;
     this.#shadow = shadow;
@@ -97,6 +121,7 @@ export class Booke440 implements VcpuFamily {
     words[W_MSR] = 0;
     this.#context.select();
     this.#timers.reset();
+    this.#debug.reset();
   }
 
   completeIo(): void {
@@ -118,16 +143,20 @@ export class Booke440 implements VcpuFamily {
   enter(): number {
     const words = this.#words;
     this.#emulation.applyTlbWrites();
-    if (words[W_PENDING] !== 0 && this.#interrupts.deliver() && words[W_HALTED] !== 0) {
+    const stepping = this.#context.stepping !== 0;
+    if (stepping && this.#debug.host.due) return this.#debug.report();
+    const blocked = stepping && this.#debug.host.blocksInterrupts;
+    if (words[W_PENDING] !== 0 && !blocked && this.#interrupts.deliver() && words[W_HALTED] !== 0) {
       words[W_HALTED] = 0;
       (this.#counts[COUNTER.halt_wakeup] as number)++;
     }
-    if (((words[W_MSR] as number) & MSR.WE) === 0) return RESUME_GUEST;
-    return this.#halt();
+    if (((words[W_MSR] as number) & MSR.WE) !== 0) return this.#halt();
+    return this.#context.stepping === 0 ? RESUME_GUEST : this.#debug.begin();
   }
 
   handleExit(vector: number): number {
-    return this.#exits.handle(vector);
+    const reason = this.#exits.handle(vector);
+    return this.#debug.begun ? this.#debug.end(vector, reason) : reason;
   }
 
   interrupt(kind: number): void {
@@ -158,6 +187,10 @@ export class Booke440 implements VcpuFamily {
         interrupts.set(PRIORITY.CRITICAL, false);
         interrupts.set(PRIORITY.CRITICAL_LEVEL, false);
     }
+  }
+
+  setGuestDebug(debug: KvmGuestDebug): void {
+    this.#debug.set(debug);
   }
 
   enableCap(): boolean {

@@ -84,11 +84,11 @@ function leaveOnMatch(s: VectorSemantics, address: Expr): void {
   );
 }
 
-/** rfi that changes neither address space, waits for nothing and lets nothing pending in; else the emulation does it. */
+/** rfi that changes neither address space nor whether there are debug interrupts, waits for nothing and lets nothing pending in; else the emulation does it. */
 function returnFromInterrupt(s: VectorSemantics): void {
   const msr = s.let(s.and(s.shared('srr1'), MSR_MASK));
   const changed = s.xor(msr, s.shared('msr'));
-  const others = s.or(s.and(changed, SPACES), s.and(msr, MSR.WE));
+  const others = s.or(s.and(changed, SPACES | MSR.DE), s.and(msr, MSR.WE));
   s.if(s.eqz(s.or(others, s.shared('intPending'))), () => {
     s.setShared('msr', msr);
     s.setBlockWord(PC, s.and(s.shared('srr0'), ~3));

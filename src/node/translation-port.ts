@@ -1,20 +1,31 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import type { TranslationJob, TranslationPort, TranslationResult, TranslationSetup } from '../kvm/index.ts';
 
+/** What the thread runs: beside this module in the sources, beside the bundle when it was built. */
+const THREAD = import.meta.url.endsWith('.ts')
+  ? new URL('./translation-thread.ts', import.meta.url)
+  : new URL('./translation-thread.js', import.meta.url);
+
 /** A thread of Node's that translates. It does not keep the process alive. */
 export class NodeTranslationPort implements TranslationPort {
   readonly #worker: Worker;
   readonly #port: MessagePort;
+  lost = false;
 
-  /** `thread` is the module that the thread runs: `translation-thread.ts`, or what it was built into. */
-  constructor(thread: URL) {
+  constructor() {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
-    this.#worker = new Worker(thread, {
+    this.#worker = new Worker(THREAD, {
       workerData: port2,
       transferList: [port2],
+      // The program's own flags (loaders, --eval) are not for this thread.
+      execArgv: [],
       // Much is made and thrown away for each region.
       resourceLimits: { maxYoungGenerationSizeMb: 64 },
+    });
+    // Without its script (a bundle that lacks it) or without memory there is no thread; the machine does without.
+    this.#worker.on('error', () => {
+      this.lost = true;
     });
     this.#worker.unref();
     port1.unref();
@@ -30,5 +41,10 @@ export class NodeTranslationPort implements TranslationPort {
 
   poll(): TranslationResult | undefined {
     return receiveMessageOnPort(this.#port)?.message as TranslationResult | undefined;
+  }
+
+  close(): void {
+    this.#port.close();
+    void this.#worker.terminate();
   }
 }

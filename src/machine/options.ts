@@ -1,0 +1,128 @@
+import type { Accel, CoreImages, TranslationPort, Vm, VmOptions } from '../kvm/api.ts';
+import type { Board } from './board.ts';
+import type { BootFiles } from './boot.ts';
+import { MachineError } from './error.ts';
+import type { MachineHost } from './host.ts';
+
+/** Everything that makes one machine. */
+export interface MachineOptions extends BootFiles {
+  /** A board's name (`boards`), or a board of one's own. */
+  readonly board: string | Board;
+  readonly host: MachineHost;
+  /** Guest RAM in bytes; the board's customary size when absent. */
+  readonly memoryBytes?: number | undefined;
+  /** Processor model, one of the board's; its customary one when absent. */
+  readonly cpu?: string | undefined;
+  /** One of the board's; its fastest when absent. */
+  readonly accel?: Accel | undefined;
+  /** Retired-instruction time: nanoseconds per instruction (`VmOptions.icount`). */
+  readonly icount?: number | undefined;
+  /** A reset by the guest ends the run. */
+  readonly noReboot?: boolean | undefined;
+  /** Ends the run after so many nanoseconds of the host's clock; pauses do not count. */
+  readonly timeoutNs?: number | undefined;
+  /** Passed on to KVM. */
+  readonly translation?: TranslationPort | undefined;
+  /** Passed on to KVM. */
+  readonly cores?: CoreImages | undefined;
+  /** In place of KVM's own: for tests, and for other implementations of the interface. */
+  readonly createVm?: ((options: VmOptions) => Vm) | undefined;
+}
+
+/** What would fit in place of a value that does not; undefined: it fits. */
+type Check = (value: unknown) => string | undefined;
+
+const isBytes = (value: unknown): boolean =>
+  // By its tag, so that those of other realms (frames, test runners) fit as well.
+  ArrayBuffer.isView(value) && (value as Uint8Array)[Symbol.toStringTag] === 'Uint8Array';
+
+const bytes: Check = (value) =>
+  isBytes(value)
+    ? undefined
+    : typeof value === 'string'
+      ? "the file's contents, a Uint8Array, would fit"
+      : 'a Uint8Array would fit';
+
+const text: Check = (value) => (typeof value === 'string' ? undefined : 'a string would fit');
+const truth: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false would fit');
+const func: Check = (value) => (typeof value === 'function' ? undefined : 'a function would fit');
+
+/** A number in (0, limit]. */
+const numberOf =
+  (what: string, limit: number): Check =>
+  (value) =>
+    typeof value === 'number' && value > 0 && value <= limit ? undefined : `${what} above 0 would fit`;
+
+/** An object with functions under these names, which may be paths: "clock.now". */
+const objectWith =
+  (what: string, ...names: string[]): Check =>
+  (value) => {
+    const isMissing = (name: string): boolean =>
+      typeof name.split('.').reduce<unknown>((at, step) => Object(at)[step], value) !== 'function';
+    const missing = Object(value) === value ? names.find(isMissing) : '';
+    if (missing === undefined) return undefined;
+    return `${what} would fit${missing === '' ? '' : `, which has a function ${missing}`}`;
+  };
+
+const board: Check = (value) =>
+  typeof value === 'string'
+    ? undefined
+    : objectWith(
+        'the name of a board, or a board of your own',
+        'devices',
+        'treeNodes',
+        'memory.fits',
+        'boot.enter',
+      )(value);
+
+const CHECKS: { readonly [Name in keyof Required<MachineOptions>]: Check } = {
+  board,
+  host: objectWith('a host', 'clock.now', 'console.write', 'sleep', 'wake', 'yield'),
+  kernel: bytes,
+  initrd: bytes,
+  dtb: bytes,
+  append: text,
+  memoryBytes: (value) => (typeof value === 'number' ? undefined : 'a number of bytes would fit, such as 2 ** 28'),
+  cpu: text,
+  accel: text,
+  icount: numberOf('a number of nanoseconds', 1e6),
+  noReboot: truth,
+  timeoutNs: numberOf('a number of nanoseconds', Number.POSITIVE_INFINITY),
+  translation: objectWith('a translation port', 'start', 'post', 'poll'),
+  cores: objectWith('an object', 'find'),
+  createVm: func,
+};
+const REQUIRED = ['board', 'host', 'kernel'] as const satisfies readonly (keyof MachineOptions)[];
+
+/** A value, short enough for a message. */
+function describe(value: unknown): string {
+  if (typeof value === 'string') return `the string "${value.slice(0, 64)}"`;
+  if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') return String(value);
+  if (value === null || value === undefined) return String(value);
+  if (typeof value === 'function') return 'a function';
+  return `an object (${Object.prototype.toString.call(value).slice('[object '.length, -1)})`;
+}
+
+/**
+ * Checks the kinds of all options; what depends on the board is checked with the board.
+ * @throws MachineError with one line: which option is wrong, and what would fit.
+ */
+export function checkOptions(options: unknown): asserts options is MachineOptions {
+  if (Object(options) !== options)
+    throw new MachineError(`a machine's options are an object, not ${describe(options)}`);
+  const given = options as Readonly<Record<string, unknown>>;
+  for (const name of REQUIRED)
+    if (given[name] === undefined)
+      throw new MachineError(
+        `the option ${name} is missing: ${CHECKS[name](undefined) ?? 'the name of a board would fit'}`,
+      );
+  for (const [name, value] of Object.entries(given)) {
+    if (!Object.hasOwn(CHECKS, name))
+      throw new MachineError(
+        `there is no option ${JSON.stringify(name.slice(0, 64))}; the options are: ${Object.keys(CHECKS).join(', ')}`,
+      );
+    if (value === undefined) continue;
+    const fits = CHECKS[name as keyof MachineOptions](value);
+    if (fits !== undefined) throw new MachineError(`the option ${name} is ${describe(value)}; ${fits}`);
+  }
+}

@@ -1,0 +1,86 @@
+import type { Operands, Semantics } from '../../isa/semantics.ts';
+import { HANDLER, type HandlerPair, type HandlerSpec } from './interpreter.ts';
+import type { StaticValues } from './variants.ts';
+
+/** Whether a meaning writes storage: it is run against a builder that only listens. */
+function writesStorage({ meaning, values }: HandlerSpec, levels: ReadonlySet<string>): boolean {
+  let writes = false;
+  const answer = { type: 'i32' };
+  const listener = new Proxy({} as Semantics, {
+    get: (_target, name) =>
+      name === 'levels'
+        ? levels
+        : (...args: unknown[]) => {
+            writes ||= name === 'zeroBlock' || String(name).startsWith('store');
+            for (const arg of args) if (typeof arg === 'function') arg(answer);
+            return answer;
+          },
+  });
+  const known = values as Record<string, number>;
+  meaning(listener, new Proxy({} as Operands, { get: (_target, name: string) => known[name] ?? answer }));
+  return writes;
+}
+
+/** An instruction as the list of pairs has it: mnemonic, `near`, values of static fields. */
+const SHAPE = /^(\S+)( near)?(?: \{(.*)\})?$/;
+
+function specOf(shape: string, specs: readonly HandlerSpec[]): number {
+  const [, mnemonic, near, list = ''] = SHAPE.exec(shape) ?? [];
+  const values = list === '' ? [] : list.split(' ').map((one) => one.split('=') as [keyof StaticValues, string]);
+  return specs.findIndex(
+    (spec) =>
+      spec.instruction.mnemonic === mnemonic &&
+      spec.near === (near !== undefined) &&
+      spec.meaning === spec.instruction.meaning &&
+      values.every(([name, value]) => spec.values[name] === Number(value)),
+  );
+}
+
+/**
+ * Handlers that do two instructions. The records stay as they are but for the first one's handler number, so that each
+ * can still be entered alone.
+ */
+export class PairTable {
+  /** Those of the list that the processor has. */
+  readonly pairs: readonly HandlerPair[];
+  readonly #firstHandler: number;
+  /** By pair: the handler of its first instruction. */
+  readonly #firsts: Uint16Array;
+  /** By handler: its row in `#handlers`, 0 when it begins no pair. */
+  readonly #rows: Uint8Array;
+  /** By row and second handler: the pair's handler, or 0. */
+  readonly #handlers: Uint16Array;
+  readonly #columns: number;
+
+  constructor(specs: readonly HandlerSpec[], list: readonly string[], levels: ReadonlySet<string>) {
+    const found = list
+      .map((line) => line.split(' + ').map((shape) => specOf(shape, specs)))
+      .filter(([first = -1, second = -1]) => first >= 0 && second >= 0) as [number, number][];
+    this.pairs = found.map(([a, b]) => {
+      const first = specs[a] as HandlerSpec;
+      return { first, second: specs[b] as HandlerSpec, mayDrop: writesStorage(first, levels) };
+    });
+    this.#columns = HANDLER.first + specs.length;
+    this.#firstHandler = this.#columns;
+    this.#firsts = Uint16Array.from(found, ([first]) => HANDLER.first + first);
+    this.#rows = new Uint8Array(this.#columns);
+    let rows = 1;
+    for (const first of this.#firsts) if (this.#rows[first] === 0) this.#rows[first] = rows++;
+    this.#handlers = new Uint16Array(rows * this.#columns);
+    for (const [pair, [first, second]] of found.entries()) {
+      const row = this.#rows[HANDLER.first + first] as number;
+      this.#handlers[row * this.#columns + HANDLER.first + second] = this.#firstHandler + pair;
+    }
+  }
+
+  /** The handler that does both, or 0. Both are handlers of one instruction each. */
+  handlerOf(first: number, second: number): number {
+    const row = this.#rows[first] as number;
+    return row === 0 ? 0 : (this.#handlers[row * this.#columns + second] as number);
+  }
+
+  /** The handler of the first instruction alone, for any handler. */
+  singleOf(handler: number): number {
+    return handler < this.#firstHandler ? handler : (this.#firsts[handler - this.#firstHandler] as number);
+  }
+}

@@ -7,13 +7,24 @@ export class ConsoleOutput {
   #atLineStart = true;
   #broken = false;
 
-  constructor(stream: NodeJS.WriteStream, onBroken: (error: NodeJS.ErrnoException) => void) {
+  /** `onBroken` is called when the reader has gone away, `onRoom` when there is room again. */
+  constructor(
+    stream: NodeJS.WriteStream,
+    onBroken: (error: NodeJS.ErrnoException) => void,
+    onRoom: () => void = () => {},
+  ) {
     this.#stream = stream;
+    stream.on('drain', onRoom);
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (this.#broken) return;
       this.#broken = true;
       onBroken(error);
     });
+  }
+
+  /** What waits for a reader that does not read is enough for now. */
+  get full(): boolean {
+    return !this.#broken && this.#stream.writableNeedDrain;
   }
 
   write(bytes: Uint8Array): void {

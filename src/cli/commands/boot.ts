@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
-import type { Machine, MachineEnd } from '../../machine/index.ts';
+import type { MachineEnd } from '../../machine/index.ts';
 import { createMachine, NodeHost } from '../../node/index.ts';
 import { ConsoleInput } from '../console-input.ts';
 import { CommandError, fileProblem, UsageError } from '../errors.ts';
@@ -12,6 +12,8 @@ import { parseChoice, parseIcount, parseMemory, parseSeconds } from '../values.t
 const accels = ['trap', 'pv', 'assist'] as const satisfies readonly Accel[];
 const endSignals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 const brokenPipeStatus = 141;
+/** What a command that was told to end gives the reader of its output for the rest. */
+const lastWordsMilliseconds = 500;
 
 interface BootArguments {
   machine: string;
@@ -70,19 +72,28 @@ async function boot(options: BootArguments): Promise<number> {
 
   /** The status that something outside of the guest decided on. */
   let decided: number | undefined;
+  const { promise: unheard, resolve: giveUp } = Promise.withResolvers<void>();
+  /** From now on a reader of the output that does not read is not waited for. */
+  const endSoon = (): void => void setTimeout(giveUp, lastWordsMilliseconds);
   const stop = (status: number): void => {
     decided ??= status;
     machine.quit();
+    endSoon();
   };
-  const output = new ConsoleOutput(process.stdout, (error) => {
-    if (error.code !== 'EPIPE') console.error(`powervisor: cannot write to standard output: ${fileProblem(error)}`);
-    stop(error.code === 'EPIPE' ? brokenPipeStatus : 1);
-  });
+  const output = new ConsoleOutput(
+    process.stdout,
+    (error) => {
+      if (error.code !== 'EPIPE') console.error(`powervisor: cannot write to standard output: ${fileProblem(error)}`);
+      stop(error.code === 'EPIPE' ? brokenPipeStatus : 1);
+    },
+    () => host.wake(),
+  );
   const input = new ConsoleInput(process.stdin, (bytes) => machine.input(bytes));
+  const host = new NodeHost(output, () => input.offer());
   const start = performance.now();
   const machine = createMachine({
     board: options.machine,
-    host: new NodeHost(output, () => input.offer()),
+    host,
     kernel,
     initrd,
     dtb,
@@ -118,7 +129,8 @@ async function boot(options: BootArguments): Promise<number> {
   }
   output.endLine();
   writeStats(end.cause);
-  await output.drain();
+  if (end.cause === 'timeout') endSoon();
+  await Promise.race([output.drain(), unheard]);
   return decided ?? statusOf(end, options.timeout);
 }
 

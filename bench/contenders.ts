@@ -20,10 +20,10 @@ export function qemuContender(guest: Guest, folder: string, name = 'qemu'): Cont
   return { name, command: (append) => [...guest.qemu, ...images, '-append', append] };
 }
 
-/** Ours; `more` are further words for `powervisor boot`. */
+/** Ours, starting cold; `more` are further words for `powervisor boot`. */
 export function ourContender(guest: Guest, folder: string, accel: string, more: readonly string[] = []): Contender {
   const images = ['--kernel', join(folder, guest.kernel), '--initrd', join(folder, guest.initrd)];
-  const words = ['boot', ...guest.ours, ...images, '--accel', accel, '--no-reboot', ...more];
+  const words = ['boot', ...guest.ours, ...images, '--accel', accel, '--no-reboot', '--code-cache', 'off', ...more];
   return { name: accel, command: (append) => [command, ...words, '--append', append] };
 }
 

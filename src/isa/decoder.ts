@@ -1,4 +1,4 @@
-import type { Instruction, Level } from './define.ts';
+import { type Instruction, isOf, type Level } from './define.ts';
 import { INSTRUCTIONS } from './table.ts';
 
 const NONE: readonly Instruction[] = [];
@@ -17,7 +17,7 @@ export class Decoder {
 
   constructor(levels: ReadonlySet<Level>) {
     for (const instruction of INSTRUCTIONS) {
-      if (!levels.has(instruction.level)) continue;
+      if (!isOf(instruction, levels)) continue;
       const opcode = instruction.value >>> 26;
       (this.#instructions[opcode] as Instruction[]).push(instruction);
       this.#extendedMasks[opcode] = (this.#extendedMasks[opcode] as number) | (instruction.mask & 0x7fe);

@@ -56,6 +56,11 @@ const SERVER: ReadonlySet<Level> = new Set([
   'power7',
 ]);
 
+/** Whether a processor of some levels has an instruction. */
+export function isOf({ level, until }: Pick<Instruction, 'level' | 'until'>, levels: ReadonlySet<Level>): boolean {
+  return levels.has(level) && !(until !== undefined && levels.has(until));
+}
+
 /** Whether a processor can have both levels. */
 export function areCompatible(a: Level, b: Level): boolean {
   return !(EMBEDDED.has(a) && SERVER.has(b)) && !(SERVER.has(a) && EMBEDDED.has(b));
@@ -78,6 +83,8 @@ export interface Access {
 
 export interface Traits {
   readonly level?: Level;
+  /** Processors of this level have another row instead: bits that were reserved have become fields there. */
+  readonly until?: Level;
   /** Problem state (MSR[PR]=1) gets a program interrupt. For mfspr and mtspr the register decides. */
   readonly privileged?: boolean;
   /** Ends a basic block: what follows is not (only) reached by falling through. */
@@ -97,8 +104,8 @@ export interface Instruction extends Traits {
   /** An instruction word w is this instruction when (w & mask) === value (both int32). */
   readonly mask: number;
   readonly value: number;
-  /** Reserved bits that the processor ignores; assemblers leave them zero. */
-  readonly ignored: number;
+  /** Reserved bits, which every processor ignores (`define` says why); assemblers leave them zero. */
+  readonly reserved: number;
   /** Fields in the order of the encoding. */
   readonly fields: readonly FieldName[];
   /**
@@ -117,9 +124,11 @@ export type InstructionRow = Omit<Instruction, 'id'>;
  * Defines an instruction.
  *
  * `encoding` gives the 32 bits from the left as the manual draws them: the primary opcode, then field names and
- * constants as `value:bits`. Bits that the manual reserves are constants of zero where the processor takes other values
- * for an illegal instruction, and `x:bits` where it ignores them. SH6 and the
- * vector-scalar registers stand twice: for their low bits and their high one.
+ * constants as `value:bits`. SH6 and the vector-scalar registers stand twice: for their low bits and their high one.
+ *
+ * What the manual draws as `/` and reserves is `/:bits`. No processor looks at those bits: Power ISA 2.07 Book I 1.3.3 has
+ * servers ignore them, and the PPC440x5 user's manual (9.2) says that the core carries out such forms without an
+ * illegal-instruction exception. So what later architectures have put there is what it was before (mffsl is mffs).
  * @example define('add', '31 RT RA RB OE 266:9 Rc', 'RT,RA,RB', (s, f) => …)
  * @throws RangeError when the encoding does not come to 32 bits or a field is out of its place.
  */
@@ -134,12 +143,12 @@ export function define(
   let at = 0;
   let mask = 0;
   let value = 0;
-  let ignored = 0;
+  let reserved = 0;
   const fields: FieldName[] = [];
   for (const [index, token] of tokens.entries()) {
-    if (token.startsWith('x:')) {
+    if (token.startsWith('/:')) {
       const bits = Number(token.slice(2));
-      ignored |= (2 ** bits - 1) << (32 - at - bits);
+      reserved |= (2 ** bits - 1) << (32 - at - bits);
       at += bits;
     } else if (/^\d/.test(token)) {
       const [digits, width] = index === 0 ? [token, '6'] : token.split(':');
@@ -162,5 +171,5 @@ export function define(
     }
   }
   if (at !== 32) throw new RangeError(`${mnemonic}: the encoding has ${at} bits`);
-  return { level: 'base', ...traits, mnemonic, mask: mask | 0, value: value | 0, ignored, fields, syntax, meaning };
+  return { level: 'base', ...traits, mnemonic, mask: mask | 0, value: value | 0, reserved, fields, syntax, meaning };
 }

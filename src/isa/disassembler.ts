@@ -47,6 +47,7 @@ const WITHOUT_TEXT: Readonly<Record<string, (word: number) => boolean>> = {
   lswx: (word) => sameTarget(word, 'RA') || sameTarget(word, 'RB'),
   mfocrf: notOneField,
   mtocrf: notOneField,
+  dcbf: (word) => fieldBits(word, 'DCBF_L') === 2,
   icbt: () => false,
   sync: (word) => fieldBits(word, 'SYNC_L') === 3,
   bctar: (word) => !plainBo(word),
@@ -54,13 +55,9 @@ const WITHOUT_TEXT: Readonly<Record<string, (word: number) => boolean>> = {
   ...Object.fromEntries(['dst', 'dstt', 'dstst', 'dststt'].map((name) => [name, () => false])),
 };
 
-/** Instructions whose reserved bits may be anything: their text does not tell. */
-const CARELESS = new Set(['cmpi', 'cmpli', 'dcbt', 'dcbtst', 'lq', 'mtfsf']);
-
-/** The form in which a word is written, if it has one. */
+/** The form in which a word is written, if it has one. Reserved bits are not told: the processor does not look at them. */
 function formOf(instruction: Instruction, word: number): Form | undefined {
-  const told = CARELESS.has(instruction.mnemonic) ? word & ~instruction.ignored : word;
-  const form = FORMS[instruction.id]?.find((candidate) => !candidate.alias?.inputOnly && matches(candidate, told));
+  const form = FORMS[instruction.id]?.find((candidate) => !candidate.alias?.inputOnly && matches(candidate, word));
   if (!form || form.alias) return form;
   return (WITHOUT_TEXT[instruction.mnemonic] ?? instruction.invalid)?.(word) ? undefined : form;
 }

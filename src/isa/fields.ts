@@ -74,6 +74,8 @@ export const FIELDS = {
   FPSCR_SOURCE: field(11, 13, 'unsigned'),
   /** The L of mtfsf: all bits are written. */
   FPSCR_L: field(6, 6, 'unsigned'),
+  /** The W of mtfsf and mtfsfi: fields of the left half. */
+  FPSCR_W: field(15, 15, 'unsigned'),
   FPSCR_BIT: field(6, 10, 'unsigned'),
   SH: field(16, 20, 'unsigned'),
   MB: field(21, 25, 'unsigned'),
@@ -100,6 +102,8 @@ export const FIELDS = {
   MO: field(6, 10, 'unsigned'),
   /** The L of sync. */
   SYNC_L: field(9, 10, 'unsigned'),
+  /** The L of dcbf since 2.06, when it got a second bit. */
+  DCBF_L: field(9, 10, 'unsigned'),
   SR: field(12, 15, 'unsigned'),
   /** The hint of slbia. */
   IH: field(8, 10, 'unsigned'),

@@ -53,9 +53,7 @@ export const FORMS: readonly (readonly Form[])[] = INSTRUCTIONS.map((instruction
 });
 
 /** Whether an instruction word can be written in a form. */
-export function matches({ instruction, alias }: Form, word: number): boolean {
-  const reserved = instruction.ignored & ~(alias?.mask ?? 0);
-  if ((word & reserved) !== 0) return false;
+export function matches({ alias }: Form, word: number): boolean {
   if (!alias) return true;
   if ((word & alias.mask) !== alias.value) return false;
   if (alias.equal?.some(([a, b]) => fieldValue(word, a) !== fieldValue(word, b))) return false;

@@ -1,4 +1,4 @@
-import { areCompatible, type Instruction, type InstructionRow } from './define.ts';
+import { areCompatible, type Instruction, type InstructionRow, isOf } from './define.ts';
 import { ARITHMETIC_INSTRUCTIONS } from './instructions/arithmetic.ts';
 import { ARITHMETIC64_INSTRUCTIONS } from './instructions/arithmetic64.ts';
 import { BCD_INSTRUCTIONS } from './instructions/bcd.ts';
@@ -68,7 +68,9 @@ function assertDistinct(rows: readonly InstructionRow[]): void {
     for (const [index, a] of alike.entries()) {
       for (let other = 0; other < index; other++) {
         const b = alike[other] as InstructionRow;
-        if (((a.value ^ b.value) & a.mask & b.mask) === 0 && areCompatible(a.level, b.level))
+        const both = new Set([a.level, b.level]);
+        const meet = areCompatible(a.level, b.level) && isOf(a, both) && isOf(b, both);
+        if (meet && ((a.value ^ b.value) & a.mask & b.mask) === 0)
           throw new RangeError(`${a.mnemonic} and ${b.mnemonic} overlap`);
       }
     }

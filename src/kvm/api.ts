@@ -4,9 +4,10 @@
  * `asm/kvm.h`; where an ioctl passes a struct, a method passes an object of the same fields.
  */
 
-import type { CoreImages, TranslationPort } from '../processor/index.ts';
+import type { CodeProfile, CoreImages, TranslationPort } from '../processor/index.ts';
 
 export type {
+  CodeProfile,
   CoreImage,
   CoreImages,
   TranslationJob,
@@ -238,6 +239,13 @@ export interface VmOptions {
   icount?: number;
   /** Generated cores that were kept from an earlier machine of this version (`CoreImages`). */
   cores?: CoreImages;
+  /** What was hot in earlier runs, and is added to; not with icount, whose runs repeat exactly. */
+  profile?: CodeProfile;
+  /**
+   * Bytes that translations and the interpreter's records may take, about; what is over goes, the least used first.
+   * Default: an eighth of `maxMemory`, from 64 to 256 MB.
+   */
+  translationMemory?: number;
   /** A thread that translates hot code (`createTranslationServer` there). Without it, and with icount, this thread does. */
   translation?: TranslationPort;
 }

@@ -43,8 +43,10 @@ export interface HashTable {
 export interface VcpuFamily {
   /** Power-on reset. */
   reset(): void;
-  /** Finishes the read that the last exit asked user space for. */
-  completeIo(): void;
+  /** `run` begins: finishes the read that the last exit asked user space for. */
+  begin(): void;
+  /** `run` ends. */
+  end(): void;
   /** Brings the guest's timers up to date. Returns an exit reason when the watchdog expired. */
   updateTimers(): number;
   /** When the next timer of the guest is due, in clock nanoseconds; Infinity: none is armed. */
@@ -70,6 +72,8 @@ export interface VcpuFamily {
   readonly stats: KvmStats;
   setGuestDebug(debug: KvmGuestDebug): void;
   translate(effectiveAddress: number): KvmTranslation;
+  /** Entries of the TLB that `setTlbEntry` sets; 0: there is none. */
+  readonly tlbEntries: number;
   setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void;
   /** Has the guest's next store to each page that `dirty` has a bit for come to KVM, which logs it. */
   protectPages(slot: MemorySlot, dirty: Uint8Array): void;

@@ -1,10 +1,17 @@
 /** KVM: the hypervisor. User space uses what this file exports and nothing else. */
-import { createHostCpu, createServerCpu, type RegionFunction, TranslationServer } from '../processor/index.ts';
+import {
+  CodeProfile,
+  createHostCpu,
+  createServerCpu,
+  type RegionFunction,
+  TranslationServer,
+} from '../processor/index.ts';
 import type { TranslationSetup, Vm, VmOptions } from './api.ts';
 import { ASSIST } from './models.ts';
 import { VirtualMachine } from './vm.ts';
 
 export * from './api.ts';
+export { CodeProfile };
 
 /**
  * KVM_CREATE_VM: a virtual machine without memory and vCPUs.

@@ -6,7 +6,7 @@ const PAGE_BYTES = 4096;
 /** KVM counts guest and host addresses in frames of 1 KB, the 440's smallest page: 36-bit addresses stay small integers. */
 export const FRAME_SHIFT = 10;
 const FRAME_BYTES = 1 << FRAME_SHIFT;
-const PHYSICAL_ADDRESS_LIMIT = 2 ** 36;
+export const PHYSICAL_ADDRESS_LIMIT = 2 ** 36;
 const LARGEST_PAGE_BYTES = 2 ** 28;
 
 const PAGE_FRAMES = PAGE_BYTES / FRAME_BYTES;
@@ -112,7 +112,7 @@ export class MemorySlots {
 
   /** Host real address of [address, address + length), or -1 when it is not all inside one slot. */
   hostAddress(address: number, length: number): number {
-    if (!(address >= 0 && length >= 0 && Number.isInteger(address))) return -1;
+    if (!(address >= 0 && length >= 0 && Number.isInteger(address) && Number.isInteger(length))) return -1;
     const slot = this.find(Math.floor(address / FRAME_BYTES));
     if (slot === null || address + length > slot.endFrame * FRAME_BYTES) return -1;
     return address + slot.delta * FRAME_BYTES;

@@ -1,6 +1,8 @@
 import { BUDGET, EVENT, type HostCpu } from '../processor/index.ts';
 import {
   KVM_EXIT,
+  KVM_INTERRUPT,
+  KvmError,
   type KvmExitReason,
   type KvmGuestDebug,
   type KvmRegs,
@@ -11,6 +13,15 @@ import {
   type Vcpu,
   type VcpuCapability,
 } from './api.ts';
+import {
+  checkBits,
+  checkInteger,
+  checkObject,
+  checkOneOf,
+  checkRegister,
+  checkRegisters,
+  checkWord,
+} from './checks.ts';
 import { RESUME_GUEST, STEP_GUEST, type VcpuFamily } from './family.ts';
 import { COUNTER, type VcpuCounters } from './stats.ts';
 import type { GuestTime } from './time.ts';
@@ -24,6 +35,16 @@ const MAX_SLICE = 200_000;
 const SLOW_INSTRUCTIONS_PER_NS = 0.25;
 /** What an exit is worth in instructions, so that a guest that only traps is looked at as often. */
 const EXIT_COST = 64;
+
+const INTERRUPTS = Object.values(KVM_INTERRUPT);
+/** The registers of `KvmRegs` that are one. */
+const REGISTERS = ['pc', 'cr', 'ctr', 'lr', 'xer', 'msr', 'srr0', 'srr1', 'pid'] as const;
+
+/** Nanoseconds: any number. */
+function checkTime(name: string, value: unknown): void {
+  if (typeof value !== 'number' || Number.isNaN(value))
+    throw new KvmError(`${name} is a number of nanoseconds, not ${String(value)}`);
+}
 
 /** The shared area, every field in its place from the start. */
 export function createKvmRun(): KvmRun {
@@ -68,7 +89,8 @@ export class VirtualCpu implements Vcpu {
   #tick(): number {
     const now = this.#time.now();
     if (this.#words[EVENT >> 2] !== 0 || this.kvmRun.immediateExit) return 0;
-    if (now >= this.#end || now >= this.#family.nextTimer()) return 0;
+    // Nothing is less than a clock that has gone wrong says.
+    if (!(now < this.#end) || now >= this.#family.nextTimer()) return 0;
     (this.#counters.counts[COUNTER.tick_exits] as number)++;
     const budget = this.#budget(now, this.#end);
     if (this.#time.icount !== 0) {
@@ -79,17 +101,22 @@ export class VirtualCpu implements Vcpu {
   }
 
   run(maxNanoseconds: number): KvmExitReason {
+    checkTime('the time of a run', maxNanoseconds);
     const family = this.#family;
     const cpu = this.#cpu;
     const time = this.#time;
     const words = this.#words;
     const { counts } = this.#counters;
     const run = this.kvmRun;
-    family.completeIo();
+    family.begin();
     // With icount nothing but the guest itself makes time pass: one that waits for its timer is taken there at once.
     if (time.icount !== 0 && run.exitReason === KVM_EXIT.HLT && run.hlt.wakeAt !== Number.POSITIVE_INFINITY)
       time.idle += Math.max(0, run.hlt.wakeAt - time.now());
     let now = time.now();
+    if (Number.isNaN(now)) {
+      family.end();
+      throw new KvmError('the clock says NaN');
+    }
     const end = now + maxNanoseconds;
     this.#end = end;
     let reason = family.updateTimers();
@@ -118,7 +145,7 @@ export class VirtualCpu implements Vcpu {
       now = time.now();
       reason = family.updateTimers();
       if (reason !== RESUME_GUEST) return this.#leave(reason);
-      if (now >= end || run.immediateExit) return this.#interrupted();
+      if (!(now < end) || run.immediateExit) return this.#interrupted();
       budget = this.#budget(now, end);
     }
   }
@@ -128,15 +155,17 @@ export class VirtualCpu implements Vcpu {
   }
 
   enableCap(capability: VcpuCapability): boolean {
-    return this.#family.enableCap(capability);
+    return capability === 'papr' && this.#family.enableCap(capability);
   }
 
   interrupt(kind: number): void {
+    checkOneOf('a kind of interrupt', kind, INTERRUPTS);
     this.#family.interrupt(kind);
     this.#words[EVENT >> 2] = 1;
   }
 
   criticalInterrupt(kind: number): void {
+    checkOneOf('a kind of interrupt', kind, INTERRUPTS);
     this.#family.criticalInterrupt(kind);
     this.#words[EVENT >> 2] = 1;
   }
@@ -146,6 +175,10 @@ export class VirtualCpu implements Vcpu {
   }
 
   setRegs(regs: KvmRegs): void {
+    checkObject('regs', regs);
+    for (const name of REGISTERS) checkBits(name, regs[name], 64);
+    checkRegisters('sprg', regs.sprg, 8);
+    checkRegisters('gpr', regs.gpr, 32);
     this.#family.setRegs(regs);
   }
 
@@ -154,22 +187,40 @@ export class VirtualCpu implements Vcpu {
   }
 
   setSregs(sregs: Partial<KvmSregs>): void {
+    checkObject('sregs', sregs);
+    const known = this.#family.getSregs();
+    for (const [name, value] of Object.entries(sregs)) {
+      if (!Object.hasOwn(known, name)) throw new KvmError(`there is no special register '${name.slice(0, 40)}'`);
+      if (value === undefined) continue;
+      if (typeof known[name] === 'bigint') checkRegister(name, value);
+      else checkWord(name, typeof value === 'bigint' ? Number(value) : value);
+    }
     this.#family.setSregs(sregs);
   }
 
   getOneReg(id: bigint): bigint | undefined {
+    checkBits('the id of a register', id, 64);
     return this.#family.getOneReg(id);
   }
 
   setOneReg(id: bigint, value: bigint): boolean {
+    checkBits('the id of a register', id, 64);
+    checkBits('the value of a register', value, 128);
     return this.#family.setOneReg(id, value);
   }
 
   translate(effectiveAddress: number): KvmTranslation {
+    checkInteger('an effective address', effectiveAddress, 0, 2 ** 64 - 1);
     return this.#family.translate(effectiveAddress);
   }
 
   setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void {
+    const { tlbEntries } = this.#family;
+    if (tlbEntries === 0) throw new KvmError('this processor has no TLB that is set entry by entry');
+    checkInteger('the index of a TLB entry', index, 0, tlbEntries - 1);
+    checkObject('a TLB entry', entry);
+    for (const name of ['word0', 'word1', 'word2'] as const) checkWord(name, entry[name]);
+    checkInteger('tid', entry.tid, 0, 255);
     this.#family.setTlbEntry(index, entry);
   }
 
@@ -195,6 +246,7 @@ export class VirtualCpu implements Vcpu {
   }
 
   #leave(reason: number): KvmExitReason {
+    this.#family.end();
     this.kvmRun.exitReason = reason as KvmExitReason;
     return reason as KvmExitReason;
   }

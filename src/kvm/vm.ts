@@ -9,14 +9,21 @@ import {
   VCPU_BLOCKS,
 } from '../processor/index.ts';
 import { type Clock, type GuestMemory, KvmError, type KvmStats, type Vcpu, type Vm, type VmOptions } from './api.ts';
+import { checkInteger, checkObject, checkSwitch } from './checks.ts';
 import type { HashTable, VcpuFamily } from './family.ts';
 import { MODELS, type Model, type Processors } from './models.ts';
-import { MemorySlots, SlotMemory } from './slots.ts';
+import { MemorySlots, PHYSICAL_ADDRESS_LIMIT, SlotMemory } from './slots.ts';
 import { VcpuCounters } from './stats.ts';
 import { GuestTime } from './time.ts';
 import { createKvmRun, VirtualCpu } from './vcpu.ts';
 
 const MAX_MEMORY = 2 ** 31;
+/** As in the uapi, where a slot's number has 16 bits. */
+const MAX_SLOT = 2 ** 16 - 1;
+const MIN_TRANSLATION_MEMORY = 2 ** 20;
+/** What translations may take where nobody says: an eighth of the guest's memory, in bounds. */
+const defaultTranslationMemory = (maxMemory: number): number =>
+  Math.min(Math.max(maxMemory / 8, 64 * 2 ** 20), 256 * 2 ** 20);
 /** Room for the alignment of small slots (ROMs). */
 const SLOT_SLACK = 16 * 2 ** 20;
 
@@ -37,24 +44,35 @@ export class VirtualMachine implements Vm {
   readonly #vcpus = new Map<number, Vcpu>();
   readonly #time: GuestTime;
   readonly #translation: TranslationPort | undefined;
+  readonly #translationMemory: number;
 
   constructor(options: VmOptions, processors: Processors) {
-    const { cpu, accel, maxMemory, timebaseFrequency, icount = 0 } = options;
-    const model = MODELS.get(cpu.toLowerCase());
+    checkObject('the options of a virtual machine', options);
+    const { cpu, accel, clock, maxMemory, timebaseFrequency, icount = 0, littleEndian } = options;
+    const model = typeof cpu === 'string' ? MODELS.get(cpu.toLowerCase()) : undefined;
     if (model === undefined)
-      throw new KvmError(`there is no processor model '${cpu}'; there is: ${[...MODELS.keys()].join(', ')}`);
+      throw new KvmError(
+        `there is no processor model '${String(cpu).slice(0, 40)}'; there is: ${[...MODELS.keys()].join(', ')}`,
+      );
     if (!model.accels.includes(accel))
       throw new KvmError(`accel '${String(accel)}' does not fit a ${cpu}: there is ${model.accels.join(', ')}`);
-    if (!(maxMemory > 0 && maxMemory <= MAX_MEMORY))
+    if (typeof clock?.now !== 'function') throw new KvmError('a virtual machine needs a clock, an object with now()');
+    checkSwitch('littleEndian', littleEndian);
+    if (!(Number.isInteger(maxMemory) && maxMemory > 0 && maxMemory <= MAX_MEMORY))
       throw new KvmError(`a virtual machine can have up to 2 GB of memory, not ${maxMemory} bytes`);
-    if (!(timebaseFrequency > 0 && timebaseFrequency <= 1e10))
+    if (!(typeof timebaseFrequency === 'number' && timebaseFrequency > 0 && timebaseFrequency <= 1e10))
       throw new KvmError(`a time base of ${timebaseFrequency} ticks a second is not possible`);
-    if (!(icount >= 0 && icount <= 1e6)) throw new KvmError(`icount is nanoseconds an instruction, not ${icount}`);
+    if (!(typeof icount === 'number' && icount >= 0 && icount <= 1e6))
+      throw new KvmError(`icount is nanoseconds an instruction, not ${icount}`);
+    const { translationMemory = defaultTranslationMemory(maxMemory) } = options;
+    if (!(typeof translationMemory === 'number' && translationMemory >= MIN_TRANSLATION_MEMORY))
+      throw new KvmError(`translations need ${MIN_TRANSLATION_MEMORY} bytes or more, not ${String(translationMemory)}`);
+    this.#translationMemory = translationMemory;
     this.#options = options;
     this.#processors = processors;
     this.#model = model;
     this.#ramBytes = Math.ceil(maxMemory / 65536) * 65536 + SLOT_SLACK;
-    const order = model.order(options.littleEndian ?? false);
+    const order = model.order(littleEndian ?? false);
     this.#hashTableBytes = model.hashTable === null ? 0 : 2 ** model.hashTable.largest;
     this.#memory = createMemory(RAM_BASE + this.#ramBytes + this.#hashTableBytes, order);
     this.#slots = new MemorySlots(RAM_BASE, this.#ramBytes);
@@ -82,7 +100,13 @@ export class VirtualMachine implements Vm {
     readonly?: boolean;
     logDirtyPages?: boolean;
   }): void {
+    checkObject('a memory region', region);
     const { slot, guestPhysAddr, memorySize, readonly = false, logDirtyPages = false } = region;
+    checkInteger('slot', slot, 0, MAX_SLOT);
+    checkInteger('guestPhysAddr', guestPhysAddr, 0, PHYSICAL_ADDRESS_LIMIT - 1);
+    checkInteger('memorySize', memorySize, 1, PHYSICAL_ADDRESS_LIMIT);
+    checkSwitch('readonly', readonly);
+    checkSwitch('logDirtyPages', logDirtyPages);
     this.#slots.add(slot, guestPhysAddr, memorySize, readonly, logDirtyPages);
   }
 
@@ -127,7 +151,9 @@ export class VirtualMachine implements Vm {
         base: VCPU_BLOCKS + id * VCPU_BLOCK_BYTES,
         assist: null,
         timebase: () => time.timebase(),
+        translationMemory: this.#translationMemory,
         ...(this.#translation && { translation: this.#translation }),
+        ...(this.#options.profile && this.#options.icount === undefined && { profile: this.#options.profile }),
         ...(this.#options.cores && { cores: this.#options.cores }),
       },
       {

@@ -6,6 +6,9 @@ import {
   EVENT,
   EXIT_ADDRESS,
   EXIT_SYNDROME,
+  FLOAT_AVAILABLE,
+  FLOAT_INTERRUPTS,
+  FPSCR,
   GPR,
   LR,
   PC,
@@ -29,6 +32,10 @@ export const W_XER_CA = XER_CA >> 2;
 export const W_XER_BYTE_COUNT = XER_BYTE_COUNT >> 2;
 export const W_USPRG0 = USPRG0 >> 2;
 export const W_RESERVE_ADDRESS = RESERVE_ADDRESS >> 2;
+export const W_FPSCR = FPSCR >> 2;
+/** What the processor has of MSR[FP] and MSR[FE0,FE1]. */
+export const W_FLOAT_AVAILABLE = FLOAT_AVAILABLE >> 2;
+export const W_FLOAT_INTERRUPTS = FLOAT_INTERRUPTS >> 2;
 export const W_EXIT_ADDRESS = EXIT_ADDRESS >> 2;
 export const W_EXIT_SYNDROME = EXIT_SYNDROME >> 2;
 export const W_BUDGET = BUDGET >> 2;

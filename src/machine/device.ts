@@ -36,6 +36,14 @@ export interface ConsoleDevice extends Device {
   receive(bytes: Uint8Array): number;
 }
 
+/** A device in which something happens at a time of its own, by the guest's clock. */
+export interface TimedDevice extends Device {
+  /** When `turn` has something to do, in nanoseconds of the guest's clock; Infinity: not by itself. */
+  due(): number;
+  /** Does what is due. */
+  turn(): void;
+}
+
 /** The life of a device: created, reset, accessed; saved and restored while the guest is stopped. */
 export interface Device {
   /** What the regions of the specification's `mmio` list answer with, in the same order. */
@@ -129,7 +137,7 @@ export function savedNumber(state: DeviceState, name: string): number {
 }
 
 /** Reads a number that is no word (a time, a fraction) out of a saved state; its magnitude is at most `limit`. */
-export function savedReal(state: DeviceState, name: string, limit: number): number {
+export function savedReal(state: DeviceState, name: string, limit = Number.MAX_VALUE): number {
   const value = saved(state, name);
   if (typeof value !== 'number' || !(Math.abs(value) <= limit))
     throw new MachineError(`the saved state lacks the number "${name}"`);

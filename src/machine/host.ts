@@ -1,7 +1,8 @@
 import type { Clock } from '../kvm/api.ts';
+import type { FastCodecs } from './loaders/gzip.ts';
 
 /** What a machine needs from the world outside: time, a console, and the event loop. Node and browser each bring theirs. */
-export interface MachineHost {
+export interface MachineHost extends FastCodecs {
   readonly clock: Clock;
   readonly console: {
     /** Takes what the guest wrote. The bytes are the callee's to keep. */
@@ -15,11 +16,6 @@ export interface MachineHost {
   wake(): void;
   /** Lets the event loop do its work once. */
   yield(): Promise<void>;
-  /**
-   * Decompresses a gzip file at once, where the host does that faster than JavaScript. Throws for damaged data and for
-   * results of more than `limit` bytes.
-   */
-  gunzip?(bytes: Uint8Array, limit: number): Uint8Array;
   /** Seconds since 1970, which calendar clocks start from; without it they start at that date. */
   unixTime?(): number;
   /** Fills bytes that nobody can guess; without it guests get no randomness from outside. */

@@ -42,5 +42,5 @@ export {
 } from './hypercalls.ts';
 export type { InterruptLine, InterruptSink } from './interrupts.ts';
 export { Machine, type MachineEnd, type MachineState, type RunOptions, type RunSignal } from './machine.ts';
-export type { MachineOptions } from './options.ts';
+export type { CodeCache, MachineOptions } from './options.ts';
 export type { PowerEvent, PowerSwitch } from './power.ts';

@@ -2,7 +2,7 @@ import type { Vcpu, Vm } from '../kvm/api.ts';
 import { KVM_INTERRUPT } from '../kvm/api.ts';
 import type { Board, BoardConfiguration } from './board.ts';
 import { Bus } from './bus.ts';
-import { type Device, type DeviceSpec, type DeviceState, savedPart } from './device.ts';
+import { type Device, type DeviceSpec, type DeviceState, savedPart, type TimedDevice } from './device.ts';
 import { MachineError } from './error.ts';
 import type { World } from './host.ts';
 import { Hypercalls } from './hypercalls.ts';
@@ -28,6 +28,10 @@ function isSink(device: Device | undefined): device is Device & InterruptSink {
   return device !== undefined && 'setInput' in device;
 }
 
+function isTimed(device: Device): device is TimedDevice {
+  return 'due' in device && 'turn' in device;
+}
+
 /** A board with its devices made, mapped and wired to a processor. */
 export class BoardInstance {
   readonly bus = new Bus();
@@ -35,6 +39,7 @@ export class BoardInstance {
   readonly power = new PowerSwitch();
   readonly specs: readonly DeviceSpec[];
   readonly #devices = new Map<string, Device>();
+  readonly #timed: readonly TimedDevice[];
 
   constructor(board: Board, configuration: BoardConfiguration, vm: Vm, vcpu: Vcpu, world: World) {
     this.specs = board.devices(configuration);
@@ -63,6 +68,7 @@ export class BoardInstance {
       });
       for (const hypercall of device.hypercalls ?? []) this.hypercalls.add(hypercall);
     }
+    this.#timed = [...this.#devices.values()].filter(isTimed);
     for (const [spec, outputs] of lines) {
       spec.interrupts?.forEach(({ controller, input }, i) => {
         const device = this.#devices.get(controller);
@@ -80,6 +86,18 @@ export class BoardInstance {
   reset(): void {
     this.power.release();
     for (const device of this.#devices.values()) device.reset();
+  }
+
+  /** When a device has something to do, by the guest's clock; Infinity: none has. */
+  due(): number {
+    let first = Number.POSITIVE_INFINITY;
+    for (const device of this.#timed) first = Math.min(first, device.due());
+    return first;
+  }
+
+  /** Has every device do what is due. */
+  turn(): void {
+    for (const device of this.#timed) device.turn();
   }
 
   /** Every device's state by its name. */

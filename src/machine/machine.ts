@@ -134,7 +134,7 @@ export class Machine {
     this.#host = host;
     this.#clock = new MachineClock(host.clock);
     this.#world = options.icount === undefined ? hostWorld(host) : repeatableWorld();
-    this.#kernel = loadKernel(options.kernel, memoryBytes, host.gunzip?.bind(host), board.kernelBits);
+    this.#kernel = loadKernel(options.kernel, memoryBytes, host, board.kernelBits);
     this.vm = (options.createVm ?? createVm)({
       cpu: this.cpu.model,
       accel: this.accel,
@@ -143,8 +143,10 @@ export class Machine {
       maxMemory: memoryBytes,
       ...(this.#kernel.littleEndian && { littleEndian: true }),
       ...(options.icount !== undefined && { icount: options.icount }),
+      ...(options.translationMemory !== undefined && { translationMemory: options.translationMemory }),
       ...(options.translation && { translation: options.translation }),
       ...(options.cores && { cores: options.cores }),
+      ...(options.codeCache && { profile: options.codeCache.profile }),
     });
     this.vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: memoryBytes });
     this.vcpu = this.vm.createVcpu(0);
@@ -202,6 +204,7 @@ export class Machine {
       this.#state = 'ended';
       this.#pause?.stands();
       this.#options.translation?.close?.();
+      this.#options.codeCache?.close?.();
     }
     if (signal?.aborted && this.#end.cause === 'quit') throw signal.reason;
     return this.#end;
@@ -257,7 +260,7 @@ export class Machine {
     let exits = 0;
     for (;;) {
       if (this.#quit !== undefined) return { cause: 'quit', message: this.#quit };
-      switch (vcpu.run(SLICE_NS)) {
+      switch (vcpu.run(this.#untilDue())) {
         case KVM_EXIT.MMIO:
           if (mmio.isWrite) bus.writeMmio(mmio.physAddr, mmio.len, mmio.data);
           else mmio.data = bus.readMmio(mmio.physAddr, mmio.len);
@@ -271,14 +274,28 @@ export class Machine {
           if (dcr.isWrite) bus.writeDcr(dcr.dcrn, dcr.data);
           else dcr.data = bus.readDcr(dcr.dcrn);
           break;
-        case KVM_EXIT.HLT:
         case KVM_EXIT.INTR:
+          // A device may have been due before the slice is over.
+          if (!run.immediateExit && clock.now() - start < SLICE_NS) continue;
+          return undefined;
+        case KVM_EXIT.HLT:
+          run.hlt.wakeAt = Math.min(run.hlt.wakeAt, this.#instance.due());
           return undefined;
         default:
           return this.#rareExit();
       }
       if (++exits % EXITS_PER_TIME_CHECK === 0 && clock.now() - start >= SLICE_NS) return undefined;
     }
+  }
+
+  /** Lets the devices do what is due; answers how long the guest may run until they are due again, at most a slice. */
+  #untilDue(): number {
+    const due = this.#instance.due();
+    if (due === Number.POSITIVE_INFINITY) return SLICE_NS;
+    const now = this.vm.clock.now();
+    if (due > now) return Math.min(due - now, SLICE_NS);
+    this.#instance.turn();
+    return Math.max(1, Math.min(this.#instance.due() - now, SLICE_NS));
   }
 
   #powerEvent(): MachineEnd | undefined {
@@ -326,7 +343,7 @@ export class Machine {
   /** Console input. Returns how many bytes were taken: the rest did not fit, and should be offered again later. */
   input(bytes: Uint8Array): number {
     const taken = this.#serial?.receive(bytes) ?? 0;
-    this.#host.wake();
+    if (taken > 0) this.#host.wake();
     return taken;
   }
 
@@ -336,7 +353,10 @@ export class Machine {
     this.vcpu.kvmRun.immediateExit = true;
     this.#pause?.end();
     this.#host.wake();
-    if (this.#state === 'created') this.#options.translation?.close?.();
+    if (this.#state === 'created') {
+      this.#options.translation?.close?.();
+      this.#options.codeCache?.close?.();
+    }
   }
 
   /**

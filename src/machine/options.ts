@@ -1,4 +1,4 @@
-import type { Accel, CoreImages, TranslationPort, Vm, VmOptions } from '../kvm/api.ts';
+import type { Accel, CodeProfile, CoreImages, TranslationPort, Vm, VmOptions } from '../kvm/api.ts';
 import type { Board } from './board.ts';
 import type { BootFiles } from './boot.ts';
 import { MachineError } from './error.ts';
@@ -21,12 +21,23 @@ export interface MachineOptions extends BootFiles {
   readonly noReboot?: boolean | undefined;
   /** Ends the run after so many nanoseconds of the host's clock; pauses do not count. */
   readonly timeoutNs?: number | undefined;
+  /** Bytes that translations of code may take (`VmOptions.translationMemory`). */
+  readonly translationMemory?: number | undefined;
   /** Passed on to KVM. */
   readonly translation?: TranslationPort | undefined;
   /** Passed on to KVM. */
   readonly cores?: CoreImages | undefined;
+  /** What was hot in earlier runs, and is added to. Not used under `icount`, whose runs repeat exactly. */
+  readonly codeCache?: CodeCache | undefined;
   /** In place of KVM's own: for tests, and for other implementations of the interface. */
   readonly createVm?: ((options: VmOptions) => Vm) | undefined;
+}
+
+/** Who keeps the memory of what was hot. */
+export interface CodeCache {
+  readonly profile: CodeProfile;
+  /** The run has ended: nothing more is added. */
+  close?(): void;
 }
 
 /** What would fit in place of a value that does not; undefined: it fits. */
@@ -88,8 +99,10 @@ const CHECKS: { readonly [Name in keyof Required<MachineOptions>]: Check } = {
   icount: numberOf('a number of nanoseconds', 1e6),
   noReboot: truth,
   timeoutNs: numberOf('a number of nanoseconds', Number.POSITIVE_INFINITY),
+  translationMemory: numberOf('a number of bytes', Number.POSITIVE_INFINITY),
   translation: objectWith('a translation port', 'start', 'post', 'poll'),
   cores: objectWith('an object', 'find'),
+  codeCache: objectWith('an object with a profile', 'profile.find'),
   createVm: func,
 };
 const REQUIRED = ['board', 'host', 'kernel'] as const satisfies readonly (keyof MachineOptions)[];

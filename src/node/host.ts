@@ -1,6 +1,6 @@
 import { getRandomValues } from 'node:crypto';
 import { Writable } from 'node:stream';
-import { gunzipSync } from 'node:zlib';
+import { crc32, gunzipSync } from 'node:zlib';
 import type { MachineHost } from '../machine/index.ts';
 
 /** Node's timers are good to a millisecond or two; what is shorter is waited out exactly, with the thread asleep. */
@@ -106,6 +106,10 @@ export class NodeHost implements MachineHost {
 
   gunzip(bytes: Uint8Array, limit: number): Uint8Array {
     return gunzipSync(bytes, { maxOutputLength: limit, chunkSize: GUNZIP_CHUNK });
+  }
+
+  crc32(bytes: Uint8Array): number {
+    return crc32(bytes);
   }
 
   wake(): void {

@@ -28,7 +28,7 @@ export function generateCore(
   const { model } = runtime;
   const { specs, pairs } = handlers;
   const { run, outlined, packings } = generateInterpreter(specs, pairs.pairs, hotThreshold, model, stepping);
-  const routines = model.hasFloat ? routineFunctions(CORE, model, FIRST_ROUTINE) : [];
+  const routines = routineFunctions(CORE, model, FIRST_ROUTINE);
   const functions = [...runtimeFunctions(runtime, vectorCode), run, ...routines, ...outlined];
   const bytes = encodeModule(coreImports(model.word), functions, [SIGNATURES[model.word].region]);
   return { bytes, packings };

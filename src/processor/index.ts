@@ -14,6 +14,7 @@ export * from './interface.ts';
 export * from './layout.ts';
 export { LEVELS_OF, type ProcessorName } from './levels.ts';
 export { HostMemory, type MemoryOrder } from './memory.ts';
+export { CodeProfile } from './region/profile.ts';
 export { type RegionFunction, TranslationServer } from './region/server.ts';
 
 /** Makes a 440 on its block of host memory. */

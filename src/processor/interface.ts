@@ -6,6 +6,7 @@ import type { FieldName } from '../isa/fields.ts';
 import type { Expr, Meaning, Semantics } from '../isa/semantics.ts';
 import type { ProcessorName } from './levels.ts';
 import type { HostMemory, MemoryOrder } from './memory.ts';
+import type { CodeProfile } from './region/profile.ts';
 
 /** `run` returned because the budget is spent or the EVENT word is set: the host's own timer tick. */
 export const VECTOR_HOST_TICK = -1;
@@ -63,8 +64,12 @@ export interface RegionRequest {
   readonly mode: number;
   /** Address of the counts of interpretations, of the processor that found it hot. */
   readonly profile: number;
+  /** Address of the page's records. */
+  readonly records: number;
   /** The page's `CodePage.version` at the time: a region of an older page is thrown away. */
   readonly version: number;
+  /** Where an earlier run's region had its blocks, in words from the start of the page (profile.ts). */
+  readonly blocks?: readonly number[];
 }
 
 export interface TranslatedRegion {
@@ -72,16 +77,31 @@ export interface TranslatedRegion {
   /** Number of the exported function: `r0`, `r1` … */
   readonly index: number;
   readonly instructions: number;
+  /** Where its blocks begin, in words from the start of the page. */
+  readonly blocks: readonly number[];
+  /** Addresses of the link cells of its call sites. */
+  readonly cells: readonly number[];
+}
+
+/** What the translator is told of translations that are gone. */
+export interface ReleasedRegions {
+  /** Link cells that are free. */
+  readonly cells: readonly number[];
+  /** Entries of regions that were thrown away: the address of the page's records, the offset in the page. */
+  readonly entries: readonly { readonly records: number; readonly offset: number }[];
 }
 
 /** Entries to translate into one module. */
 export interface TranslationJob {
   readonly requests: readonly RegionRequest[];
+  readonly released: ReleasedRegions;
 }
 
 /** The compiled module, null when none of the entries could be translated. */
 export interface TranslationResult {
   readonly module: WebAssembly.Module | null;
+  /** How long the module was, in bytes. */
+  readonly bytes: number;
   readonly regions: readonly TranslatedRegion[];
   readonly covered: readonly RegionRequest[];
   readonly milliseconds: number;
@@ -120,8 +140,12 @@ export interface HostCpuOptions {
   readonly translation?: TranslationPort;
   /** Interpretations of a block after which it is translated; Infinity: never. */
   readonly hotThreshold?: number;
+  /** Bytes that translations and the interpreter's records may take: what is over goes, the least used first. */
+  readonly translationMemory?: number;
   /** Cores that were kept. */
   readonly cores?: CoreImages;
+  /** What was hot in earlier runs, and is added to. */
+  readonly profile?: CodeProfile;
 }
 
 /** One host processor, running everything with MSR[PR]=1: what all families have. */

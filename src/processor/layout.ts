@@ -177,5 +177,5 @@ export const RECORD_ARENA_END = 0x0e000000;
 export const LINK_CELLS = 0x0e000000;
 export const LINK_CELL = { real: 0, slot: 4 } as const;
 export const LINK_CELL_BYTES = 8;
-export const MAX_LINK_CELLS = 0x10000;
+export const MAX_LINK_CELLS = 0x20000;
 export const RAM_BASE = 0x10000000;

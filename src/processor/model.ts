@@ -1,4 +1,7 @@
 import type { Level } from '../isa/define.ts';
+import { FLOAT_ROUTINES } from '../isa/float/index.ts';
+import { ROUTINES } from '../isa/routines.ts';
+import type { Routine } from '../isa/semantics.ts';
 import { BOOKE_INTERRUPTS, type InterruptNumbers, SERVER_INTERRUPTS } from './backend/traps.ts';
 import { LEVELS_440, LEVELS_OF, LEVELS_POWER8, type ProcessorName } from './levels.ts';
 import type { MemoryOrder } from './memory.ts';
@@ -17,6 +20,8 @@ export interface ProcessorModel {
   readonly littleEndian: boolean;
   readonly blockBytes: number;
   readonly hasFloat: boolean;
+  /** What its instructions invoke, of ROUTINES as many as are needed, from the first on: each has a place there. */
+  readonly routines: readonly Routine[];
   readonly interrupts: InterruptNumbers;
 }
 
@@ -27,7 +32,8 @@ export const MODEL_440: ProcessorModel = {
   order: 3,
   littleEndian: false,
   blockBytes: 32,
-  hasFloat: false,
+  hasFloat: true,
+  routines: FLOAT_ROUTINES,
   interrupts: BOOKE_INTERRUPTS,
 };
 /** Book III-S, 64-bit mode: a POWER8. */
@@ -39,6 +45,7 @@ export const MODEL_SERVER: ProcessorModel = {
   littleEndian: false,
   blockBytes: 128,
   hasFloat: true,
+  routines: ROUTINES,
   interrupts: SERVER_INTERRUPTS,
 };
 export const MODEL_SERVER_LITTLE_ENDIAN: ProcessorModel = { ...MODEL_SERVER, order: 0, littleEndian: true };

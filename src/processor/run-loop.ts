@@ -52,6 +52,7 @@ export class RunLoop {
       this.#runsUntilWork = RUNS_PER_WORK;
       this.#workAt = this.#retired + INSTRUCTIONS_PER_WORK;
       this.regions.work();
+      this.regions.store.trim();
     }
     i32[this.#budget] = budget;
     this.#granted = budget;
@@ -98,14 +99,22 @@ export class RunLoop {
   /** The counters that all processors have. */
   stats(cache: CodeCache, tlb: { readonly pageInvalidations: number; readonly setFlushes: number }) {
     const { regions } = this;
+    const { store } = regions;
     const stats: Record<string, number> = {
       decoded_instructions: cache.decodedInstructions,
-      translated_regions: regions.regions,
+      translated_regions: store.installedRegions,
       translation_batches: regions.batches,
-      translated_instructions: regions.translatedInstructions,
+      translated_instructions: store.installedInstructions,
       translation_milliseconds: Math.round(regions.translationMilliseconds),
+      translation_memory_limit: store.limit,
+      translation_memory: store.moduleBytes,
+      translation_modules: store.moduleCount,
+      evicted_modules: store.evictedModules,
+      link_cells: store.cellCount,
       code_pages: cache.pageCount,
+      code_page_memory: store.recordBytes,
       dropped_code_pages: cache.droppedPages,
+      evicted_code_pages: cache.evictedPages,
       soft_tlb_page_invalidations: tlb.pageInvalidations,
       soft_tlb_set_flushes: tlb.setFlushes,
     };

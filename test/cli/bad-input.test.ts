@@ -50,6 +50,7 @@ const cases: readonly [words: string[], status: number, says: RegExp][] = [
   [boot(raw, '--memory', 'lots'), 2, /'lots' is not a memory size.*256M/],
   [boot(raw, '--memory', '0'), 2, /'0' is not a memory size/],
   [boot(raw, '--memory', '4096G'), 2, /4096G is more than/],
+  [boot(raw, '--translation-memory', '1K'), 1, /translations need 1048576 bytes or more, not 1024/],
   [boot(raw, '--timeout', '-1'), 2, /'-1' is not a time-out/],
   [boot(raw, '--accel', 'kvm'), 2, /no way 'kvm'.*trap, pv, assist/],
   [boot(raw, '--accel', 'pv'), 1, /bamboo cannot run with accel "pv"; assist, trap would fit/],

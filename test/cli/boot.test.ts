@@ -33,6 +33,17 @@ for (const accel of ['trap', 'assist']) {
   });
 }
 
+test('boots with little memory for translations, and stays within it', { skip }, async () => {
+  const stats = join(folder, 'little.json');
+  const result = await run(boot('poweroff', '--no-reboot', '--translation-memory', '2M', '--stats', stats));
+  assert.equal(result.status, 0, result.stderr);
+  assert.match(result.stdout, /GUEST-READY ppc [\s\S]*GUEST-OFF/);
+  const counters = JSON.parse(readFileSync(stats, 'utf8'));
+  assert.equal(counters.translation_memory_limit, 2 * 2 ** 20);
+  assert.ok(counters.translation_memory + counters.code_page_memory < 2.5 * 2 ** 20);
+  assert.ok(counters.evicted_code_pages > 0);
+});
+
 test('the shell takes commands from a pipe; --stats - is the last line', { skip }, async () => {
   const result = await run(boot('', '--no-reboot', '--stats', '-'), {
     steps: [

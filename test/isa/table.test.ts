@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isParted } from '../../src/isa/fields.ts';
 import { FORMS } from '../../src/isa/forms.ts';
 import {
   Decoder,
   define,
   EMBEDDED_LEVELS,
+  encodeField,
   FIELDS,
+  type FieldName,
   INSTRUCTIONS,
+  isOf,
+  type Level,
   registersOf,
   SERVER_LEVELS,
   SPECIAL_REGISTERS,
@@ -14,9 +19,14 @@ import {
 import { LEVELS_OF } from '../../src/processor/levels.ts';
 import { random } from './words.ts';
 
+function bitsOf(name: FieldName): number {
+  const { first, last } = FIELDS[name];
+  return (2 ** (last - first + 1) - 1) << (31 - last);
+}
+
 const FAMILIES = [EMBEDDED_LEVELS, SERVER_LEVELS].map((levels) => ({
   decoder: new Decoder(levels),
-  rows: INSTRUCTIONS.filter(({ level }) => levels.has(level)),
+  rows: INSTRUCTIONS.filter((instruction) => isOf(instruction, levels)),
 }));
 
 test('each instruction is found by its word, whatever its operands are', () => {
@@ -43,6 +53,68 @@ test('a word has one instruction or none', () => {
       assert.equal(decoder.find(word), found[0]);
     }
   }
+});
+
+/** 440, 970, POWER7, POWER8 and the widest of both families. */
+const PROCESSORS = [...Object.values(LEVELS_OF), EMBEDDED_LEVELS, SERVER_LEVELS].map((levels) => ({
+  levels,
+  decoder: new Decoder(levels),
+}));
+
+test('no processor looks at a reserved bit', () => {
+  for (const { levels, decoder } of PROCESSORS) {
+    for (const instruction of INSTRUCTIONS) {
+      if (!isOf(instruction, levels)) continue;
+      const { mnemonic, value, mask, reserved } = instruction;
+      assert.equal(mask & reserved, 0, mnemonic);
+      for (let bit = 0; bit < 32; bit++) {
+        const one = reserved & (1 << bit);
+        if (one !== 0) assert.equal(decoder.find(value | one), instruction, `${mnemonic}, bit ${31 - bit}`);
+      }
+    }
+  }
+});
+
+test('each bit of an instruction is its opcode’s, a field’s or reserved', () => {
+  for (const { mnemonic, mask, fields, reserved } of INSTRUCTIONS) {
+    let told = mask | reserved;
+    for (const name of fields) told |= isParted(name) ? encodeField(name, 63) : bitsOf(name);
+    assert.equal(told, -1, mnemonic);
+  }
+});
+
+/** Words that compilers make for later processors, and what older ones take them for. */
+const LATER = {
+  mffs: [0xfc41048e, 0xfc54048e, 0xfc55048e, 0xfc56048e, 0xfc57048e, 0xfc58048e],
+  subfme: [0x7ca409d0],
+  neg: [0x7ca408d0],
+  extsw: [0x7c850fb4],
+  mulhdu: [0x7ca42412],
+  popcntd: [0x7c8503f5],
+  mtcrf: [0x7c8ff121],
+  crorc: [0x4c011343],
+  cmp: [0x7c242001],
+  isync: [0x4c00092c],
+};
+
+test('forms of later architectures are what their reserved bits stand in', () => {
+  for (const [mnemonic, words] of Object.entries(LATER))
+    for (const word of words)
+      for (const levels of [LEVELS_OF.power7, LEVELS_OF.power8])
+        assert.equal(new Decoder(levels).decode(word | 0)?.mnemonic, mnemonic, word.toString(16));
+});
+
+test('values of opcode bits are not reserved ones', () => {
+  const decoder = new Decoder(LEVELS_OF.power8);
+  // stwcx. without its Rc; scv, of a later architecture; dcbf with a value of L that is reserved is still dcbf.
+  for (const word of [0x7c00012c, 0x44000001]) assert.equal(decoder.decode(word), undefined, word.toString(16));
+  assert.equal(decoder.decode(0x7c4018ac)?.mnemonic, 'dcbf');
+});
+
+test('an older row gives way to the newer one', () => {
+  const mtfsf = (levels: ReadonlySet<Level>) => new Decoder(levels).decode(0xfffe_0d8e | 0);
+  assert.equal(mtfsf(LEVELS_OF['970'])?.fields.includes('FPSCR_L'), false);
+  assert.equal(mtfsf(LEVELS_OF.power7)?.fields.includes('FPSCR_L'), true);
 });
 
 test('every operand is a field of the encoding', () => {

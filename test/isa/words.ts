@@ -1,7 +1,7 @@
 /** Random instruction words of each form that the assembler knows, the same ones in every run. */
 
 import { FORMS, type Form } from '../../src/isa/forms.ts';
-import { EMBEDDED_LEVELS, encodeField, fieldValue, SERVER_LEVELS } from '../../src/isa/index.ts';
+import { EMBEDDED_LEVELS, encodeField, fieldValue, isOf, SERVER_LEVELS } from '../../src/isa/index.ts';
 import type { Dialect } from './objdump.ts';
 
 /** A small generator of uniform 32-bit numbers (the mixing steps of SplitMix with 32 bits). */
@@ -42,23 +42,24 @@ export function namedForms(): [string, Form][] {
 
 /** The dialects of the reference that forms are compared in, with the levels that have them. */
 export const DIALECTS = [
-  { dialect: '440', levels: EMBEDDED_LEVELS, has: (form: Form) => EMBEDDED_LEVELS.has(form.instruction.level) },
+  { dialect: '440', levels: EMBEDDED_LEVELS, has: ({ instruction }: Form) => isOf(instruction, EMBEDDED_LEVELS) },
   {
     dialect: 'power8',
     levels: SERVER_LEVELS,
-    // The hints of bctar are written otherwise there, and reserved opcodes as what they are on later processors.
+    // The hints of bctar and dcbf are written otherwise there, and reserved opcodes as what they are on later processors.
     has: ({ instruction }: Form) =>
-      !EMBEDDED_LEVELS.has(instruction.level) && !/^(bctar|nop\d+)$/.test(instruction.mnemonic),
+      !isOf(instruction, EMBEDDED_LEVELS) &&
+      isOf(instruction, SERVER_LEVELS) &&
+      !/^(bctar|dcbf|nop\d+)$/.test(instruction.mnemonic),
   },
 ] as const satisfies { dialect: Dialect; [key: string]: unknown }[];
 
-/** Random words of a form: operands at random, reserved bits mostly zero. */
+/** Random words of a form: operands at random, reserved bits zero, of which the reference has a mind of its own. */
 export function wordsOf(form: Form, count: number): number[] {
   const { instruction, alias } = form;
   const next = random(Number.parseInt(digest(formName(form)), 16));
   return Array.from({ length: count }, () => {
-    let word = next() & ~instruction.mask;
-    if (next() % 4) word &= ~instruction.ignored;
+    let word = next() & ~instruction.mask & ~instruction.reserved;
     word |= instruction.value;
     // Of pairs of registers the reference takes odd ones in some places.
     const EVEN_REGISTERS = ~0x0021_0800;

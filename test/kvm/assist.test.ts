@@ -15,8 +15,11 @@ const SC = 0x44000002;
 const BL_NEXT = 0x48000005;
 const mflr = (r: number): number => mfspr(r, 8);
 const addi = (rt: number, ra: number, si: number): number => ((14 << 26) | (rt << 21) | (ra << 16) | si) >>> 0;
+/** One-regs. */
+const FPR0 = 0x1030_0000_0000_0020n;
+const FPSCR = 0x1030_0000_0000_0080n;
 /** Registers of the programs. */
-const R = { msr: 9, scratch: 29, link: 30, userMsr: 31, zero: 28 } as const;
+const R = { late: 2, msr: 9, scratch: 29, link: 30, userMsr: 31, zero: 28 } as const;
 const READ = [26, 27, 48, 58, 59, 61, 62, 63, 256, 260, 272, 279, 286, 287, 312, 340, 400, 888, 946, 947, 1000];
 const WRITE = [26, 27, 48, 58, 59, 61, 62, 256, 272, 275, 279, 286, 287, 312, 317, 570, 888, 946, 947];
 
@@ -48,16 +51,42 @@ const returnWith = (msr: number): number[] => [
 /** Goes on behind the instruction that was interrupted, in supervisor state. */
 const SKIP = [mfspr(R.scratch, 26), addi(R.scratch, R.scratch, 4), mtspr(26, R.scratch), mtspr(27, R.zero), RFI];
 
+/** The same after a program interrupt: one that comes late (ESR[PIE]) has nothing to skip. */
+const SKIP_UNLESS_LATE = [
+  mfspr(R.late, 62),
+  // rlwinm late,late,18,29,29: 4 where it is late.
+  ((21 << 26) | (R.late << 21) | (R.late << 16) | (18 << 11) | (29 << 6) | (29 << 1)) >>> 0,
+  mfspr(R.scratch, 26),
+  // subf scratch,late,scratch
+  x31(40, R.scratch, R.late, R.scratch),
+  ...SKIP.slice(1),
+];
+
+/** Goes on with the instruction that was interrupted, with MSR[FP]. */
+const ENABLE = [
+  mfspr(R.scratch, 27),
+  (24 << 26) | (R.scratch << 21) | (R.scratch << 16) | 0x2000,
+  mtspr(27, R.scratch),
+  RFI,
+];
+
+/** Instructions of the floating-point unit, with operands to be filled in: fadd., fdiv, fcmpo, mffs, lfd and stfd of where the code is, mtfsf, mtfsb1. */
+const FLOATS = [
+  0xfc00002b, 0xfc000024, 0xfc000040, 0xfc00048e, 0xc81c1000, 0xd81c2000, 0xfdfe058e, 0xfc00004c,
+] as const;
+
 /** What the handlers do: sc returns, what cannot be done is skipped, all else ends the program. */
 function handler(vector: number): number[] {
   if (vector === 8) return [RFI];
-  return vector === 2 || vector === 6 || vector === 13 ? SKIP : [mtdcr(0x100 + vector, 0)];
+  if (vector === 7) return ENABLE;
+  if (vector === 6) return SKIP_UNLESS_LATE;
+  return vector === 2 || vector === 13 ? SKIP : [mtdcr(0x100 + vector, 0)];
 }
 
 function program(random: (n: number) => number): number[] {
   const r = (): number => 3 + random(6);
   return Array.from({ length: LENGTH }, () => {
-    switch (random(17)) {
+    switch (random(20)) {
       case 12:
         return SC;
       case 13:
@@ -69,6 +98,16 @@ function program(random: (n: number) => number): number[] {
           return [toNowhere, toNowhere, mtspr(27, random(2) === 0 ? R.msr : R.userMsr), RFI];
         }
         return returnWith(random(20) === 0 ? r() : R.userMsr);
+      case 17:
+      case 18:
+      case 19: {
+        const word = FLOATS[random(FLOATS.length)] as number;
+        // fdiv's and fcmpo's reserved fields stay zero.
+        if (word === 0xfc000040) return (word | (random(8) << 23) | (random(32) << 16) | (random(32) << 11)) >>> 0;
+        if (word === 0xfdfe058e) return (word | (random(32) << 11)) >>> 0;
+        if (word === 0xfc00048e || word === 0xfc00004c || word >>> 26 !== 63) return (word | (random(32) << 21)) >>> 0;
+        return (word | (random(32) << 21) | (random(32) << 16) | (random(32) << 11)) >>> 0;
+      }
       case 15:
       case 16:
         // Only after a synchronisation must a tlbwe have taken effect.
@@ -127,21 +166,27 @@ test(`${PROGRAMS} random programs`, () => {
       regs.gpr = regs.gpr.map((_, n) => {
         const value = random(2 ** 32 - 1) >>> 0;
         if (n === R.zero) return 0n;
-        if (n === R.userMsr) return BigInt(0x4000 | (random(2) * 0x8000));
-        if (n === R.msr) return BigInt((random(2) * 0x8000) | (random(4) === 0 ? 0x21200 : 0));
+        // FP, FE0 and FE1 as they come.
+        const float = random(2) * 0x2000 + random(2) * 0x800 + random(2) * 0x100;
+        if (n === R.userMsr) return BigInt(0x4000 | (random(2) * 0x8000) | float);
+        if (n === R.msr) return BigInt((random(2) * 0x8000) | (random(4) === 0 ? 0x21200 : 0) | float);
         if (n >= 10 && n < 20)
           return BigInt((0x40000000 | (value & 0x3fc00) | (random(3) === 0 ? 0 : 0x200) | (random(3) << 4)) >>> 0);
         if (n >= 20 && n < 28) return BigInt((value & ~63) >>> 0) + BigInt(random(6));
         return BigInt(value);
       });
       vcpu.setRegs(regs);
+      for (let n = 0; n < 32; n++)
+        vcpu.setOneReg(FPR0 + BigInt(n), (BigInt(random(2 ** 32 - 1)) << 32n) | BigInt(random(2 ** 31)));
       if (random(2) === 0) vcpu.interrupt(KVM_INTERRUPT.SET_LEVEL);
       const start = vm.clock.now();
       let reason = vcpu.run(1e9);
       while (reason === KVM_EXIT.MMIO) reason = vcpu.run(1e9);
       const time = vm.clock.now() - start;
       const tlb = Array.from({ length: 64 }, (_, page) => vcpu.translate(0x40000000 + page * 4096));
-      return { reason, time, dcrn: vcpu.kvmRun.dcr.dcrn, regs: vcpu.getRegs(), sregs: vcpu.getSregs(), tlb };
+      const floats = Array.from({ length: 32 }, (_, n) => vcpu.getOneReg(FPR0 + BigInt(n)));
+      floats.push(vcpu.getOneReg(FPSCR));
+      return { reason, time, dcrn: vcpu.kvmRun.dcr.dcrn, regs: vcpu.getRegs(), sregs: vcpu.getSregs(), tlb, floats };
     });
     if (states[0]?.reason === KVM_EXIT.DCR) ended++;
     assert.deepEqual(states[1], states[0], `program ${seed}`);
@@ -152,7 +197,13 @@ test(`${PROGRAMS} random programs`, () => {
   assert.ok(ended > PROGRAMS * 0.9, `${ended} programs ended`);
   const [trap, assist] = rigs.map(({ vcpu }) => vcpu.stats);
   assert.ok((assist?.emulated_inst_exits as number) < (trap?.emulated_inst_exits as number) / 2);
-  for (const name of ['assisted_rfi', 'assisted_sc', 'assisted_dtlb_miss', 'assisted_itlb_miss']) {
+  for (const name of [
+    'assisted_rfi',
+    'assisted_sc',
+    'assisted_dtlb_miss',
+    'assisted_itlb_miss',
+    'assisted_unavailable',
+  ]) {
     assert.ok((assist?.[name] as number) > 10, name);
     assert.equal(trap?.[name], 0, name);
   }

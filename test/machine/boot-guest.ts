@@ -11,8 +11,12 @@ export interface Result {
 /** A text that the guest prints, and what is typed then; nothing: the machine is switched off. Once each, in order. */
 export type Dialogue = readonly (readonly [string, string?])[];
 
-/** Boots on this thread with the host's time and runs to the end. */
-export async function bootGuest(options: Omit<MachineOptions, 'host'>, dialogue: Dialogue = []): Promise<Result> {
+/** Boots on this thread with the host's time and runs to the end. `typed`: what the console has before it begins. */
+export async function bootGuest(
+  options: Omit<MachineOptions, 'host'>,
+  dialogue: Dialogue = [],
+  typed: Uint8Array = new Uint8Array(),
+): Promise<Result> {
   let output = '';
   let next = 0;
   let heard = 0;
@@ -45,6 +49,7 @@ export async function bootGuest(options: Omit<MachineOptions, 'host'>, dialogue:
     yield: () => new Promise((resolve) => setImmediate(resolve)),
   };
   const machine = Machine.create({ host, timeoutNs: 120e9, ...options });
+  machine.input(typed);
   const end = await machine.run();
   return { end, output, stats: machine.stats() };
 }

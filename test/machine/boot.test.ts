@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { MachineOptions } from '../../src/machine/index.ts';
 import { bootGuest, type Dialogue, type Result } from './boot-guest.ts';
+import { floatInitrd } from './float-program.ts';
 
 /** The folder with the 440's uImage, vmlinux, bamboo.dtb and initramfs.cpio.gz; `npm test` sets it. */
 const folder = process.env.POWERVISOR_TEST_GUEST_440;
@@ -11,7 +12,7 @@ const skip = folder === undefined ? 'no 440 guest (POWERVISOR_TEST_GUEST_440)' :
 const file = (name: string): Uint8Array => readFileSync(join(folder ?? '', name));
 const MiB = 2 ** 20;
 
-const boot = (options: Partial<MachineOptions>, dialogue?: Dialogue): Promise<Result> =>
+const boot = (options: Partial<MachineOptions>, dialogue?: Dialogue, typed?: Uint8Array): Promise<Result> =>
   bootGuest(
     {
       board: 'bamboo',
@@ -22,6 +23,7 @@ const boot = (options: Partial<MachineOptions>, dialogue?: Dialogue): Promise<Re
       ...options,
     },
     dialogue,
+    typed,
   );
 
 test('Linux boots to user space on the bamboo board and resets it', { skip }, async () => {
@@ -73,6 +75,27 @@ test('a shell on the console: input typed early, interrupts, long input, a reboo
   assert.equal(output.split('Linux version').length, 3);
   assert.equal(stats.machine_resets, 1);
   assert.equal(stats.bus_unassigned_mmio, 0);
+});
+
+for (const accel of ['trap', 'assist'] as const)
+  test(`${accel}: two processes with the floating-point unit in turn`, { skip }, async () => {
+    const { end, output } = await boot({ accel, initrd: floatInitrd(), append: 'console=ttyS0' });
+    assert.equal(end.cause, 'reset', output);
+    assert.match(output, /CHILD 375\r?\nPARENT 750\r?\n/);
+  });
+
+test('with more input waiting than a boot takes, Linux boots and its shell answers; with counted time always alike', {
+  skip,
+}, async () => {
+  const input = Buffer.from('echo hello\n'.repeat(5000));
+  const options = { append: 'console=ttyS0', icount: 4 };
+  const dialogue: Dialogue = [['hello\r\n# echo hello\r\nhello']];
+  const [one, two] = [await boot(options, dialogue, input), await boot(options, dialogue, input)];
+  assert.equal(one.end.cause, 'quit', one.output);
+  // They are switched off some time after the answer.
+  const length = Math.min(one.output.length, two.output.length);
+  assert.ok(one.output.slice(0, length).includes('GUEST-READY'), one.output);
+  assert.equal(two.output.slice(0, length), one.output.slice(0, length));
 });
 
 test('with counted time a run repeats exactly', { skip }, async () => {

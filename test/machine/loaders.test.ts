@@ -110,17 +110,26 @@ test('decompression stops at what guest memory can hold', () => {
 test("the host's decompressor is used, and what it gives is checked", () => {
   const image = makeUImage(gzipSync(code), { compression: 1 });
   const limits: number[] = [];
-  const kernel = loadKernel(image, 16 * MiB, (_bytes, limit) => {
+  const gunzip = (_bytes: Uint8Array, limit: number): Uint8Array => {
     limits.push(limit);
     return code;
-  });
+  };
+  const sums: number[] = [];
+  const sum = (bytes: Uint8Array): number => {
+    sums.push(bytes.length);
+    return crc32(bytes);
+  };
+  const kernel = loadKernel(image, 16 * MiB, { gunzip, crc32: sum });
   assert.equal(kernel.segments[0]?.bytes, code);
   assert.deepEqual(limits, [16 * MiB]);
-  assert.throws(() => loadKernel(image, 16 * MiB, () => code.subarray(1)), MachineError);
+  // Of the header, the data and what was decompressed.
+  assert.deepEqual(sums, [64, image.length - 64, code.length]);
+  assert.throws(() => loadKernel(image, 16 * MiB, { crc32: () => 1 }), MachineError);
+  assert.throws(() => loadKernel(image, 16 * MiB, { gunzip: () => code.subarray(1) }), MachineError);
   const failing = (): never => {
     throw new RangeError('too long');
   };
-  assert.throws(() => loadKernel(image, 16 * MiB, failing), MachineError);
+  assert.throws(() => loadKernel(image, 16 * MiB, { gunzip: failing }), MachineError);
 });
 
 test('damaged gzip data gives a MachineError and nothing else', () => {

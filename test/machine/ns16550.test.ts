@@ -1,15 +1,28 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import type { Clock } from '../../src/kvm/api.ts';
 import { Ns16550, RECEIVE_QUEUE_BYTES } from '../../src/machine/devices/ns16550.ts';
 import { InterruptLine } from '../../src/machine/interrupts.ts';
 
 const [DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
 const FCR = IIR;
 
-function make() {
+/** A clock by which everything that is read has had time to come, and one that stands still. */
+const passing = () => {
+  let now = 0;
+  return { now: () => (now += 1e6) };
+};
+class Standing implements Clock {
+  time = 0;
+  now(): number {
+    return this.time;
+  }
+}
+
+function make(clock: Clock = passing()) {
   const line = new InterruptLine();
-  const uart = new Ns16550(line, 6);
+  const uart = new Ns16550(line, 6, clock);
   const output: number[] = [];
   uart.sink = { writeByte: (byte) => output.push(byte) };
   return {
@@ -127,6 +140,48 @@ test('the receive queue is bounded and keeps the order', () => {
   assert.equal(read(LSR) & 1, 0);
 });
 
+test('a driver that reads until nothing is there comes to an end, and is called again', () => {
+  const clock = new Standing();
+  const { uart, line, read, write } = make(clock);
+  write(FCR, 0x81);
+  write(IER, 1);
+  const bytes = Uint8Array.from({ length: 100 }, (_, i) => i);
+  assert.equal(uart.receive(bytes), 100);
+  const received: number[] = [];
+  for (let calls = 1; received.length < 100; calls++) {
+    assert.equal(line.active, true, `call ${calls}`);
+    while ((read(IIR) & 1) === 0) while ((read(LSR) & 1) !== 0) received.push(read(DATA));
+    assert.equal(received.length, Math.min(16 * calls, 100));
+    assert.equal(line.active, false);
+    const due = uart.due();
+    if (received.length === 100) assert.equal(due, Number.POSITIVE_INFINITY);
+    else {
+      clock.time = due - 1;
+      uart.turn();
+      assert.equal(line.active, false, 'not yet');
+      clock.time = due;
+      uart.turn();
+    }
+  }
+  assert.deepEqual(received, Array.from(bytes));
+});
+
+test('one that polls comes to an end as well', () => {
+  const clock = new Standing();
+  const { uart, read } = make(clock);
+  uart.receive(Uint8Array.of(7, 8));
+  const poll = (): number[] => {
+    const received: number[] = [];
+    read(LSR);
+    while ((read(LSR) & 1) !== 0) received.push(read(DATA));
+    return received;
+  };
+  assert.deepEqual(poll(), [7]);
+  clock.time = uart.due();
+  assert.deepEqual(poll(), [8]);
+  assert.equal(uart.due(), Number.POSITIVE_INFINITY);
+});
+
 test('input that is there early waits until the guest listens, whatever a driver clears out at its start', () => {
   const { uart, read, write, line } = make();
   uart.receive(Uint8Array.from({ length: 40 }, (_, i) => i));
@@ -172,28 +227,36 @@ test('a reset keeps input that has not been read', () => {
 const operation = fc.oneof(
   { weight: 4, arbitrary: fc.record({ write: fc.nat(9), value: fc.integer({ min: 0, max: 0xffffffff }) }) },
   { weight: 3, arbitrary: fc.record({ read: fc.nat(9) }) },
+  { weight: 1, arbitrary: fc.record({ later: fc.integer({ min: 0, max: 200_000 }) }) },
   { weight: 1, arbitrary: fc.record({ receive: fc.uint8Array({ maxLength: 40 }) }) },
 );
 
 test('no accesses make it throw, and a saved state is complete', () => {
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 80 }), fc.array(operation, { maxLength: 30 }), (before, after) => {
-      const one = make();
+      const clock = new Standing();
+      const one = make(clock);
       const apply = (target: ReturnType<typeof make>, step: (typeof before)[number]): number => {
         if ('write' in step) target.write(step.write, step.value);
         else if ('read' in step) return target.read(step.read);
-        else return target.uart.receive(step.receive);
+        else if ('receive' in step) return target.uart.receive(step.receive);
+        else target.uart.turn();
         return 0;
       };
+      const pass = (step: (typeof before)[number]): void => {
+        if ('later' in step) clock.time += step.later;
+      };
       for (const step of before) {
+        pass(step);
         const value = apply(one, step);
         assert.ok(value >= 0 && value <= 0xff);
       }
-      const two = make();
+      const two = make(clock);
       two.uart.restore(JSON.parse(JSON.stringify(one.uart.save())));
       one.output.length = 0;
       assert.equal(two.line.active, one.line.active);
       for (const step of after) {
+        pass(step);
         assert.equal(apply(two, step), apply(one, step));
         assert.equal(two.line.active, one.line.active);
       }

@@ -125,6 +125,10 @@ test("the terminal gives up to sixteen bytes a call, takes as many, and no other
     0x0102030405060708n,
     0x090a0b0c0d0e0f10n,
   ]);
+  assert.equal(rig.call(H_GET_TERM_CHAR, UNIT)[1], 0n, 'a driver that reads until nothing is there comes to an end');
+  rig.now = vty.due() - 1;
+  assert.equal(rig.call(H_GET_TERM_CHAR, UNIT)[1], 0n);
+  rig.now = vty.due();
   assert.deepEqual(rig.call(H_GET_TERM_CHAR, UNIT).slice(0, 4), [H_SUCCESS, 2n, 0x1112000000000000n, 0n]);
   assert.equal(rig.call(H_PUT_TERM_CHAR, UNIT, 16, 0x4142434445464748n, 0x494a4b4c4d4e4f50n)[0], H_SUCCESS);
   assert.equal(rig.call(H_PUT_TERM_CHAR, UNIT, 0, -1)[0], H_SUCCESS);
@@ -197,7 +201,7 @@ test("the devices' state goes through JSON and back", () => {
     ['nvram', { bytes: new Array(NVRAM_BYTES + 1).fill(0) }],
     ['nvram', {}],
     ['rtc', { unixTime: 'now' }],
-    ['vty0', { queue: [1, 'x'] }],
+    ['vty0', { queue: [1, 'x'], here: 0, next: 0 }],
     ['xics', {}],
   ] as const)
     assert.throws(() => other.board.restore({ ...state, [name]: spoiled }), MachineError, name);

@@ -108,7 +108,10 @@ function serverTranslated(source: string): Uint8Array {
   }
   cpu.translate();
   const first = jobs[0]?.requests[0] as RegionRequest;
-  const { bytes } = new Translator(cpu.memory, SERVER_HANDLERS, null, MODEL_SERVER).translate([first]);
+  const { bytes } = new Translator(cpu.memory, SERVER_HANDLERS, null, MODEL_SERVER).translate({
+    requests: [first],
+    released: { cells: [], entries: [] },
+  });
   assert.ok(bytes, source);
   return bytes;
 }
@@ -132,7 +135,7 @@ function translated(source: string): Uint8Array {
   cpu.translate();
   const translator = new Translator(cpu.memory, HANDLERS, null, MODEL_440);
   const first = jobs[0]?.requests[0] as RegionRequest;
-  const { bytes } = translator.translate([first]);
+  const { bytes } = translator.translate({ requests: [first], released: { cells: [], entries: [] } });
   assert.ok(bytes, source);
   return bytes;
 }

@@ -250,3 +250,46 @@ for (const order of [7, 0] as const)
     assert.equal(server.cpu.run(1000), TRAPPED);
     assert.equal(server.memory.read32(RAM_BASE + 0x1000), 2);
   });
+
+for (const order of [7, 0] as const)
+  test(`32-bit mode wraps at 2^32, storage order ${order}`, () => {
+    const server = new TestServer(order);
+    server.cpu.configureContext(0, { assist: false, sixtyFour: false, littleEndian: order === 0 });
+    server.cpu.selectContext(0);
+    const last = 0xffff_f000;
+    for (const [esid, vsid] of [
+      [0, 9],
+      [15, 10],
+    ] as const)
+      server.cpu.slbWrite(0, 2 + esid, esid, vsid, SLB_VSID.KS);
+    server.enter(0n, 0, HPTE.PP_READ_WRITE, 9);
+    server.enter(BigInt(last), 0x1000, HPTE.PP_READ_WRITE, 10);
+    const place = (address: number, real: number, source: string): void => {
+      for (const [i, word] of assembleWords(source, address).entries())
+        server.memory.write32(RAM_BASE + real + 4 * i, word);
+    };
+    // From the last page on to the first: by falling through, by a relative branch, by an absolute one.
+    place(0, 0, 'addi r4,r4,1; cmpwi r4,2; beq 0xffffff00; bgt 1f; b 0xfffffff8; 1: trap');
+    place(0xffff_fff8, 0x1ff8, 'nop; nop');
+    place(0xffff_ff00, 0x1f00, 'bl 1f; 1: mflr r7; ba -240');
+    place(0xffff_ff10, 0x1f10, 'b 0xfffffff8');
+    place(0x100, 0x100, 'stwu r5,-4(r3); lwz r6,0(r3); trap');
+    server.cpu.codeWritten(RAM_BASE, 0x2000);
+    const runFrom = (pc: bigint): void => {
+      server.u64[(VCPU_BLOCKS + PC) / 8] = pc;
+      assert.equal(server.cpu.run(1000), TRAPPED);
+    };
+    server.setGpr(4, 0n);
+    runFrom(0n);
+    assert.equal(server.u64[(VCPU_BLOCKS + PC) / 8], 0x14n);
+    assert.equal(server.gpr(4), 3n);
+    assert.equal(server.gpr(7), 0xffff_ff04n);
+    // A word across both ends.
+    server.setGpr(3, 0x5555_0000_0000_0002n);
+    server.setGpr(5, 0x1122_3344n);
+    runFrom(0x100n);
+    assert.equal(server.gpr(3), 0x5554_ffff_ffff_fffen);
+    assert.equal(server.gpr(6), 0x1122_3344n);
+    const bytes = [0x1ffe, 0].flatMap((at) => [...server.memory.readBytes(RAM_BASE + at, 2)]);
+    assert.deepEqual(bytes, order === 7 ? [0x11, 0x22, 0x33, 0x44] : [0x44, 0x33, 0x22, 0x11]);
+  });

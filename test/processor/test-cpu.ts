@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { assembleWords } from '../../src/isa/index.ts';
 import {
   type AssistTable,
+  type CodeProfile,
   createHostCpu,
   EXIT_ADDRESS,
   EXIT_SYNDROME,
@@ -55,6 +56,8 @@ export interface TestCpuOptions {
   readonly assist?: AssistTable;
   readonly timebase?: () => number;
   readonly translation?: TranslationPort;
+  readonly profile?: CodeProfile;
+  readonly translationMemory?: number;
 }
 
 /** RAM of 4 MB at real address 0 of its own; the real address space of the host begins lower. */
@@ -71,6 +74,8 @@ export class TestCpu {
       assist: options.assist ?? null,
       timebase: options.timebase ?? (() => 0),
       ...(options.translation && { translation: options.translation }),
+      ...(options.profile && { profile: options.profile }),
+      ...(options.translationMemory !== undefined && { translationMemory: options.translationMemory }),
       hotThreshold: tier === 'interpreted' ? Number.POSITIVE_INFINITY : 1,
     });
   }

@@ -13,6 +13,7 @@ import {
   PC,
   RAM_BASE,
   type ServerCpu,
+  type ServerModelName,
   SLB_VSID,
   type TranslationPort,
   VCPU_BLOCKS,
@@ -39,6 +40,8 @@ export interface TestServerOptions {
   readonly order?: 0 | 7;
   readonly assist?: AssistTable;
   readonly translation?: TranslationPort;
+  readonly model?: ServerModelName;
+  readonly timebase?: () => number;
 }
 
 export class TestServer {
@@ -47,16 +50,17 @@ export class TestServer {
   readonly tier: Tier;
   readonly #u64: BigUint64Array;
 
-  constructor(tier: Tier, { order = 7, assist, translation }: TestServerOptions = {}) {
+  constructor(tier: Tier, options: TestServerOptions = {}) {
+    const { order = 7, assist, translation, model = 'power8', timebase = () => 0 } = options;
     this.tier = tier;
     this.memory = HostMemory.create(RAM_BASE + RAM_BYTES, order);
     this.#u64 = new BigUint64Array(this.memory.wasm.buffer);
     this.cpu = createServerCpu({
-      model: 'power8',
+      model,
       memory: this.memory,
       base: VCPU_BLOCKS,
       assist: assist ?? null,
-      timebase: () => 0,
+      timebase,
       ...(translation && { translation }),
       hotThreshold: tier === 'interpreted' ? Number.POSITIVE_INFINITY : 1,
     });

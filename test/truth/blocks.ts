@@ -56,6 +56,10 @@ const DISPLACEMENTS = ['D', 'DS', 'DQ'] as const satisfies FieldName[];
 const FLAGS = /^(cmp|cmpl|cmpi|cmpli|cr.*|mcrf|mcrxr|mfcr|mfocrf|mtcrf|mtocrf|adde|addze|addme|subfe|subfze|subfme)$/;
 /** The oracle gets these wrong: see exceptions.ts. */
 const MISJUDGED = /^n?mac/;
+/** Of floating point, what it gets right: the moves. */
+const JUDGED_FLOATS = /^(lf|stf|fmr|fneg|fn?abs|fsel)/;
+const isJudged = ({ mnemonic, level }: Instruction): boolean =>
+  level === 'float' ? JUDGED_FLOATS.test(mnemonic) : !MISJUDGED.test(mnemonic);
 
 /** Forms that blocks can be made of, sorted. */
 export function choicesOf(forms: readonly Form[], storage: (instruction: Instruction) => boolean): Choices {
@@ -72,7 +76,7 @@ export function choicesOf(forms: readonly Form[], storage: (instruction: Instruc
 
 const CHOICES = {
   judged: choicesOf(
-    formsOf().filter(({ instruction }) => !MISJUDGED.test(instruction.mnemonic)),
+    formsOf().filter(({ instruction }) => isJudged(instruction)),
     isStorage,
   ),
   all: choicesOf(formsOf(), isStorage),

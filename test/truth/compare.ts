@@ -12,6 +12,8 @@ export function wordName(index: number): string {
   if (index === OUTCOME.address) return 'address';
   if (index >= OUTCOME.window) return `storage ${hex(WINDOW + 4 * (index - OUTCOME.window))}`;
   const n = index - OUTCOME.state;
+  if (n === STATE.fpscr) return 'fpscr';
+  if (n >= STATE.fpr) return `f${(n - STATE.fpr) >> 1}.${(n - STATE.fpr) & 1}`;
   return n < STATE.ctr ? `r${n}` : (STATE_NAMES[n - STATE.ctr] as string);
 }
 

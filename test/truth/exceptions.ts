@@ -2,19 +2,24 @@
  * Where the oracle is not the architecture's word: what is expected instead (docs/instruction-truth.md says why, one by
  * one). Everything else has to be as the oracle has it.
  */
-import { fieldBits, fieldValue } from '../../src/isa/index.ts';
+import { fieldBits, fieldValue, INSTRUCTIONS } from '../../src/isa/index.ts';
 import type { Batch } from './batch.ts';
-import { STATE } from './machine-state.ts';
+import { floatAt, STATE, setFloat } from './machine-state.ts';
 import { ENDED, OUTCOME, type Outcomes } from './outcome.ts';
+import { correctFloat } from './wide/exceptions.ts';
+import { STATE as WIDE, OUTCOME as WIDE_OUTCOME } from './wide/state.ts';
 
-/** Forms that the usual processor model of the oracle lacks, and a model that has them. */
-const OTHER_PROCESSORS: Readonly<Record<string, string>> = { isel: 'e500v2', mfdcrx: '460exb', mtdcrx: '460exb' };
+/** Forms that the usual processor model of the oracle lacks, and a model that has them beside a floating-point unit. */
+const OTHER_PROCESSORS: Readonly<Record<string, string>> = { isel: 'e500mc', mfdcrx: '460exb', mtdcrx: '460exb' };
 export const USUAL_PROCESSOR = '440epb';
 
 /** The oracle's processor model for a mnemonic. */
 export function processorFor(mnemonic: string): string {
   return OTHER_PROCESSORS[mnemonic] ?? USUAL_PROCESSOR;
 }
+
+const FLOATS = new Set(INSTRUCTIONS.filter(({ level }) => level === 'float').map(({ mnemonic }) => mnemonic));
+const isFloat = (mnemonic: string): boolean => FLOATS.has(mnemonic);
 
 const low16 = (value: number, signed: boolean): bigint => BigInt(signed ? (value << 16) >> 16 : value & 0xffff);
 const high16 = (value: number, signed: boolean): bigint => BigInt(signed ? value >> 16 : value >>> 16);
@@ -67,6 +72,46 @@ function correctMultiplyAccumulate(
   }
 }
 
+/** Words of a state beside the FPRs, and their places in the records that floating point is corrected in. */
+const WIDE_WORDS = [
+  [STATE.xer, WIDE.xer],
+  [STATE.cr, WIDE.cr],
+  [STATE.pc, WIDE.pc],
+  [STATE.fpscr, WIDE.fpscr],
+] as const;
+
+function widened(state: Int32Array, from: number): BigUint64Array {
+  const wide = new BigUint64Array(WIDE.words);
+  for (const [word, place] of WIDE_WORDS) wide[place] = BigInt((state[from + word] as number) >>> 0);
+  for (let n = 0; n < 32; n++) wide[WIDE.fpr + n] = floatAt(state, from + STATE.fpr + 2 * n);
+  return wide;
+}
+
+/** What is corrected of floating point on 64-bit processors is so here. */
+function correctFloats(
+  word: number,
+  mnemonic: string,
+  state: Int32Array,
+  expected: Outcomes,
+  actual: Outcomes,
+  from: number,
+): void {
+  const record = (outcomes: Outcomes): BigUint64Array => {
+    const wide = new BigUint64Array(WIDE_OUTCOME.words);
+    wide[WIDE_OUTCOME.ended] = BigInt(outcomes[from + OUTCOME.ended] as number);
+    wide.set(widened(outcomes, from + OUTCOME.state), WIDE_OUTCOME.state);
+    return wide;
+  };
+  const wide = record(expected);
+  correctFloat(word, mnemonic, widened(state, 0), wide, record(actual), WIDE_OUTCOME.state);
+  expected[from + OUTCOME.ended] = Number(wide[WIDE_OUTCOME.ended]);
+  const to = from + OUTCOME.state;
+  for (const [narrow, place] of WIDE_WORDS)
+    expected[to + narrow] = Number(BigInt.asIntN(32, wide[WIDE_OUTCOME.state + place] as bigint));
+  for (let n = 0; n < 32; n++)
+    setFloat(expected, to + STATE.fpr + 2 * n, wide[WIDE_OUTCOME.state + WIDE.fpr + n] as bigint);
+}
+
 /** Rewrites what the oracle said of one execution of a single instruction to what the architecture says. */
 export function correct(batch: Batch, execution: number, expected: Outcomes, actual: Outcomes): void {
   const { state, subject } = batch.executions[execution] as Batch['executions'][number];
@@ -78,6 +123,7 @@ export function correct(batch: Batch, execution: number, expected: Outcomes, act
   if (mnemonic === undefined) return;
   const word = words[0] as number;
   if (/^n?mac/.test(mnemonic)) correctMultiplyAccumulate(mnemonic, word, state, expected, from + OUTCOME.state);
+  if (isFloat(mnemonic)) correctFloats(word, mnemonic, state, expected, actual, from);
   // An instruction that is not carried out changes nothing; the oracle has set LR before it sees that bcctrl is invalid.
   if (expected[from + OUTCOME.ended] === ENDED.illegal && name === 'bcctrl')
     expected[from + OUTCOME.state + STATE.lr] = state[STATE.lr] as number;

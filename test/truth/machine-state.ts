@@ -1,8 +1,9 @@
 /** The state before and after an execution, as both sides of the comparison keep it; and the address space it runs in. */
+import { interestingFloat, randomFpscr } from './floats.ts';
 import { Random } from './random.ts';
 
-/** Words of a state: r0–r31, then these. */
-export const STATE = { ctr: 32, lr: 33, xer: 34, cr: 35, pc: 36, words: 37 } as const;
+/** Words of a state: r0–r31, then these; f0–f31 are two words each, the left one first. */
+export const STATE = { ctr: 32, lr: 33, xer: 34, cr: 35, pc: 36, fpr: 37, fpscr: 101, words: 102 } as const;
 
 /** A user-mode processor state, int32 each. */
 export type State = Int32Array;
@@ -50,6 +51,14 @@ export function interestingWord(random: Random): number {
   }
 }
 
+/** A doubleword of a state, or of a record that has one. */
+export const floatAt = (words: Int32Array, at: number): bigint =>
+  (BigInt((words[at] as number) >>> 0) << 32n) | BigInt((words[at + 1] as number) >>> 0);
+export function setFloat(words: Int32Array, at: number, bits: bigint): void {
+  words[at] = Number(BigInt.asIntN(32, bits >> 32n));
+  words[at + 1] = Number(BigInt.asIntN(32, bits));
+}
+
 /** A state whose every register follows from the seed alone. CTR and LR lead nowhere. */
 export function seededState(seed: number): State {
   const random = new Random(seed);
@@ -60,5 +69,7 @@ export function seededState(seed: number): State {
   state[STATE.lr] = NOWHERE + (random.below(0x1000) << 2);
   state[STATE.xer] = (random.word() & XER_FLAGS) | random.below(128);
   state[STATE.cr] = random.word();
+  for (let n = 0; n < 32; n++) setFloat(state, STATE.fpr + 2 * n, interestingFloat(random));
+  state[STATE.fpscr] = randomFpscr(random);
   return state;
 }

@@ -7,7 +7,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { EMBEDDED_LEVELS } from '../../src/isa/index.ts';
 import type { Batch } from './batch.ts';
+import { equivalents } from './equivalents.ts';
 import {
   CODE,
   CODE_BYTES,
@@ -30,16 +32,20 @@ const SIGNAL_STACK_BYTES = 0x10000;
 const SIGNAL_STACK_ROOM = 0x8000;
 const TABLES = 0x03000000;
 
-const VARIABLE = { next: 0, end: 4, output: 8, action: 16, stack: 32, dummy: 64 } as const;
+const VARIABLE = { next: 0, end: 4, output: 8, action: 16, stack: 32, dummy: 64, rounding: 72 } as const;
 
-/** A table entry: PC, address of the window's image, r0–r31, CTR, LR, XER, CR. */
-const ENTRY_WORDS = 38;
-/** What the handler writes: signal, si_code, si_addr, 39 words of the context, the window. */
+/** Words of f0–f31 and FPSCR, which is a doubleword here. */
+const FLOAT_WORDS = 66;
+/** A table entry: PC, address of the window's image, r0–r31, CTR, LR, XER, CR, f0–f31, FPSCR. */
+const ENTRY_WORDS = 38 + FLOAT_WORDS;
+/** What the handler writes: signal, si_code, si_addr, 39 words of the context and those of the unit, the window. */
 const CONTEXT_WORDS = 39;
-const RECORD_WORDS = 3 + CONTEXT_WORDS + WINDOW_BYTES / 4;
+const RECORD_WORDS = 3 + CONTEXT_WORDS + FLOAT_WORDS + WINDOW_BYTES / 4;
 
 /** Places in the signal context of 32-bit PowerPC Linux (struct pt_regs). */
 const CONTEXT = { nip: 32, ctr: 35, lr: 36, xer: 37, cr: 38 } as const;
+/** Where the unit's registers are in it (elf_fpregset_t behind 48 words). */
+const CONTEXT_FLOATS = 48 * 4;
 /** Offset of the pointer to the registers in struct ucontext. */
 const UC_REGS = 48;
 const SIGINFO = { code: 8, address: 12 } as const;
@@ -117,6 +123,9 @@ class Assembly {
 
 const BLR = 0x4e800020;
 const MTUSPRG0_R0 = 0x7c0043a6;
+const ANDI_0_0_3 = 0x70000003;
+const LFD_0_7 = 0xc8070000;
+const MTFSF_255_0 = 0xfdfe058e;
 const ALWAYS = 20;
 const IF_LESS = 12;
 
@@ -149,6 +158,8 @@ function driver(output: number): { words: number[]; handler: number } {
   a.addi(8, 8, 12);
   a.addi(9, 6, 0);
   a.copy(8, 9, CONTEXT_WORDS);
+  a.addi(9, 6, CONTEXT_FLOATS);
+  a.copy(8, 9, FLOAT_WORDS);
   a.li(9, WINDOW);
   a.copy(8, 9, WINDOW_BYTES / 4);
   a.stw(8, VARIABLE.output, 7);
@@ -184,6 +195,13 @@ function driver(output: number): { words: number[]; handler: number } {
     a.stw(0, place * 4, 6);
   }
   a.addi(10, 10, 16);
+  a.addi(9, 6, CONTEXT_FLOATS);
+  a.copy(9, 10, FLOAT_WORDS);
+  // The rounding mode takes effect through mtfsf only, and its exceptions are none of the handler's.
+  a.lwz(0, -4, 10);
+  a.words.push(ANDI_0_0_3);
+  a.stw(0, VARIABLE.rounding + 4, 7);
+  a.words.push(LFD_0_7 | VARIABLE.rounding, MTFSF_255_0);
   a.stw(10, VARIABLE.next, 7);
   a.li(9, WINDOW);
   a.copy(9, 12, WINDOW_BYTES / 4);
@@ -250,6 +268,8 @@ function program(batch: Batch): Uint8Array {
     tables[at] = state[STATE.pc] as number;
     tables[at + 1] = TABLES + window * WINDOW_BYTES;
     for (let i = 0; i < 36; i++) tables[at + 2 + i] = state[i] as number;
+    for (let i = 0; i < 64; i++) tables[at + 38 + i] = state[STATE.fpr + i] as number;
+    tables[at + ENTRY_WORDS - 1] = state[STATE.fpscr] as number;
     at += ENTRY_WORDS;
   }
   // The first record is of the trap that starts it all.
@@ -266,7 +286,7 @@ function program(batch: Batch): Uint8Array {
   return elf(DRIVER, [
     { address: DATA_PAGES, words: none, extra: 0x2000, access: 6 },
     { address: READ_ONLY_PAGE, words: batch.readOnly, extra: 0, access: 4 },
-    { address: CODE, words: batch.code, extra: 0, access: 5 },
+    { address: CODE, words: equivalents(batch.code, EMBEDDED_LEVELS), extra: 0, access: 5 },
     { address: DRIVER, words: Uint32Array.from(words), extra: 0, access: 5 },
     { address: VARIABLES, words: variables, extra: 0x1000 - variables.length * 4, access: 6 },
     { address: SIGNAL_STACK, words: none, extra: SIGNAL_STACK_BYTES, access: 6 },
@@ -298,7 +318,10 @@ function outcomesOf(bytes: Uint8Array, count: number): Outcomes {
     outcomes[state + STATE.xer] = word(3 + CONTEXT.xer);
     outcomes[state + STATE.cr] = word(3 + CONTEXT.cr);
     outcomes[state + STATE.pc] = word(3 + CONTEXT.nip);
-    for (let n = 0; n < WINDOW_BYTES / 4; n++) outcomes[to + OUTCOME.window + n] = word(3 + CONTEXT_WORDS + n);
+    const floats = 3 + CONTEXT_WORDS;
+    for (let n = 0; n < 64; n++) outcomes[state + STATE.fpr + n] = word(floats + n);
+    outcomes[state + STATE.fpscr] = word(floats + FLOAT_WORDS - 1);
+    for (let n = 0; n < WINDOW_BYTES / 4; n++) outcomes[to + OUTCOME.window + n] = word(floats + FLOAT_WORDS + n);
   }
   return outcomes;
 }

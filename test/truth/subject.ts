@@ -12,6 +12,10 @@ import {
   BOOKE_VECTOR,
   createHostCpu,
   ESR,
+  FLOAT_AVAILABLE,
+  FLOAT_INTERRUPTS,
+  FPSCR,
+  fprOffset,
   HostMemory,
   TLB44X,
   TranslationServer,
@@ -172,6 +176,13 @@ class Machine {
     for (let field = 0; field < 8; field++) i32[block + (CR >> 2) + field] = (cr >>> (28 - 4 * field)) & 15;
     i32[block + (RESERVE_ADDRESS >> 2)] = NO_RESERVATION;
     i32[block + (USPRG0 >> 2)] = 0;
+    // The oracle's process has its exceptions precise.
+    i32[block + (FLOAT_AVAILABLE >> 2)] = 1;
+    i32[block + (FLOAT_INTERRUPTS >> 2)] = 1;
+    i32[block + (FPSCR >> 2)] = state[STATE.fpscr] as number;
+    for (let n = 0; n < 32; n++)
+      for (const half of [0, 1])
+        i32[block + (fprOffset(n) >> 2) + 1 - half] = state[STATE.fpr + 2 * n + half] as number;
     for (let n = 0; n < WINDOW_BYTES / 4; n++) u32[(REAL_WINDOW >> 2) + n] = window[n] as number;
 
     const vector = this.cpu.run(BUDGET);
@@ -190,6 +201,9 @@ class Machine {
     let crWord = 0;
     for (let field = 0; field < 8; field++) crWord |= flag(CR + 4 * field) << (28 - 4 * field);
     outcomes[to + STATE.cr] = crWord;
+    outcomes[to + STATE.fpscr] = flag(FPSCR);
+    for (let n = 0; n < 32; n++)
+      for (const half of [0, 1]) outcomes[to + STATE.fpr + 2 * n + half] = flag(fprOffset(n) + 4 - 4 * half);
     for (let n = 0; n < WINDOW_BYTES / 4; n++)
       outcomes[at + OUTCOME.window + n] = u32[(REAL_WINDOW >> 2) + n] as number;
   }

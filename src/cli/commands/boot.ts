@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
 import type { MachineEnd } from '../../machine/index.ts';
-import { createMachine, NodeHost } from '../../node/index.ts';
+import { codeCacheFolder, createMachine, NodeHost } from '../../node/index.ts';
 import { ConsoleInput } from '../console-input.ts';
 import { CommandError, fileProblem, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
@@ -29,6 +29,8 @@ interface BootArguments {
   timeout?: number;
   reboot: boolean;
   icount?: number;
+  codeCache: string;
+  translationMemory?: number;
 }
 
 export function addBoot(program: Command): void {
@@ -52,6 +54,12 @@ export function addBoot(program: Command): void {
     .option('--timeout <seconds>', 'end with status 124 after so much time', parseSeconds)
     .option('--no-reboot', 'a reset by the guest ends the command')
     .option('--icount <n>', 'time is the count of instructions, 2^n nanoseconds each: runs repeat exactly', parseIcount)
+    .option('--code-cache <folder>', 'where to remember what code was hot, or off', codeCacheFolder())
+    .option(
+      '--translation-memory <size>',
+      "memory for translations of the guest's code (an eighth of its own if absent, from 64M to 256M)",
+      parseMemory,
+    )
     .addHelpText(
       'after',
       '\nCtrl-A x ends the machine, Ctrl-A h lists the keys. Exit status: 0 the guest ended itself (or Ctrl-A x),' +
@@ -104,6 +112,8 @@ async function boot(options: BootArguments): Promise<number> {
     noReboot: !options.reboot,
     timeoutNs: options.timeout === undefined ? undefined : options.timeout * 1e9,
     icount: options.icount === undefined ? undefined : 2 ** options.icount,
+    codeCache: options.codeCache === 'off' ? undefined : options.codeCache,
+    translationMemory: options.translationMemory,
   });
 
   for (const [signal, status] of Object.entries(endSignals)) process.on(signal, () => stop(status));

@@ -1,4 +1,4 @@
-/** All routines of floating point, in the order in which back ends number them. */
+/** The routines of scalar floating point, in the order in which back ends number them. */
 
 import type { Routine } from '../semantics.ts';
 import { EXACT_ADD, EXACT_DIVIDE, EXACT_MULTIPLY, EXACT_MULTIPLY_ADD, EXACT_SQUARE_ROOT } from './arithmetic.ts';
@@ -25,7 +25,6 @@ import {
   SQUARE_ROOT,
   TO_INTEGER,
 } from './quick.ts';
-import { VECTOR_ROUTINES } from './vector.ts';
 
 export const FLOAT_ROUTINES: readonly Routine[] = [
   EXACT,
@@ -54,5 +53,4 @@ export const FLOAT_ROUTINES: readonly Routine[] = [
   LOAD_SINGLE,
   STORE_SINGLE,
   WRITE_FPSCR,
-  ...VECTOR_ROUTINES,
 ];

@@ -166,14 +166,14 @@ export const ARITHMETIC_INSTRUCTIONS: readonly InstructionRow[] = [
   }),
   define('addc', '31 RT RA RB OE 10:9 Rc', 'RT,RA,RB', (s, f) => addWithCarryOut(s, f, s.gpr(f.RA), s.gpr(f.RB))),
   define('adde', '31 RT RA RB OE 138:9 Rc', 'RT,RA,RB', (s, f) => addExtended(s, f, s.gpr(f.RA), s.gpr(f.RB))),
-  define('addme', '31 RT RA 0:5 OE 234:9 Rc', 'RT,RA', (s, f) => addToMinusOne(s, f, s.gpr(f.RA))),
-  define('addze', '31 RT RA 0:5 OE 202:9 Rc', 'RT,RA', (s, f) => addToZero(s, f, s.gpr(f.RA))),
+  define('addme', '31 RT RA /:5 OE 234:9 Rc', 'RT,RA', (s, f) => addToMinusOne(s, f, s.gpr(f.RA))),
+  define('addze', '31 RT RA /:5 OE 202:9 Rc', 'RT,RA', (s, f) => addToZero(s, f, s.gpr(f.RA))),
   define('subf', '31 RT RA RB OE 40:9 Rc', 'RT,RA,RB', (s, f) => subtractFrom(s, f, false)),
   define('subfc', '31 RT RA RB OE 8:9 Rc', 'RT,RA,RB', (s, f) => subtractFrom(s, f, true)),
   define('subfe', '31 RT RA RB OE 136:9 Rc', 'RT,RA,RB', (s, f) => addExtended(s, f, s.not(s.gpr(f.RA)), s.gpr(f.RB))),
-  define('subfme', '31 RT RA 0:5 OE 232:9 Rc', 'RT,RA', (s, f) => addToMinusOne(s, f, s.not(s.gpr(f.RA)))),
-  define('subfze', '31 RT RA 0:5 OE 200:9 Rc', 'RT,RA', (s, f) => addToZero(s, f, s.not(s.gpr(f.RA)))),
-  define('neg', '31 RT RA 0:5 OE 104:9 Rc', 'RT,RA', (s, f) => {
+  define('subfme', '31 RT RA /:5 OE 232:9 Rc', 'RT,RA', (s, f) => addToMinusOne(s, f, s.not(s.gpr(f.RA)))),
+  define('subfze', '31 RT RA /:5 OE 200:9 Rc', 'RT,RA', (s, f) => addToZero(s, f, s.not(s.gpr(f.RA)))),
+  define('neg', '31 RT RA /:5 OE 104:9 Rc', 'RT,RA', (s, f) => {
     if (!f.OE) return result(s, f, f.RT, s.neg(s.gpr(f.RA)));
     const a = s.let(s.gpr(f.RA));
     const negated = s.let(s.neg(a));
@@ -189,21 +189,21 @@ export const ARITHMETIC_INSTRUCTIONS: readonly InstructionRow[] = [
     if (f.OE) s.setOv(s.ne(product, s.extendSigned(low)));
     result(s, f, f.RT, s.word === 'i32' ? low : product);
   }),
-  define('mulhw', '31 RT RA RB 0:1 75:9 Rc', 'RT,RA,RB', (s, f) =>
+  define('mulhw', '31 RT RA RB /:1 75:9 Rc', 'RT,RA,RB', (s, f) =>
     result(s, f, f.RT, highHalf(s, signedProduct(s, f))),
   ),
-  define('mulhwu', '31 RT RA RB 0:1 11:9 Rc', 'RT,RA,RB', (s, f) => {
+  define('mulhwu', '31 RT RA RB /:1 11:9 Rc', 'RT,RA,RB', (s, f) => {
     const product = s.mul(s.extendUnsigned(s.low32(s.gpr(f.RA))), s.extendUnsigned(s.low32(s.gpr(f.RB))));
     result(s, f, f.RT, highHalf(s, product));
   }),
   define('divw', '31 RT RA RB OE 491:9 Rc', 'RT,RA,RB', (s, f) => divide(s, f, true)),
   define('divwu', '31 RT RA RB OE 459:9 Rc', 'RT,RA,RB', (s, f) => divide(s, f, false)),
 
-  define('cmp', '31 BF x:1 L RA RB 0:10 0:1', 'BF,L,RA,RB', (s, f) => compare(s, f, s.gpr(f.RB), true)),
-  define('cmpl', '31 BF x:1 L RA RB 32:10 0:1', 'BF,L,RA,RB', (s, f) => compare(s, f, s.gpr(f.RB), false)),
-  define('cmpi', '11 BF x:1 L RA SI', 'BF,L,RA,SI', (s, f) => compare(s, f, f.SI, true)),
-  define('cmpli', '10 BF x:1 L RA UI', 'BF,L,RA,UI', (s, f) => compare(s, f, f.UI, false)),
+  define('cmp', '31 BF /:1 L RA RB 0:10 /:1', 'BF,L,RA,RB', (s, f) => compare(s, f, s.gpr(f.RB), true)),
+  define('cmpl', '31 BF /:1 L RA RB 32:10 /:1', 'BF,L,RA,RB', (s, f) => compare(s, f, s.gpr(f.RB), false)),
+  define('cmpi', '11 BF /:1 L RA SI', 'BF,L,RA,SI', (s, f) => compare(s, f, f.SI, true)),
+  define('cmpli', '10 BF /:1 L RA UI', 'BF,L,RA,UI', (s, f) => compare(s, f, f.UI, false)),
 
-  define('tw', '31 TO RA RB 4:10 0:1', 'TO,RA,RB', (s, f) => trap(s, f, s.low32(s.gpr(f.RA)), s.low32(s.gpr(f.RB)))),
+  define('tw', '31 TO RA RB 4:10 /:1', 'TO,RA,RB', (s, f) => trap(s, f, s.low32(s.gpr(f.RA)), s.low32(s.gpr(f.RB)))),
   define('twi', '3 TO RA SI', 'TO,RA,SI', (s, f) => trap(s, f, s.low32(s.gpr(f.RA)), f.SI)),
 ];

@@ -20,6 +20,6 @@ function convert(group: Group): Meaning {
 const VERSION_206 = { level: '2.06' } as const;
 
 export const BCD_INSTRUCTIONS: readonly InstructionRow[] = [
-  define('cdtbcd', '31 RS RA 0:5 282:10 0:1', 'RA,RS', convert(BCD_OF_DECLET), VERSION_206),
-  define('cbcdtd', '31 RS RA 0:5 314:10 0:1', 'RA,RS', convert(DECLET_OF_BCD), VERSION_206),
+  define('cdtbcd', '31 RS RA /:5 282:10 /:1', 'RA,RS', convert(BCD_OF_DECLET), VERSION_206),
+  define('cbcdtd', '31 RS RA /:5 314:10 /:1', 'RA,RS', convert(DECLET_OF_BCD), VERSION_206),
 ];

@@ -44,7 +44,7 @@ export const BRANCH_INSTRUCTIONS: readonly InstructionRow[] = [
   ),
   define(
     'bclr',
-    '19 BO BI 0:3 BH 16:10 LK',
+    '19 BO BI /:3 BH 16:10 LK',
     'BO,BI[,BH]',
     (s, f) => {
       const target = f.LK ? s.let(s.lr()) : s.lr();
@@ -56,7 +56,7 @@ export const BRANCH_INSTRUCTIONS: readonly InstructionRow[] = [
   ),
   define(
     'bcctr',
-    '19 BO BI 0:3 BH 528:10 LK',
+    '19 BO BI /:3 BH 528:10 LK',
     'BO,BI[,BH]',
     (s, f) => {
       const condition = branchCondition(s, f);
@@ -66,5 +66,5 @@ export const BRANCH_INSTRUCTIONS: readonly InstructionRow[] = [
     // To decrement the register that holds the target is an invalid form.
     { ends: true, invalid: (word) => (fieldBits(word, 'BO') & 4) === 0 },
   ),
-  define('sc', '17 0:5 0:5 0:4 LEV 0:3 1:1 0:1', '[LEV]', (s) => s.interrupt('systemCall'), { ends: true }),
+  define('sc', '17 /:5 /:5 /:4 LEV /:3 1:1 /:1', '[LEV]', (s) => s.interrupt('systemCall'), { ends: true }),
 ];

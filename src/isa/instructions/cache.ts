@@ -15,16 +15,16 @@ export const checkAccess = (s: Semantics, f: Operands): void => {
 };
 
 export const CACHE_INSTRUCTIONS: readonly InstructionRow[] = [
-  define('dcbz', '31 0:4 x:1 RA0 RB 1014:10 0:1', 'RA0,RB', (s, f) => s.zeroBlock(indexedAddress(s, f))),
-  define('dcba', '31 0:5 RA0 RB 758:10 0:1', 'RA0,RB', nothing, { level: 'classic' }),
-  define('dcbt', '31 x:5 RA0 RB 278:10 0:1', 'RA0,RB', nothing),
-  define('dcbtst', '31 x:5 RA0 RB 246:10 0:1', 'RA0,RB', nothing),
-  define('dcbst', '31 0:5 RA0 RB 54:10 0:1', 'RA0,RB', checkAccess),
-  define('dcbf', '31 0:4 L RA0 RB 86:10 0:1', 'RA0,RB[,L]', checkAccess),
-  define('dcbi', '31 0:5 RA0 RB 470:10 0:1', 'RA0,RB', null, { privileged: true }),
+  define('dcbz', '31 /:5 RA0 RB 1014:10 /:1', 'RA0,RB', (s, f) => s.zeroBlock(indexedAddress(s, f))),
+  define('dcba', '31 /:5 RA0 RB 758:10 /:1', 'RA0,RB', nothing, { level: 'classic' }),
+  define('dcbt', '31 /:5 RA0 RB 278:10 /:1', 'RA0,RB', nothing),
+  define('dcbtst', '31 /:5 RA0 RB 246:10 /:1', 'RA0,RB', nothing),
+  define('dcbst', '31 /:5 RA0 RB 54:10 /:1', 'RA0,RB', checkAccess),
+  define('dcbf', '31 /:4 L RA0 RB 86:10 /:1', 'RA0,RB[,L]', checkAccess, { until: '2.06' }),
+  define('dcbi', '31 /:5 RA0 RB 470:10 /:1', 'RA0,RB', null, { privileged: true }),
   define(
     'icbi',
-    '31 0:5 RA0 RB 982:10 0:1',
+    '31 /:5 RA0 RB 982:10 /:1',
     'RA0,RB',
     (s, f) => {
       checkAccess(s, f);
@@ -32,13 +32,13 @@ export const CACHE_INSTRUCTIONS: readonly InstructionRow[] = [
     },
     { ends: true },
   ),
-  define('icbt', '31 CT RA0 RB 22:10 0:1', '[CT,]RA0,RB', nothing, {
+  define('icbt', '31 CT RA0 RB 22:10 /:1', '[CT,]RA0,RB', nothing, {
     level: 'booke',
     // Only the primary instruction cache can be named.
     invalid: (word) => fieldBits(word, 'CT') !== 0,
   }),
-  define('dccci', '31 0:5 RA RB 454:10 0:1', '[RA,RB]', null, PRIVILEGED_44X),
-  define('iccci', '31 x:5 RA RB 966:10 0:1', '[RA,RB]', null, PRIVILEGED_44X),
-  define('dcread', '31 RT RA0 RB 486:10 0:1', 'RT,RA0,RB', null, PRIVILEGED_44X),
-  define('icread', '31 0:5 RA0 RB 998:10 0:1', 'RA0,RB', null, PRIVILEGED_44X),
+  define('dccci', '31 /:5 RA RB 454:10 /:1', '[RA,RB]', null, PRIVILEGED_44X),
+  define('iccci', '31 /:5 RA RB 966:10 /:1', '[RA,RB]', null, PRIVILEGED_44X),
+  define('dcread', '31 RT RA0 RB 486:10 /:1', 'RT,RA0,RB', null, PRIVILEGED_44X),
+  define('icread', '31 /:5 RA0 RB 998:10 /:1', 'RA0,RB', null, PRIVILEGED_44X),
 ];

@@ -114,7 +114,7 @@ const binary = (mnemonic: string, extended: number, routine: typeof ADD, negates
   );
 
 const compare = (mnemonic: string, extended: number, ordered: number): InstructionRow[] =>
-  both(mnemonic, `BF 0:2 FRA FRB ${extended}:10 0:1`, 'BF,FRA,FRB', ['FRA', 'FRB'], (format, wide) => (s, f) => {
+  both(mnemonic, `BF /:2 FRA FRB ${extended}:10 /:1`, 'BF,FRA,FRB', ['FRA', 'FRB'], (format, wide) => (s, f) => {
     const [a, b] = [number(s, f.FRA, wide), number(s, f.FRB, wide)];
     const before = s.let(s.state('fpscr'));
     const ENABLES = 0xff;
@@ -142,7 +142,7 @@ const maskTest = (
   mask: 'DCM' | 'DGM',
   properties: (s: Semantics, n: Decimal, format: Expr) => Expr[],
 ): InstructionRow[] =>
-  both(mnemonic, `BF 0:2 FRA ${mask} ${extended}:9 0:1`, `BF,FRA,${mask}`, ['FRA'], (format, wide) => (s, f) => {
+  both(mnemonic, `BF /:2 FRA ${mask} ${extended}:9 /:1`, `BF,FRA,${mask}`, ['FRA'], (format, wide) => (s, f) => {
     const n = number(s, f.FRA, wide);
     const has = properties(s, n, s.i32(format)).reduce<Expr>(
       (all, property) => s.or(s.shl(all, 1), property),
@@ -217,7 +217,7 @@ const significance = (format: number, wide: boolean): Meaning => {
 const RMC = (s: Semantics, f: Operands): Expr => modeOf(s, s.i32(f.RMC), s.i32(0));
 
 const toIntegral = (mnemonic: string, extended: number, exceptions: number): InstructionRow[] =>
-  both(mnemonic, `FRT 0:4 RMC_R FRB RMC ${extended}:8 Rc`, 'RMC_R,FRT,FRB,RMC', ['FRT', 'FRB'], (format, wide) =>
+  both(mnemonic, `FRT /:4 RMC_R FRB RMC ${extended}:8 Rc`, 'RMC_R,FRT,FRB,RMC', ['FRT', 'FRB'], (format, wide) =>
     operation((s, f) => {
       const b = number(s, f.FRB, wide);
       const mode = modeOf(s, s.i32(f.RMC), s.i32(f.RMC_R));
@@ -250,7 +250,7 @@ const conversion = (
 ): InstructionRow =>
   row(
     mnemonic,
-    `${opcode} FRT 0:5 FRB ${extended}:10 Rc`,
+    `${opcode} FRT /:5 FRB ${extended}:10 Rc`,
     'FRT,FRB',
     operation(result, pairs.includes('FRT') && mnemonic !== 'drdpq'),
     pairs,
@@ -272,8 +272,8 @@ export const DECIMAL_INSTRUCTIONS: readonly InstructionRow[] = [
   ...compare('dcmpu', 642, 0),
   ...maskTest('dtstdc', 194, 'DCM', classes),
   ...maskTest('dtstdg', 226, 'DGM', groups),
-  ...both('dtstex', 'BF 0:2 FRA FRB 162:10 0:1', 'BF,FRA,FRB', ['FRA', 'FRB'], exponents),
-  ...both('dtstsf', 'BF 0:2 FRA FRB 674:10 0:1', 'BF,FRA,FRB', ['FRB'], significance),
+  ...both('dtstex', 'BF /:2 FRA FRB 162:10 /:1', 'BF,FRA,FRB', ['FRA', 'FRB'], exponents),
+  ...both('dtstsf', 'BF /:2 FRA FRB 674:10 /:1', 'BF,FRA,FRB', ['FRB'], significance),
 
   ...both('dquai', 'FRT TE FRB RMC 67:8 Rc', 'TE,FRT,FRB,RMC', ['FRT', 'FRB'], (format, wide) =>
     operation((s, f) => {
@@ -309,19 +309,19 @@ export const DECIMAL_INSTRUCTIONS: readonly InstructionRow[] = [
   conversion('dctfix', 59, 290, [], (s, f, before) => toFixed(s, f, before, false)),
   conversion('dctfixq', 63, 290, ['FRB'], (s, f, before) => toFixed(s, f, before, true)),
 
-  ...both('ddedpd', 'FRT SP 0:3 FRB 322:10 Rc', 'SP,FRT,FRB', ['FRT', 'FRB'], (format, wide) =>
+  ...both('ddedpd', 'FRT SP /:3 FRB 322:10 Rc', 'SP,FRT,FRB', ['FRT', 'FRB'], (format, wide) =>
     move((s, f) => {
       const b = number(s, f.FRB, wide);
       return s.invoke(TO_BCD, b.high, b.low, s.i32(f.SP), s.i32(format));
     }, wide),
   ),
-  ...both('denbcd', 'FRT BCD_S 0:4 FRB 834:10 Rc', 'BCD_S,FRT,FRB', ['FRT', 'FRB'], (format, wide) =>
+  ...both('denbcd', 'FRT BCD_S /:4 FRB 834:10 Rc', 'BCD_S,FRT,FRB', ['FRT', 'FRB'], (format, wide) =>
     operation((s, f) => {
       const b = number(s, f.FRB, wide);
       return s.invoke(FROM_BCD, b.high, b.low, s.i32(f.BCD_S), s.i32(format));
     }, wide),
   ),
-  ...both('dxex', 'FRT 0:5 FRB 354:10 Rc', 'FRT,FRB', ['FRB'], (format, wide) =>
+  ...both('dxex', 'FRT /:5 FRB 354:10 Rc', 'FRT,FRB', ['FRB'], (format, wide) =>
     move((s, f) => extracted(s, number(s, f.FRB, wide).high, format), false),
   ),
   ...both('diex', 'FRT FRA FRB 866:10 Rc', 'FRT,FRA,FRB', ['FRT', 'FRB'], (format, wide) =>

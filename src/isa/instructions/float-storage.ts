@@ -1,25 +1,25 @@
 /** Floating-point loads, stores, and moves to and from FPSCR: Power ISA 2.07 Book I, 4.6.2–4.6.4 and 4.6.10. */
-import { type Access, define, type InstructionRow, type Level } from '../define.ts';
+import { type Access, define, type InstructionRow, type Traits } from '../define.ts';
 import { fieldBits } from '../fields.ts';
 import { LOAD_SINGLE, STORE_SINGLE, WRITE_FPSCR } from '../float/convert.ts';
 import { EXCEPTIONS, FPSCR } from '../float/fpscr.ts';
 import type { Expr, Meaning, Operand, Operands, Semantics } from '../semantics.ts';
 import { indexedAddress } from './common.ts';
 import { floatMeaning, interruptIfEnabled, recordCr1 } from './float-common.ts';
-import { effectiveAddress } from './storage.ts';
+import { atEffectiveAddress } from './storage.ts';
 
 /** Update forms with RA=0 are invalid. */
 const noBase = (word: number): boolean => fieldBits(word, 'RA') === 0;
 
 function access(form: Access): Meaning {
   return floatMeaning((s, f) => {
-    const address = s.let(effectiveAddress(s, f, form));
-    if (form.kind === 'load') {
-      if (form.bytes === 8) s.setFpr(f.FRT, s.load64(address));
-      else s.setFpr(f.FRT, s.invoke(LOAD_SINGLE, s.low32(s.load(4, address))));
-    } else if (form.bytes === 8) s.store64(address, s.fpr(f.FRS));
-    else s.store(4, address, s.wordFromUnsigned32(s.invoke(STORE_SINGLE, s.fpr(f.FRS))));
-    if (form.update) s.setGpr(f.RA, address);
+    atEffectiveAddress(s, f, form, (address) => {
+      if (form.kind === 'load') {
+        if (form.bytes === 8) s.setFpr(f.FRT, s.load64(address));
+        else s.setFpr(f.FRT, s.invoke(LOAD_SINGLE, s.low32(s.load(4, address))));
+      } else if (form.bytes === 8) s.store64(address, s.fpr(f.FRS));
+      else s.store(4, address, s.wordFromUnsigned32(s.invoke(STORE_SINGLE, s.fpr(f.FRS))));
+    });
   });
 }
 
@@ -35,8 +35,8 @@ function storage(mnemonic: string, form: Access, d: number, x: number): Instruct
   return [
     row('', `${d} ${register} RA0 D`, `${register},D(RA0)`, {}),
     row('u', `${d + 1} ${register} RA D`, `${register},D(RA)`, { update: true }),
-    row('x', `31 ${register} RA0 RB ${x}:10 x:1`, `${register},RA0,RB`, { indexed: true }),
-    row('ux', `31 ${register} RA RB ${x + 32}:10 x:1`, `${register},RA,RB`, { indexed: true, update: true }),
+    row('x', `31 ${register} RA0 RB ${x}:10 /:1`, `${register},RA0,RB`, { indexed: true }),
+    row('ux', `31 ${register} RA RB ${x + 32}:10 /:1`, `${register},RA,RB`, { indexed: true, update: true }),
   ];
 }
 
@@ -48,8 +48,10 @@ const loadWord = (signed: boolean): Meaning =>
     s.setFpr(f.FRT, signed ? s.extendSigned(word) : s.extendUnsigned(word));
   });
 
-const row = (mnemonic: string, encoding: string, syntax: string, meaning: Meaning, level: Level = 'float') =>
-  define(mnemonic, encoding, syntax, floatMeaning(meaning), { level });
+const row = (mnemonic: string, encoding: string, syntax: string, meaning: Meaning, traits: Traits = FLOAT) =>
+  define(mnemonic, encoding, syntax, floatMeaning(meaning), traits);
+const FLOAT: Traits = { level: 'float' };
+const BEFORE_DECIMAL: Traits = { level: 'float', until: 'decimal' };
 
 /** A mask of ones in the FPSCR fields that FLM has. */
 function fieldMask(s: Semantics, flm: Operand): Expr {
@@ -67,6 +69,12 @@ function fieldMask(s: Semantics, flm: Operand): Expr {
 
 /** Ones in one field. */
 const fieldAt = (s: Semantics, field: Operand): Expr => s.shrUnsigned(s.i32(0xf000_0000 | 0), s.shl(s.i32(field), 2));
+
+/** U where mtfsfi has its field. */
+const inField = (s: Semantics, f: Operands): Expr => s.shl(s.i32(f.U), s.sub(28, s.shl(s.i32(f.FPSCR_FIELD), 2)));
+
+/** Ones when W has the right half. */
+const isRight = (s: Semantics, f: Operands): Expr => s.sub(s.i32(f.FPSCR_W), 1);
 
 /** Writes the bits of FPSCR that a mask has; FEX and VX follow from the others. */
 function write(s: Semantics, f: Operands, value: Expr, mask: Expr): void {
@@ -89,64 +97,72 @@ export const FLOAT_STORAGE_INSTRUCTIONS: readonly InstructionRow[] = [
   ...storage('stfd', { kind: 'store', bytes: 8, float: 'bits' }, 54, 727),
   define(
     'stfiwx',
-    '31 FRS RA0 RB 983:10 0:1',
+    '31 FRS RA0 RB 983:10 /:1',
     'FRS,RA0,RB',
     floatMeaning((s, f) => s.store(4, indexedAddress(s, f), s.wordFromUnsigned32(s.wrap(s.fpr(f.FRS))))),
     { level: 'float', access: { ...WORD, kind: 'store' } },
   ),
-  define('lfiwax', '31 FRT RA0 RB 855:10 0:1', 'FRT,RA0,RB', loadWord(true), {
+  define('lfiwax', '31 FRT RA0 RB 855:10 /:1', 'FRT,RA0,RB', loadWord(true), {
     level: '2.05',
     access: { ...WORD, signed: true },
   }),
-  define('lfiwzx', '31 FRT RA0 RB 887:10 0:1', 'FRT,RA0,RB', loadWord(false), { level: '2.06', access: WORD }),
+  define('lfiwzx', '31 FRT RA0 RB 887:10 /:1', 'FRT,RA0,RB', loadWord(false), { level: '2.06', access: WORD }),
 
-  row('mffs', '63 FRT 0:5 x:5 583:10 Rc', 'FRT', (s, f) => {
+  row('mffs', '63 FRT /:5 /:5 583:10 Rc', 'FRT', (s, f) => {
     const decimal = s.shl(s.extendUnsigned(s.state('decimalRounding')), 32);
     s.setFpr(f.FRT, s.or(decimal, s.extendUnsigned(s.state('fpscr'))));
     recordCr1(s, f);
   }),
-  row('mcrfs', '63 BF 0:2 FPSCR_SOURCE 0:2 0:5 64:10 0:1', 'BF,BFA', (s, f) => {
+  row('mcrfs', '63 BF /:2 FPSCR_SOURCE /:2 /:5 64:10 /:1', 'BF,BFA', (s, f) => {
     const mask = s.let(fieldAt(s, f.FPSCR_SOURCE));
     const right = s.sub(28, s.shl(s.i32(f.FPSCR_SOURCE), 2));
     const bits = s.let(s.and(s.shrUnsigned(s.state('fpscr'), right), 15));
     s.invoke(WRITE_FPSCR, s.i32(0), s.and(mask, EXCEPTIONS | FPSCR.FX));
     s.setCrField(f.BF, bits);
   }),
-  row('mtfsf', '63 x:1 FLM 0:1 FRB 711:10 Rc', 'FLM,FRB', (s, f) => {
-    write(s, f, s.wrap(s.fpr(f.FRB)), fieldMask(s, f.FLM));
-  }),
-  row('mtfsfi', '63 FPSCR_FIELD 0:2 x:1 0:4 U 0:1 134:10 Rc', 'FPSCR_FIELD,U', (s, f) => {
-    const left = s.sub(28, s.shl(s.i32(f.FPSCR_FIELD), 2));
-    write(s, f, s.shl(s.i32(f.U), left), fieldAt(s, f.FPSCR_FIELD));
-  }),
-  // The left half of FPSCR, which has DRN only.
   row(
     'mtfsf',
-    '63 FPSCR_L FLM 1:1 FRB 711:10 Rc',
-    'FLM,FRB,FPSCR_L,#1',
-    (s, f) => {
-      const bits = s.let(s.fpr(f.FRB));
-      const takes = s.or(s.i32(f.FPSCR_L), s.and(s.i32(f.FLM), 1));
-      setDecimalRounding(s, takes, s.wrap(s.shrUnsigned(bits, 32)));
-      write(s, f, s.wrap(bits), s.neg(s.i32(f.FPSCR_L)));
-    },
-    'decimal',
+    '63 /:1 FLM /:1 FRB 711:10 Rc',
+    'FLM,FRB',
+    (s, f) => write(s, f, s.wrap(s.fpr(f.FRB)), fieldMask(s, f.FLM)),
+    BEFORE_DECIMAL,
   ),
   row(
     'mtfsfi',
-    '63 FPSCR_FIELD 0:2 x:1 0:3 1:1 U 0:1 134:10 Rc',
-    'FPSCR_FIELD,U,#1',
-    (s, f) => {
-      setDecimalRounding(s, s.eq(s.i32(f.FPSCR_FIELD), 7), s.i32(f.U));
-      recordCr1(s, f);
-    },
-    'decimal',
+    '63 FPSCR_FIELD /:7 U /:1 134:10 Rc',
+    'FPSCR_FIELD,U',
+    (s, f) => write(s, f, inField(s, f), fieldAt(s, f.FPSCR_FIELD)),
+    BEFORE_DECIMAL,
   ),
-  row('mtfsb0', '63 FPSCR_BIT 0:5 0:5 70:10 Rc', 'FPSCR_BIT', (s, f) => {
+  // With decimal numbers FPSCR has a left half: DRN, its last field. W says which half the fields are of, L that it is all.
+  row(
+    'mtfsf',
+    '63 FPSCR_L FLM FPSCR_W FRB 711:10 Rc',
+    'FLM,FRB[,FPSCR_L,FPSCR_W]',
+    (s, f) => {
+      const bits = s.let(s.fpr(f.FRB));
+      const takes = s.or(s.i32(f.FPSCR_L), s.and(s.i32(f.FPSCR_W), s.and(s.i32(f.FLM), 1)));
+      setDecimalRounding(s, takes, s.wrap(s.shrUnsigned(bits, 32)));
+      const right = s.and(fieldMask(s, f.FLM), isRight(s, f));
+      write(s, f, s.wrap(bits), s.let(s.or(right, s.neg(s.i32(f.FPSCR_L)))));
+    },
+    { level: 'decimal' },
+  ),
+  row(
+    'mtfsfi',
+    '63 FPSCR_FIELD /:6 FPSCR_W U /:1 134:10 Rc',
+    'FPSCR_FIELD,U[,FPSCR_W]',
+    (s, f) => {
+      setDecimalRounding(s, s.and(s.eq(s.i32(f.FPSCR_FIELD), 7), s.i32(f.FPSCR_W)), s.i32(f.U));
+      write(s, f, inField(s, f), s.let(s.and(fieldAt(s, f.FPSCR_FIELD), isRight(s, f))));
+    },
+    { level: 'decimal' },
+  ),
+  row('mtfsb0', '63 FPSCR_BIT /:5 /:5 70:10 Rc', 'FPSCR_BIT', (s, f) => {
     s.invoke(WRITE_FPSCR, s.i32(0), bitOf(s, f.FPSCR_BIT));
     recordCr1(s, f);
   }),
-  row('mtfsb1', '63 FPSCR_BIT 0:5 0:5 38:10 Rc', 'FPSCR_BIT', (s, f) => {
+  row('mtfsb1', '63 FPSCR_BIT /:5 /:5 38:10 Rc', 'FPSCR_BIT', (s, f) => {
     const bit = bitOf(s, f.FPSCR_BIT);
     const isNew = s.and(s.and(bit, EXCEPTIONS), s.not(s.state('fpscr')));
     const value = s.let(s.or(bit, s.select(isNew, FPSCR.FX, 0)));

@@ -47,7 +47,7 @@ const both = (mnemonic: string, operands: string, syntax: string, unit: Unit, fo
   row(`${mnemonic}s`, `59 ${operands} Rc`, syntax, operation(format | 1, unit)),
 ];
 const two = (mnemonic: string, extended: number, unit: Unit) =>
-  both(mnemonic, `FRT FRA FRB 0:5 ${extended}:5`, 'FRT,FRA,FRB', unit);
+  both(mnemonic, `FRT FRA FRB /:5 ${extended}:5`, 'FRT,FRA,FRB', unit);
 const fused = (mnemonic: string, extended: number, subtracts: number, format: number) =>
   both(
     mnemonic,
@@ -65,7 +65,7 @@ const subtrahend = (s: Semantics, f: Operands): Expr => {
 
 /** One operand in FRB, with the eleven bits that stand for the operation. */
 function one(mnemonic: string, opcode: number, extended: number, meaning: Meaning, level?: Level): InstructionRow {
-  return row(mnemonic, `${opcode} FRT 0:5 FRB ${extended}:10 Rc`, 'FRT,FRB', meaning, level);
+  return row(mnemonic, `${opcode} FRT /:5 FRB ${extended}:10 Rc`, 'FRT,FRB', meaning, level);
 }
 
 /** A move, which has no exceptions. */
@@ -75,6 +75,16 @@ const move =
     s.setFpr(f.FRT, value(s, f));
     recordCr1(s, f);
   };
+
+/** The words of FRA and FRB, left or right: of the floating-point facility, though it came with vectors (4.6.5). */
+const merge = (mnemonic: string, extended: number, value: (s: Semantics, x: Expr, y: Expr) => Expr): InstructionRow =>
+  row(
+    mnemonic,
+    `63 FRT FRA FRB ${extended}:10 /:1`,
+    'FRT,FRA,FRB',
+    (s, f) => s.setFpr(f.FRT, value(s, s.let(s.fpr(f.FRA)), s.let(s.fpr(f.FRB)))),
+    '2.07',
+  );
 
 const currentMode = (s: Semantics): Expr => s.and(s.state('fpscr'), FPSCR.RN);
 const toInteger = (kind: number, toZero: boolean): Meaning =>
@@ -111,10 +121,10 @@ export const FLOAT_INSTRUCTIONS: readonly InstructionRow[] = [
   ...two('fadd', 21, (s, f, format, old) => s.invoke(ADD, s.fpr(f.FRA), s.fpr(f.FRB), format, old)),
   ...two('fsub', 20, (s, f, format, old) => s.invoke(ADD, s.fpr(f.FRA), subtrahend(s, f), format, old)),
   ...two('fdiv', 18, (s, f, format, old) => s.invoke(DIVIDE, s.fpr(f.FRA), s.fpr(f.FRB), format, old)),
-  ...both('fmul', 'FRT FRA 0:5 FRC 25:5', 'FRT,FRA,FRC', (s, f, format, old) =>
+  ...both('fmul', 'FRT FRA /:5 FRC 25:5', 'FRT,FRA,FRC', (s, f, format, old) =>
     s.invoke(MULTIPLY, s.fpr(f.FRA), s.fpr(f.FRC), format, old),
   ),
-  ...both('fsqrt', 'FRT x:5 FRB x:5 22:5', 'FRT,FRB', (s, f, format, old) =>
+  ...both('fsqrt', 'FRT /:5 FRB /:5 22:5', 'FRT,FRB', (s, f, format, old) =>
     s.invoke(SQUARE_ROOT, s.fpr(f.FRB), format, old),
   ),
   ...fused('fmadd', 29, 0, 0),
@@ -123,13 +133,13 @@ export const FLOAT_INSTRUCTIONS: readonly InstructionRow[] = [
   ...fused('fnmsub', 30, 1, NEGATED),
   row(
     'fres',
-    '59 FRT 0:5 FRB 0:5 24:5 Rc',
+    '59 FRT /:5 FRB /:5 24:5 Rc',
     'FRT,FRB',
     operation(1, (s, f, format, old) => s.invoke(RECIPROCAL, s.fpr(f.FRB), format, old)),
   ),
   row(
     'frsqrte',
-    '63 FRT 0:5 FRB 0:5 26:5 Rc',
+    '63 FRT /:5 FRB /:5 26:5 Rc',
     'FRT,FRB',
     operation(0, (s, f, format, old) => s.invoke(RECIPROCAL_ROOT, s.fpr(f.FRB), format, old)),
   ),
@@ -167,8 +177,8 @@ export const FLOAT_INSTRUCTIONS: readonly InstructionRow[] = [
   ),
   one('fctiw', 63, 14, toInteger(INTEGER.word, false)),
   one('fctiwz', 63, 15, toInteger(INTEGER.word, true)),
-  row('fcmpu', '63 BF 0:2 FRA FRB 0:10 0:1', 'BF,FRA,FRB', compare(0)),
-  row('fcmpo', '63 BF 0:2 FRA FRB 32:10 0:1', 'BF,FRA,FRB', compare(1)),
+  row('fcmpu', '63 BF /:2 FRA FRB 0:10 /:1', 'BF,FRA,FRB', compare(0)),
+  row('fcmpo', '63 BF /:2 FRA FRB 32:10 /:1', 'BF,FRA,FRB', compare(1)),
 
   one('fctid', 63, 814, toInteger(INTEGER.doubleword, false), 'float-64'),
   one('fctidz', 63, 815, toInteger(INTEGER.doubleword, true), 'float-64'),
@@ -176,14 +186,14 @@ export const FLOAT_INSTRUCTIONS: readonly InstructionRow[] = [
 
   row(
     'fre',
-    '63 FRT 0:5 FRB 0:5 24:5 Rc',
+    '63 FRT /:5 FRB /:5 24:5 Rc',
     'FRT,FRB',
     operation(0, (s, f, format, old) => s.invoke(RECIPROCAL, s.fpr(f.FRB), format, old)),
     '2.02',
   ),
   row(
     'frsqrtes',
-    '59 FRT 0:5 FRB 0:5 26:5 Rc',
+    '59 FRT /:5 FRB /:5 26:5 Rc',
     'FRT,FRB',
     operation(1, (s, f, format, old) => s.invoke(RECIPROCAL_ROOT, s.fpr(f.FRB), format, old)),
     '2.02',
@@ -208,6 +218,9 @@ export const FLOAT_INSTRUCTIONS: readonly InstructionRow[] = [
   one('fctiduz', 63, 943, toInteger(INTEGER.unsignedDoubleword, true), '2.06'),
   one('fctiwu', 63, 142, toInteger(INTEGER.unsignedWord, false), '2.06'),
   one('fctiwuz', 63, 143, toInteger(INTEGER.unsignedWord, true), '2.06'),
-  row('ftdiv', '63 BF 0:2 FRA FRB 128:10 0:1', 'BF,FRA,FRB', testDivide, '2.06'),
-  row('ftsqrt', '63 BF 0:2 0:5 FRB 160:10 0:1', 'BF,FRB', testRoot, '2.06'),
+  row('ftdiv', '63 BF /:2 FRA FRB 128:10 /:1', 'BF,FRA,FRB', testDivide, '2.06'),
+  row('ftsqrt', '63 BF /:2 /:5 FRB 160:10 /:1', 'BF,FRB', testRoot, '2.06'),
+
+  merge('fmrgew', 966, (s, x, y) => s.or(s.and(x, s.i64(-1n << 32n)), s.shrUnsigned(y, 32))),
+  merge('fmrgow', 838, (s, x, y) => s.or(s.shl(x, 32), s.and(y, s.i64(0xffff_ffff)))),
 ];

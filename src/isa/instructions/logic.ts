@@ -149,9 +149,9 @@ export const LOGIC_INSTRUCTIONS: readonly InstructionRow[] = [
     logic((s, a, b) => s.or(a, s.not(b)), ones),
   ),
 
-  define('extsb', '31 RS RA x:5 954:10 Rc', 'RA,RS', (s, f) => result(s, f, f.RA, s.signExtend8(s.gpr(f.RS)))),
-  define('extsh', '31 RS RA x:5 922:10 Rc', 'RA,RS', (s, f) => result(s, f, f.RA, s.signExtend16(s.gpr(f.RS)))),
-  define('cntlzw', '31 RS RA x:5 26:10 Rc', 'RA,RS', (s, f) =>
+  define('extsb', '31 RS RA /:5 954:10 Rc', 'RA,RS', (s, f) => result(s, f, f.RA, s.signExtend8(s.gpr(f.RS)))),
+  define('extsh', '31 RS RA /:5 922:10 Rc', 'RA,RS', (s, f) => result(s, f, f.RA, s.signExtend16(s.gpr(f.RS)))),
+  define('cntlzw', '31 RS RA /:5 26:10 Rc', 'RA,RS', (s, f) =>
     result(s, f, f.RA, s.wordFromUnsigned32(s.clz(s.low32(s.gpr(f.RS))))),
   ),
 

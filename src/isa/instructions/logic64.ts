@@ -96,12 +96,12 @@ function permuteBits(s: Semantics, f: Operands): Expr {
 export const LOGIC64_INSTRUCTIONS: readonly InstructionRow[] = [
   define(
     'extsw',
-    '31 RS RA 0:5 986:10 Rc',
+    '31 RS RA /:5 986:10 Rc',
     'RA,RS',
     (s, f) => result(s, f, f.RA, s.signExtend32(s.gpr(f.RS))),
     DOUBLEWORD,
   ),
-  define('cntlzd', '31 RS RA 0:5 58:10 Rc', 'RA,RS', (s, f) => result(s, f, f.RA, s.clz(s.gpr(f.RS))), DOUBLEWORD),
+  define('cntlzd', '31 RS RA /:5 58:10 Rc', 'RA,RS', (s, f) => result(s, f, f.RA, s.clz(s.gpr(f.RS))), DOUBLEWORD),
 
   define('rldicl', '30 RS RA SH6 MB6 0:3 SH6 Rc', 'RA,RS,SH6,MB6', (s, f) => clearLeft(s, f, f.SH6), DOUBLEWORD),
   define('rldicr', '30 RS RA SH6 ME6 1:3 SH6 Rc', 'RA,RS,SH6,ME6', (s, f) => clearRight(s, f, f.SH6), DOUBLEWORD),
@@ -156,7 +156,7 @@ export const LOGIC64_INSTRUCTIONS: readonly InstructionRow[] = [
 
   define(
     'popcntb',
-    '31 RS RA 0:5 122:10 0:1',
+    '31 RS RA /:5 122:10 /:1',
     'RA,RS',
     (s, f) => s.setGpr(f.RA, bytePopulations(s, s.let(s.gpr(f.RS)))),
     {
@@ -165,7 +165,7 @@ export const LOGIC64_INSTRUCTIONS: readonly InstructionRow[] = [
   ),
   define(
     'popcntw',
-    '31 RS RA 0:5 378:10 0:1',
+    '31 RS RA /:5 378:10 /:1',
     'RA,RS',
     (s, f) => {
       const source = s.let(s.gpr(f.RS));
@@ -174,10 +174,10 @@ export const LOGIC64_INSTRUCTIONS: readonly InstructionRow[] = [
     },
     VERSION_206,
   ),
-  define('popcntd', '31 RS RA 0:5 506:10 0:1', 'RA,RS', (s, f) => s.setGpr(f.RA, s.popcnt(s.gpr(f.RS))), VERSION_206),
+  define('popcntd', '31 RS RA /:5 506:10 /:1', 'RA,RS', (s, f) => s.setGpr(f.RA, s.popcnt(s.gpr(f.RS))), VERSION_206),
   define(
     'prtyw',
-    '31 RS RA 0:5 154:10 0:1',
+    '31 RS RA /:5 154:10 /:1',
     'RA,RS',
     (s, f) => {
       const source = s.let(s.gpr(f.RS));
@@ -187,17 +187,17 @@ export const LOGIC64_INSTRUCTIONS: readonly InstructionRow[] = [
   ),
   define(
     'prtyd',
-    '31 RS RA 0:5 186:10 0:1',
+    '31 RS RA /:5 186:10 /:1',
     'RA,RS',
     (s, f) => s.setGpr(f.RA, s.and(s.popcnt(s.and(s.gpr(f.RS), s.i64(0x0101_0101_0101_0101n))), s.i64(1))),
     VERSION_205,
   ),
   define(
     'cmpb',
-    '31 RS RA RB 508:10 0:1',
+    '31 RS RA RB 508:10 /:1',
     'RA,RS,RB',
     (s, f) => s.setGpr(f.RA, compareBytes(s, s.gpr(f.RS), s.gpr(f.RB))),
     VERSION_205,
   ),
-  define('bpermd', '31 RS RA RB 252:10 0:1', 'RA,RS,RB', (s, f) => s.setGpr(f.RA, permuteBits(s, f)), VERSION_206),
+  define('bpermd', '31 RS RA RB 252:10 /:1', 'RA,RS,RB', (s, f) => s.setGpr(f.RA, permuteBits(s, f)), VERSION_206),
 ];

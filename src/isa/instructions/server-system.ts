@@ -18,30 +18,30 @@ const INHIBITED: readonly (readonly [mnemonic: string, opcode: number])[] = [
 ];
 
 export const SERVER_SYSTEM_INSTRUCTIONS: readonly InstructionRow[] = [
-  define('rfid', '19 0:5 0:5 0:5 18:10 0:1', '', null, RETURN),
-  define('hrfid', '19 0:5 0:5 0:5 274:10 0:1', '', null, RETURN),
-  define('mtmsrd', '31 RS 0:4 MSR_L 0:5 178:10 0:1', 'RS[,MSR_L]', null, SERVER),
+  define('rfid', '19 /:5 /:5 /:5 18:10 /:1', '', null, RETURN),
+  define('hrfid', '19 /:5 /:5 /:5 274:10 /:1', '', null, RETURN),
+  define('mtmsrd', '31 RS /:4 MSR_L /:5 178:10 /:1', 'RS[,MSR_L]', null, SERVER),
 
-  define('slbie', '31 0:5 0:5 RB 434:10 0:1', 'RB', null, SERVER),
-  define('slbia', '31 0:2 IH 0:5 0:5 498:10 0:1', '[IH]', null, SERVER),
-  define('slbmte', '31 RS 0:5 RB 402:10 0:1', 'RS,RB', null, SERVER),
-  define('slbmfev', '31 RT 0:5 RB 851:10 0:1', 'RT,RB', null, SERVER),
-  define('slbmfee', '31 RT 0:5 RB 915:10 0:1', 'RT,RB', null, SERVER),
-  define('slbfee.', '31 RT 0:5 RB 979:10 1:1', 'RT,RB', null, since('2.05')),
+  define('slbie', '31 /:5 /:5 RB 434:10 /:1', 'RB', null, SERVER),
+  define('slbia', '31 /:2 IH /:5 /:5 498:10 /:1', '[IH]', null, SERVER),
+  define('slbmte', '31 RS /:5 RB 402:10 /:1', 'RS,RB', null, SERVER),
+  define('slbmfev', '31 RT /:5 RB 851:10 /:1', 'RT,RB', null, SERVER),
+  define('slbmfee', '31 RT /:5 RB 915:10 /:1', 'RT,RB', null, SERVER),
+  define('slbfee.', '31 RT /:5 RB 979:10 1:1', 'RT,RB', null, since('2.05')),
   // The 970's L stands where later processors name a register; nothing else of that is its.
-  define('tlbie', '31 RS 0:5 RB 306:10 0:1', 'RB,RS', null, SERVER),
-  define('tlbiel', '31 0:5 0:5 RB 274:10 0:1', 'RB', null, SERVER),
+  define('tlbie', '31 RS /:5 RB 306:10 /:1', 'RB,RS', null, SERVER),
+  define('tlbiel', '31 /:5 /:5 RB 274:10 /:1', 'RB', null, SERVER),
 
-  define('doze', '19 0:5 0:5 0:5 402:10 0:1', '', null, since('2.05')),
-  define('nap', '19 0:5 0:5 0:5 434:10 0:1', '', null, since('2.05')),
-  define('sleep', '19 0:5 0:5 0:5 466:10 0:1', '', null, since('2.05')),
-  define('rvwinkle', '19 0:5 0:5 0:5 498:10 0:1', '', null, since('2.05')),
+  define('doze', '19 /:5 /:5 /:5 402:10 /:1', '', null, since('2.05')),
+  define('nap', '19 /:5 /:5 /:5 434:10 /:1', '', null, since('2.05')),
+  define('sleep', '19 /:5 /:5 /:5 466:10 /:1', '', null, since('2.05')),
+  define('rvwinkle', '19 /:5 /:5 /:5 498:10 /:1', '', null, since('2.05')),
   ...INHIBITED.map(([mnemonic, opcode]) => {
     const register = mnemonic.startsWith('l') ? 'RT' : 'RS';
-    return define(mnemonic, `31 ${register} RA0 RB ${opcode}:10 0:1`, `${register},RA0,RB`, null, since('2.05'));
+    return define(mnemonic, `31 ${register} RA0 RB ${opcode}:10 /:1`, `${register},RA0,RB`, null, since('2.05'));
   }),
-  define('msgsndp', '31 0:5 0:5 RB 142:10 0:1', 'RB', null, since('2.07')),
-  define('msgclrp', '31 0:5 0:5 RB 174:10 0:1', 'RB', null, since('2.07')),
-  define('msgsnd', '31 0:5 0:5 RB 206:10 0:1', 'RB', null, since('2.07')),
-  define('msgclr', '31 0:5 0:5 RB 238:10 0:1', 'RB', null, since('2.07')),
+  define('msgsndp', '31 /:5 /:5 RB 142:10 /:1', 'RB', null, since('2.07')),
+  define('msgclrp', '31 /:5 /:5 RB 174:10 /:1', 'RB', null, since('2.07')),
+  define('msgsnd', '31 /:5 /:5 RB 206:10 /:1', 'RB', null, since('2.07')),
+  define('msgclr', '31 /:5 /:5 RB 238:10 /:1', 'RB', null, since('2.07')),
 ];

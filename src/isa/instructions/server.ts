@@ -13,11 +13,11 @@ const nothing = (): void => {};
 const RESERVED_NOPS = [530, 562, 594, 626, 658, 690, 722, 754];
 
 export const SERVER_INSTRUCTIONS: readonly InstructionRow[] = [
-  define('sync', '31 0:3 SYNC_L 0:5 0:5 598:10 0:1', '[SYNC_L]', nothing, SERVER),
-  define('eieio', '31 0:5 0:5 0:5 854:10 0:1', '', nothing, SERVER),
+  define('sync', '31 /:3 SYNC_L /:5 /:5 598:10 /:1', '[SYNC_L]', nothing, SERVER),
+  define('eieio', '31 /:5 /:5 /:5 854:10 /:1', '', nothing, SERVER),
   define(
     'bctar',
-    '19 BO BI 0:3 BH 560:10 LK',
+    '19 BO BI /:3 BH 560:10 LK',
     'BO,BI[,BH]',
     (s, f) => {
       requireFacility(s, 'tar');
@@ -28,10 +28,9 @@ export const SERVER_INSTRUCTIONS: readonly InstructionRow[] = [
     },
     { level: '2.07', ends: true },
   ),
-  // Of a block that only this processor's nearest cache has.
-  define('dcbf', '31 0:3 3:2 RA0 RB 86:10 0:1', 'RA0,RB,#3', checkAccess, { level: '2.06' }),
-  define('icbt', '31 CT RA0 RB 22:10 0:1', '[CT,]RA0,RB', nothing, { level: '2.07' }),
+  define('dcbf', '31 /:3 DCBF_L RA0 RB 86:10 /:1', 'RA0,RB[,DCBF_L]', checkAccess, { level: '2.06' }),
+  define('icbt', '31 CT RA0 RB 22:10 /:1', '[CT,]RA0,RB', nothing, { level: '2.07' }),
   ...RESERVED_NOPS.map((opcode) =>
-    define(`nop${opcode}`, `31 x:5 x:5 x:5 ${opcode}:10 x:1`, '', nothing, { level: '2.06' }),
+    define(`nop${opcode}`, `31 /:5 /:5 /:5 ${opcode}:10 /:1`, '', nothing, { level: '2.06' }),
   ),
 ];

@@ -19,8 +19,8 @@ function moveFrom(s: Semantics, target: Operand, number: number): void {
 }
 
 export const SPECIAL_INSTRUCTIONS: readonly InstructionRow[] = [
-  define('mfspr', '31 RT SPR 339:10 0:1', 'RT,SPR', (s, f) => moveFrom(s, f.RT, f.SPR)),
-  define('mtspr', '31 RS SPR 467:10 0:1', 'SPR,RS', (s, f) => {
+  define('mfspr', '31 RT SPR 339:10 /:1', 'RT,SPR', (s, f) => moveFrom(s, f.RT, f.SPR)),
+  define('mtspr', '31 RS SPR 467:10 /:1', 'SPR,RS', (s, f) => {
     const register = registersOf(s.levels).get(f.SPR);
     if (register?.write === undefined) {
       refuse(s, f.SPR);
@@ -29,5 +29,5 @@ export const SPECIAL_INSTRUCTIONS: readonly InstructionRow[] = [
     requireFacility(s, register.facility);
     register.write(s, s.let(s.gpr(f.RS)));
   }),
-  define('mftb', '31 RT TBR 371:10 0:1', 'RT,TBR', (s, f) => moveFrom(s, f.RT, f.TBR)),
+  define('mftb', '31 RT TBR 371:10 /:1', 'RT,TBR', (s, f) => moveFrom(s, f.RT, f.TBR)),
 ];

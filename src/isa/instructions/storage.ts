@@ -7,10 +7,19 @@ import { addressInMode, indexedAddress } from './common.ts';
 /** The four forms of a load or store: displacement or index, without or with update. The meaning follows from the access. */
 export function storageMeaning(access: Access): Meaning {
   return (s, f) => {
-    const address = s.let(effectiveAddress(s, f, access));
-    loadOrStore(s, f, address, access);
-    if (access.update) s.setGpr(f.RA, address);
+    atEffectiveAddress(s, f, access, (address) => loadOrStore(s, f, address, access));
   };
+}
+
+/**
+ * Runs an access at its pinned effective address, then updates the base. 32-bit mode addresses with the low half of the
+ * sum, but an update form's RA gets all of it (Power ISA 2.07 Book I, 1.10.3).
+ */
+export function atEffectiveAddress(s: Semantics, f: Operands, access: Access, perform: (address: Expr) => void): void {
+  const sum = s.let(effectiveSum(s, f, access));
+  const address = addressInMode(s, sum);
+  perform(address === sum ? sum : s.let(address));
+  if (access.update) s.setGpr(f.RA, sum);
 }
 
 function loadOrStore(s: Semantics, f: Operands, address: Expr, access: Access): void {
@@ -22,10 +31,11 @@ function loadOrStore(s: Semantics, f: Operands, address: Expr, access: Access): 
   else s.store(bytes, address, s.gpr(f.RS), access);
 }
 
-export function effectiveAddress(s: Semantics, f: Operands, access: Access): Expr {
+/** (RA|0) + RB, D or DS, all of its bits. */
+function effectiveSum(s: Semantics, f: Operands, access: Access): Expr {
   const base = s.gpr(access.update ? f.RA : f.RA0);
-  if (access.indexed) return addressInMode(s, s.add(base, s.gpr(f.RB)));
-  return addressInMode(s, s.add(base, access.scaled ? f.DS : f.D));
+  if (access.indexed) return s.add(base, s.gpr(f.RB));
+  return s.add(base, access.scaled ? f.DS : f.D);
 }
 
 /** Update forms with RA=0, or with RA=RT in a load, are invalid: Power ISA 2.07 Book I, 3.3.2 and 3.3.3. */
@@ -44,11 +54,10 @@ function family(mnemonic: string, access: Access, opcodes: { d?: number; du?: nu
     if (opcode === undefined) return;
     const form: Access = { ...access, ...(indexed && { indexed }), ...(update && { update }) };
     const base = update ? 'RA' : 'RA0';
-    const last = access.reversed && access.kind === 'load' ? '0:1' : 'x:1';
     rows.push(
       define(
         mnemonic + suffix,
-        indexed ? `31 ${register} ${base} RB ${opcode}:10 ${last}` : `${opcode} ${register} ${base} D`,
+        indexed ? `31 ${register} ${base} RB ${opcode}:10 /:1` : `${opcode} ${register} ${base} D`,
         indexed ? `${register},${base},RB` : `${register},D(${base})`,
         storageMeaning(form),
         { access: form, ...(update && { invalid: invalidUpdate(form) }) },
@@ -71,7 +80,7 @@ const registersFrom = (s: Semantics, register: Operand): Operand =>
 
 /** The address of the word `i` after the one at `address`. */
 const wordAfter = (s: Semantics, address: Expr, i: Operand): Expr =>
-  s.add(address, typeof i === 'number' ? i * 4 : s.shl(s.wordOf(i), 2));
+  addressInMode(s, s.add(address, typeof i === 'number' ? i * 4 : s.shl(s.wordOf(i), 2)));
 
 /** No address that a reservation could have: lwarx takes aligned ones only. */
 const NO_RESERVATION = 1;
@@ -149,14 +158,14 @@ export const STORAGE_INSTRUCTIONS: readonly InstructionRow[] = [
   ...family('sthbr', { kind: 'store', bytes: 2, reversed: true }, { x: 918 }),
 
   define('lmw', '46 RT RA0 D', 'RT,D(RA0)', (s, f) => {
-    const address = s.let(effectiveAddress(s, f, WORD));
+    const address = s.let(addressInMode(s, effectiveSum(s, f, WORD)));
     if (s.littleEndian) return s.misaligned(address, 'load');
     s.repeat(registersFrom(s, f.RT), 32, (i) =>
       s.setGpr(s.registerAfter(f.RT, i), s.load(4, wordAfter(s, address, i))),
     );
   }),
   define('stmw', '47 RS RA0 D', 'RS,D(RA0)', (s, f) => {
-    const address = s.let(effectiveAddress(s, f, WORD));
+    const address = s.let(addressInMode(s, effectiveSum(s, f, WORD)));
     if (s.littleEndian) return s.misaligned(address, 'store');
     s.repeat(registersFrom(s, f.RS), 32, (i) => s.store(4, wordAfter(s, address, i), s.gpr(s.registerAfter(f.RS, i))));
   }),

@@ -107,17 +107,17 @@ const invalidLoadQuadword = (word: number): boolean =>
 export const STORAGE64_INSTRUCTIONS: readonly InstructionRow[] = [
   row('ld', LOAD, 58, '0:2'),
   row('ldu', { ...LOAD, ...update }, 58, '1:2'),
-  row('ldx', { ...LOAD, ...indexed }, 21, 'x:1'),
-  row('ldux', { ...LOAD, ...indexed, ...update }, 53, 'x:1'),
+  row('ldx', { ...LOAD, ...indexed }, 21, '/:1'),
+  row('ldux', { ...LOAD, ...indexed, ...update }, 53, '/:1'),
   row('lwa', LOAD_SIGNED, 58, '2:2'),
-  row('lwax', { ...LOAD_SIGNED, ...indexed }, 341, 'x:1'),
-  row('lwaux', { ...LOAD_SIGNED, ...indexed, ...update }, 373, 'x:1'),
+  row('lwax', { ...LOAD_SIGNED, ...indexed }, 341, '/:1'),
+  row('lwaux', { ...LOAD_SIGNED, ...indexed, ...update }, 373, '/:1'),
   row('std', STORE, 62, '0:2'),
   row('stdu', { ...STORE, ...update }, 62, '1:2'),
-  row('stdx', { ...STORE, ...indexed }, 149, 'x:1'),
-  row('stdux', { ...STORE, ...indexed, ...update }, 181, 'x:1'),
-  row('ldbrx', { ...LOAD, ...indexed, reversed: true }, 532, '0:1', '2.06'),
-  row('stdbrx', { ...STORE, ...indexed, reversed: true }, 660, 'x:1', '2.06'),
+  row('stdx', { ...STORE, ...indexed }, 149, '/:1'),
+  row('stdux', { ...STORE, ...indexed, ...update }, 181, '/:1'),
+  row('ldbrx', { ...LOAD, ...indexed, reversed: true }, 532, '/:1', '2.06'),
+  row('stdbrx', { ...STORE, ...indexed, reversed: true }, 660, '/:1', '2.06'),
 
   ...RESERVATIONS.flatMap(({ suffix, bytes, load, store, level }) => [
     define(`l${suffix}arx`, `31 RT RA0 RB ${load}:10 EH`, 'RT,RA0,RB[,EH]', (s, f) => loadReserved(s, f, bytes), {
@@ -128,7 +128,7 @@ export const STORAGE64_INSTRUCTIONS: readonly InstructionRow[] = [
     }),
   ]),
 
-  define('lq', '56 RT RA0 DQ x:4', 'RT,DQ(RA0)', loadQuadword, { level: '2.07', invalid: invalidLoadQuadword }),
+  define('lq', '56 RT RA0 DQ /:4', 'RT,DQ(RA0)', loadQuadword, { level: '2.07', invalid: invalidLoadQuadword }),
   define('stq', '62 RS RA0 DS 2:2', 'RS,DS(RA0)', storeQuadword, { level: '2.07', invalid: odd('RS') }),
   define('lqarx', '31 RT RA0 RB 276:10 EH', 'RT,RA0,RB[,EH]', loadQuadwordReserved, {
     level: '2.07',

@@ -1,7 +1,7 @@
 /** Move assist: Power ISA 2.07 Book I, 3.3.7; and the 4xx search for a zero byte that goes with it. */
 import { define, type InstructionRow, type Traits } from '../define.ts';
 import type { Expr, Operands, Semantics } from '../semantics.ts';
-import { indexedAddress } from './common.ts';
+import { addressInMode, indexedAddress } from './common.ts';
 
 const RARE: Traits = { level: 'string', interpreted: true };
 
@@ -17,7 +17,7 @@ const isLoaded = (s: Semantics, f: Operands, register: 'RA' | 'RB', words: Expr)
   s.ltUnsigned(s.and(s.sub(s.i32(f[register]), s.i32(f.RT)), 31), words);
 
 const wordAt = (s: Semantics, address: Expr, index: Expr): Expr =>
-  s.add(address, s.shl(s.wordFromUnsigned32(index), 2));
+  addressInMode(s, s.add(address, s.shl(s.wordFromUnsigned32(index), 2)));
 
 /**
  * Fills registers from RT on with bytes; the last one's missing bytes become zero. In little-endian mode this and its
@@ -36,7 +36,7 @@ function loadString(s: Semantics, f: Operands, address: Expr, length: Expr): voi
   const first = (bytes: 1 | 2): Expr => s.shl(s.load(bytes, tail), 32 - 8 * bytes);
   s.if(s.eq(rest, 1), () => s.setGpr(last, first(1)));
   s.if(s.eq(rest, 2), () => s.setGpr(last, first(2)));
-  s.if(s.eq(rest, 3), () => s.setGpr(last, s.or(first(2), s.shl(s.load(1, s.add(tail, 2)), 8))));
+  s.if(s.eq(rest, 3), () => s.setGpr(last, s.or(first(2), s.shl(s.load(1, addressInMode(s, s.add(tail, 2))), 8))));
 }
 
 function storeString(s: Semantics, f: Operands, address: Expr, length: Expr): void {
@@ -51,25 +51,25 @@ function storeString(s: Semantics, f: Operands, address: Expr, length: Expr): vo
   const last = s.registerAfter(f.RS, whole);
   s.if(s.eq(rest, 1), () => s.store(1, tail, s.shrUnsigned(s.gpr(last), 24)));
   s.if(s.geUnsigned(rest, 2), () => s.store(2, tail, s.shrUnsigned(s.gpr(last), 16)));
-  s.if(s.eq(rest, 3), () => s.store(1, s.add(tail, 2), s.shrUnsigned(s.gpr(last), 8)));
+  s.if(s.eq(rest, 3), () => s.store(1, addressInMode(s, s.add(tail, 2)), s.shrUnsigned(s.gpr(last), 8)));
 }
 
 export const STRING_INSTRUCTIONS: readonly InstructionRow[] = [
   define(
     'lswi',
-    '31 RT RA0 NB 597:10 0:1',
+    '31 RT RA0 NB 597:10 /:1',
     'RT,RA0,NB',
     (s, f) => {
       const length = s.let(immediateLength(s, f));
       const words = s.shrUnsigned(s.add(length, 3), 2);
       s.if(isLoaded(s, f, 'RA', words), () => s.interrupt('program', 'illegal'));
-      loadString(s, f, s.let(s.gpr(f.RA0)), length);
+      loadString(s, f, s.let(addressInMode(s, s.gpr(f.RA0))), length);
     },
     RARE,
   ),
   define(
     'lswx',
-    '31 RT RA0 RB 533:10 0:1',
+    '31 RT RA0 RB 533:10 /:1',
     'RT,RA0,RB',
     (s, f) => {
       const length = s.let(s.and(s.state('xerByteCount'), BYTE_COUNT));
@@ -83,14 +83,14 @@ export const STRING_INSTRUCTIONS: readonly InstructionRow[] = [
   ),
   define(
     'stswi',
-    '31 RS RA0 NB 725:10 0:1',
+    '31 RS RA0 NB 725:10 /:1',
     'RS,RA0,NB',
-    (s, f) => storeString(s, f, s.let(s.gpr(f.RA0)), s.let(immediateLength(s, f))),
+    (s, f) => storeString(s, f, s.let(addressInMode(s, s.gpr(f.RA0))), s.let(immediateLength(s, f))),
     RARE,
   ),
   define(
     'stswx',
-    '31 RS RA0 RB 661:10 0:1',
+    '31 RS RA0 RB 661:10 /:1',
     'RS,RA0,RB',
     (s, f) => storeString(s, f, s.let(indexedAddress(s, f)), s.let(s.and(s.state('xerByteCount'), BYTE_COUNT))),
     RARE,

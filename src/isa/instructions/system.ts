@@ -11,25 +11,25 @@ const DEVICE_CONTROL: Traits = { level: '4xx', privileged: true };
 const nothing = (): void => {};
 
 export const SYSTEM_INSTRUCTIONS: readonly InstructionRow[] = [
-  define('isync', '19 0:5 0:5 0:5 150:10 0:1', '', (s) => s.contextSynchronize(), { ends: true }),
-  define('msync', '31 0:3 x:2 0:5 0:5 598:10 0:1', '', nothing, { level: 'booke' }),
-  define('mbar', '31 MO 0:5 0:5 854:10 0:1', '[MO]', nothing, { level: 'booke' }),
+  define('isync', '19 /:5 /:5 /:5 150:10 /:1', '', (s) => s.contextSynchronize(), { ends: true }),
+  define('msync', '31 /:5 /:5 /:5 598:10 /:1', '', nothing, { level: 'booke' }),
+  define('mbar', '31 MO /:5 /:5 854:10 /:1', '[MO]', nothing, { level: 'booke' }),
 
-  define('mfmsr', '31 RT 0:5 0:5 83:10 0:1', 'RT', null, PRIVILEGED),
-  define('mtmsr', '31 RS 0:4 MSR_L 0:5 146:10 0:1', 'RS[,MSR_L]', null, PRIVILEGED),
-  define('wrtee', '31 RS 0:5 0:5 131:10 0:1', 'RS', null, BOOKE),
-  define('wrteei', '31 0:5 0:5 E 0:4 163:10 0:1', 'E', null, BOOKE),
-  define('rfi', '19 0:5 0:5 0:1 x:4 50:10 0:1', '', null, { privileged: true, ends: true }),
-  define('rfci', '19 0:5 0:5 0:1 x:4 51:10 0:1', '', null, RETURN),
-  define('rfmci', '19 0:5 0:5 0:1 x:4 38:10 0:1', '', null, RETURN),
+  define('mfmsr', '31 RT /:5 /:5 83:10 /:1', 'RT', null, PRIVILEGED),
+  define('mtmsr', '31 RS /:4 MSR_L /:5 146:10 /:1', 'RS[,MSR_L]', null, PRIVILEGED),
+  define('wrtee', '31 RS /:5 /:5 131:10 /:1', 'RS', null, BOOKE),
+  define('wrteei', '31 /:5 /:5 E /:4 163:10 /:1', 'E', null, BOOKE),
+  define('rfi', '19 /:5 /:5 /:5 50:10 /:1', '', null, { privileged: true, ends: true }),
+  define('rfci', '19 /:5 /:5 /:5 51:10 /:1', '', null, RETURN),
+  define('rfmci', '19 /:5 /:5 /:5 38:10 /:1', '', null, RETURN),
 
-  define('tlbre', '31 RT RA WS 946:10 0:1', '[RT,RA,WS]', null, TLB),
-  define('tlbwe', '31 RS RA WS 978:10 0:1', '[RS,RA,WS]', null, TLB),
+  define('tlbre', '31 RT RA WS 946:10 /:1', '[RT,RA,WS]', null, TLB),
+  define('tlbwe', '31 RS RA WS 978:10 /:1', '[RS,RA,WS]', null, TLB),
   define('tlbsx', '31 RT RA0 RB 914:10 Rc', '[RT,]RA0,RB', null, TLB),
-  define('tlbsync', '31 0:5 0:5 0:5 566:10 0:1', '', null, PRIVILEGED),
+  define('tlbsync', '31 /:5 /:5 /:5 566:10 /:1', '', null, PRIVILEGED),
 
-  define('mfdcr', '31 RT DCRN 323:10 0:1', 'RT,DCRN', null, DEVICE_CONTROL),
-  define('mtdcr', '31 RS DCRN 451:10 0:1', 'DCRN,RS', null, DEVICE_CONTROL),
-  define('mfdcrx', '31 RT RA 0:5 259:10 0:1', 'RT,RA', null, DEVICE_CONTROL),
-  define('mtdcrx', '31 RS RA 0:5 387:10 0:1', 'RA,RS', null, DEVICE_CONTROL),
+  define('mfdcr', '31 RT DCRN 323:10 /:1', 'RT,DCRN', null, DEVICE_CONTROL),
+  define('mtdcr', '31 RS DCRN 451:10 /:1', 'DCRN,RS', null, DEVICE_CONTROL),
+  define('mfdcrx', '31 RT RA /:5 259:10 /:1', 'RT,RA', null, DEVICE_CONTROL),
+  define('mtdcrx', '31 RS RA /:5 387:10 /:1', 'RA,RS', null, DEVICE_CONTROL),
 ];

@@ -125,7 +125,7 @@ export const VECTOR_BITS_INSTRUCTIONS: readonly InstructionRow[] = [
     VERSION_207,
   ),
   vx('vncipherlast', 1353, (s, a, b) => s.simd('v128.xor', invSubBytes(s, s.let(invShiftRows(s, a))), b), VERSION_207),
-  vectorRow('vsbox', '4 VRT VRA 0:5 1480:11', 'VRT,VRA', (s, f) => setVr(s, f.VRT, subBytes(s, vr(s, f.VRA))), {
+  vectorRow('vsbox', '4 VRT VRA /:5 1480:11', 'VRT,VRA', (s, f) => setVr(s, f.VRT, subBytes(s, vr(s, f.VRA))), {
     level: VERSION_207,
   }),
   shaRow('vshasigmaw', 1666, 32),

@@ -84,7 +84,7 @@ export function vxUnary(
 ): InstructionRow {
   return vectorRow(
     mnemonic,
-    `4 VRT 0:5 VRB ${opcode}:11`,
+    `4 VRT /:5 VRB ${opcode}:11`,
     'VRT,VRB',
     (s, f) => setVr(s, f.VRT, operate(s, s.let(vr(s, f.VRB)))),
     { level },

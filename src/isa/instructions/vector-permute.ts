@@ -110,13 +110,13 @@ const unpacked = (mnemonic: string, opcode: number, op: SimdOp, level: 'vector' 
 
 function splatRow(mnemonic: string, opcode: number, bits: 8 | 16 | 32, field: FieldName): InstructionRow {
   const reserved = { UIM4: 1, UIM3: 2, UIM2: 3 }[field as 'UIM4' | 'UIM3' | 'UIM2'];
-  return vectorRow(mnemonic, `4 VRT x:${reserved} ${field} VRB ${opcode}:11`, `VRT,VRB,${field}`, (s, f) =>
+  return vectorRow(mnemonic, `4 VRT /:${reserved} ${field} VRB ${opcode}:11`, `VRT,VRB,${field}`, (s, f) =>
     setVr(s, f.VRT, splatElement(s, bits, vr(s, f.VRB), f[field])),
   );
 }
 
 function splatImmediate(mnemonic: string, opcode: number, bits: 8 | 16 | 32): InstructionRow {
-  return vectorRow(mnemonic, `4 VRT SIM 0:5 ${opcode}:11`, 'VRT,SIM', (s, f) =>
+  return vectorRow(mnemonic, `4 VRT SIM /:5 ${opcode}:11`, 'VRT,SIM', (s, f) =>
     setVr(s, f.VRT, typeof f.SIM === 'number' ? everyLane(s, bits, f.SIM) : s.simd(laneOp(bits, 'splat'), f.SIM)),
   );
 }
@@ -199,7 +199,7 @@ export const VECTOR_PERMUTE_INSTRUCTIONS: readonly InstructionRow[] = [
     'VRT,VRA,VRB,VRC',
     'vector-2.07',
   ),
-  vectorRow('vsldoi', '4 VRT VRA VRB 0:1 SHB 44:6', 'VRT,VRA,VRB,SHB', (s, f) =>
+  vectorRow('vsldoi', '4 VRT VRA VRB /:1 SHB 44:6', 'VRT,VRA,VRB,SHB', (s, f) =>
     setVr(s, f.VRT, shiftLeftDouble(s, s.let(vr(s, f.VRA)), s.let(vr(s, f.VRB)), f.SHB)),
   ),
   vx('vsl', 452, shiftLeft),

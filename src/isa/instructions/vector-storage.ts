@@ -83,29 +83,29 @@ const VSCR_BITS = 0x0001_0001;
 /** Streams are hints that nothing follows from. They need a base. */
 const nothing = (): void => {};
 const stream = (mnemonic: string, transient: 0 | 1, opcode: number): InstructionRow =>
-  define(mnemonic, `31 ${transient}:1 0:2 STRM RA RB ${opcode}:10 0:1`, 'RA,RB,STRM', nothing, {
+  define(mnemonic, `31 ${transient}:1 /:2 STRM RA RB ${opcode}:10 /:1`, 'RA,RB,STRM', nothing, {
     level: 'vector',
     invalid: (word) => fieldBits(word, 'RA') === 0,
   });
 const stopStream = (mnemonic: string, all: 0 | 1, syntax: string): InstructionRow =>
-  define(mnemonic, `31 ${all}:1 0:2 ${all ? '0:2' : 'STRM'} 0:5 0:5 822:10 0:1`, syntax, nothing, { level: 'vector' });
+  define(mnemonic, `31 ${all}:1 /:2 ${all ? '/:2' : 'STRM'} /:5 /:5 822:10 /:1`, syntax, nothing, { level: 'vector' });
 
 export const VECTOR_STORAGE_INSTRUCTIONS: readonly InstructionRow[] = [
-  vectorRow('lvx', '31 VRT RA0 RB 103:10 0:1', 'VRT,RA0,RB', load),
-  vectorRow('lvxl', '31 VRT RA0 RB 359:10 0:1', 'VRT,RA0,RB', load),
-  vectorRow('stvx', '31 VRS RA0 RB 231:10 0:1', 'VRS,RA0,RB', store),
-  vectorRow('stvxl', '31 VRS RA0 RB 487:10 0:1', 'VRS,RA0,RB', store),
+  vectorRow('lvx', '31 VRT RA0 RB 103:10 /:1', 'VRT,RA0,RB', load),
+  vectorRow('lvxl', '31 VRT RA0 RB 359:10 /:1', 'VRT,RA0,RB', load),
+  vectorRow('stvx', '31 VRS RA0 RB 231:10 /:1', 'VRS,RA0,RB', store),
+  vectorRow('stvxl', '31 VRS RA0 RB 487:10 /:1', 'VRS,RA0,RB', store),
   ...ELEMENTS.flatMap(({ name, bytes, load, store }) => [
-    vectorRow(`lve${name}x`, `31 VRT RA0 RB ${load}:10 0:1`, 'VRT,RA0,RB', loadElement(bytes)),
-    vectorRow(`stve${name}x`, `31 VRS RA0 RB ${store}:10 0:1`, 'VRS,RA0,RB', storeElement(bytes)),
+    vectorRow(`lve${name}x`, `31 VRT RA0 RB ${load}:10 /:1`, 'VRT,RA0,RB', loadElement(bytes)),
+    vectorRow(`stve${name}x`, `31 VRS RA0 RB ${store}:10 /:1`, 'VRS,RA0,RB', storeElement(bytes)),
   ]),
-  vectorRow('lvsl', '31 VRT RA0 RB 6:10 0:1', 'VRT,RA0,RB', shiftLeftControl),
-  vectorRow('lvsr', '31 VRT RA0 RB 38:10 0:1', 'VRT,RA0,RB', shiftRightControl),
+  vectorRow('lvsl', '31 VRT RA0 RB 6:10 /:1', 'VRT,RA0,RB', shiftLeftControl),
+  vectorRow('lvsr', '31 VRT RA0 RB 38:10 /:1', 'VRT,RA0,RB', shiftRightControl),
 
-  vectorRow('mfvscr', '4 VRT 0:5 0:5 1540:11', 'VRT', (s, f) =>
+  vectorRow('mfvscr', '4 VRT /:5 /:5 1540:11', 'VRT', (s, f) =>
     setVr(s, f.VRT, s.simdLane('i32x4.replace_lane', 0, everyLane(s, 32, 0), s.state('vscr'))),
   ),
-  vectorRow('mtvscr', '4 0:5 0:5 VRB 1604:11', 'VRB', (s, f) =>
+  vectorRow('mtvscr', '4 /:5 /:5 VRB 1604:11', 'VRB', (s, f) =>
     s.setState('vscr', s.and(s.simdLane('i32x4.extract_lane', 0, vr(s, f.VRB)), VSCR_BITS)),
   ),
 

@@ -11,15 +11,15 @@ export const xx3 = (mnemonic: string, extended: number, meaning: Meaning, level:
 
 /** XT ← op XB. */
 export const xx2 = (mnemonic: string, extended: number, meaning: Meaning, level: Level = 'vsx'): InstructionRow =>
-  define(mnemonic, `60 XT x:5 XB ${extended}:9 XB XT`, 'XT,XB', vsxMeaning(meaning), { level });
+  define(mnemonic, `60 XT /:5 XB ${extended}:9 XB XT`, 'XT,XB', vsxMeaning(meaning), { level });
 
 /** BF ← op XB. */
 export const xx2Field = (mnemonic: string, extended: number, meaning: Meaning): InstructionRow =>
-  define(mnemonic, `60 BF x:2 x:5 XB ${extended}:9 XB x:1`, 'BF,XB', vsxMeaning(meaning), { level: 'vsx' });
+  define(mnemonic, `60 BF /:2 /:5 XB ${extended}:9 XB /:1`, 'BF,XB', vsxMeaning(meaning), { level: 'vsx' });
 
 /** BF ← XA op XB. */
 export const xx3Field = (mnemonic: string, extended: number, meaning: Meaning): InstructionRow =>
-  define(mnemonic, `60 BF x:2 XA XB ${extended}:8 XA XB x:1`, 'BF,XA,XB', vsxMeaning(meaning), { level: 'vsx' });
+  define(mnemonic, `60 BF /:2 XA XB ${extended}:8 XA XB /:1`, 'BF,XA,XB', vsxMeaning(meaning), { level: 'vsx' });
 
 export type Half = 0 | 1;
 export const HALVES = [0, 1] as const;

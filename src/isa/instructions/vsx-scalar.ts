@@ -1,6 +1,6 @@
 /** Vector-scalar instructions on one number, in doubleword 0. Power ISA 2.07 Book I, 7.6. */
 
-import { define, type InstructionRow, type Level } from '../define.ts';
+import { define, type InstructionRow } from '../define.ts';
 import { INTEGER, LOAD_SINGLE, MAY_BE_INEXACT, ROUND_TO_INTEGRAL, STORE_SINGLE, TIES_AWAY } from '../float/convert.ts';
 import { RECIPROCAL, RECIPROCAL_ROOT } from '../float/estimates.ts';
 import { FPSCR } from '../float/fpscr.ts';
@@ -110,16 +110,6 @@ const storage = (mnemonic: string, register: 'XT' | 'XS', extended: number, mean
 const single = (mnemonic: string, extended: number, meaning: Meaning): InstructionRow =>
   xx2(mnemonic, extended, meaning, 'vsx-2.07');
 
-/** The words of FRA and FRB, left or right. */
-const merge = (mnemonic: string, extended: number, value: (s: Semantics, x: Expr, y: Expr) => Expr): InstructionRow =>
-  define(
-    mnemonic,
-    `63 FRT FRA FRB ${extended}:10 0:1`,
-    'FRT,FRA,FRB',
-    vsxMeaning((s, f) => s.setFpr(f.FRT, value(s, s.let(s.fpr(f.FRA)), s.let(s.fpr(f.FRB))))),
-    { level: 'vsx-2.07' satisfies Level },
-  );
-
 export const VSX_SCALAR_INSTRUCTIONS: readonly InstructionRow[] = [
   ...both(xx3, 'xsadd', 32, 0, (s, f, format, old) => s.invoke(ADD, a(s, f), b(s, f), format, old)),
   ...both(xx3, 'xssub', 40, 8, (s, f, format, old) => s.invoke(ADD, a(s, f), subtrahend(s, b(s, f)), format, old)),
@@ -206,6 +196,4 @@ export const VSX_SCALAR_INSTRUCTIONS: readonly InstructionRow[] = [
   storage('stxsspx', 'XS', 652, (s, f) =>
     s.store(4, indexedAddress(s, f), s.wordFromUnsigned32(s.invoke(STORE_SINGLE, s.vsrHalf(f.XS, 0)))),
   ),
-  merge('fmrgew', 966, (s, x, y) => s.or(s.and(x, s.i64(-1n << 32n)), s.shrUnsigned(y, 32))),
-  merge('fmrgow', 838, (s, x, y) => s.or(s.shl(x, 32), s.and(y, s.i64(0xffff_ffff)))),
 ];

@@ -63,7 +63,7 @@ function moveMeaning(field: 'XT' | 'XS', meaning: Meaning): Meaning {
 const moveFrom = (mnemonic: string, opcode: number, value: (s: Semantics, bits: Expr) => Expr) =>
   define(
     mnemonic,
-    `31 XS RA 0:5 ${opcode}:10 XS`,
+    `31 XS RA /:5 ${opcode}:10 XS`,
     'RA,XS',
     moveMeaning('XS', (s, f) => s.setGpr(f.RA, value(s, s.vsrHalf(f.XS, 0)))),
     { level: 'vsx-2.07' },
@@ -71,7 +71,7 @@ const moveFrom = (mnemonic: string, opcode: number, value: (s: Semantics, bits: 
 const moveTo = (mnemonic: string, opcode: number, bits: (s: Semantics, value: Expr) => Expr) =>
   define(
     mnemonic,
-    `31 XT RA 0:5 ${opcode}:10 XT`,
+    `31 XT RA /:5 ${opcode}:10 XT`,
     'XT,RA',
     moveMeaning('XT', (s, f) => s.setVsrHalf(f.XT, 0, bits(s, s.gpr(f.RA)))),
     { level: 'vsx-2.07' },
@@ -142,7 +142,7 @@ export const VSX_INSTRUCTIONS: readonly InstructionRow[] = [
       ),
     ),
   ),
-  row('xxspltw', '60 XT x:3 UIM2 XB 164:9 XB XT', 'XT,XB,UIM2', (s, f) =>
+  row('xxspltw', '60 XT /:3 UIM2 XB 164:9 XB XT', 'XT,XB,UIM2', (s, f) =>
     s.setVsr(f.XT, splatElement(s, 32, s.vsr(f.XB), f.UIM2)),
   ),
   row('xxsel', '60 XT XA XB XC 3:2 XC XA XB XT', 'XT,XA,XB,XC', (s, f) =>

@@ -27,6 +27,10 @@ export const MSR_CONTEXT = MSR.PR | MSR.IR | MSR.DR | MSR.LE;
 export const MSR_TRACE = MSR.SE | MSR.BE;
 /** Bits that tell which facilities there are. */
 export const MSR_FACILITIES = MSR.FP | MSR.FE0 | MSR.FE1 | MSR.VEC | MSR.VSX | MSR_TRACE;
+/** Floating-point enabled exceptions interrupt where one of these is set. */
+export const MSR_FE = MSR.FE0 | MSR.FE1;
+/** FPSCR[FEX]: there is one. */
+export const FPSCR_FEX = 0x4000_0000;
 /** mtmsr and mtmsrd leave these alone (Book III-S, 4.4.2). */
 export const MSR_KEPT = MSR.ME | MSR.LE;
 /** What mtmsrd with L=1 changes. */

@@ -7,10 +7,10 @@ export class Decrementer {
   readonly #doubles: Float64Array;
   readonly #time: GuestTime;
   readonly #onChange: (pending: boolean) => void;
-  /** Time base at which the decrementer becomes negative; Infinity: it is. */
+  /** Time base at which the decrementer's sign changes next. */
   deadline = Number.POSITIVE_INFINITY;
 
-  /** `onChange` hears whether the interrupt is pending: it is as long as DEC's sign is set, until DEC is written. */
+  /** `onChange` hears whether the interrupt is pending: it is as long as DEC's sign is set. */
   constructor(
     words: Int32Array,
     buffer: ArrayBufferLike,
@@ -31,14 +31,12 @@ export class Decrementer {
 
   /** What a slice's end calls. */
   poll(): void {
-    if (this.#time.timebase() < this.deadline) return;
-    this.deadline = Number.POSITIVE_INFINITY;
-    this.#onChange(true);
+    const now = this.#time.timebase();
+    if (now >= this.deadline) this.#follow(now);
   }
 
   read(): number {
-    const passed = this.#time.timebase() - (this.#doubles[D_DEC_START] as number);
-    return ((this.#words[W_DEC] as number) - passed) | 0;
+    return this.#value(this.#time.timebase());
   }
 
   /** mtdec. A negative value interrupts at once (the reference waits for it to count through). */
@@ -46,9 +44,18 @@ export class Decrementer {
     const now = this.#time.timebase();
     this.#words[W_DEC] = value;
     this.#doubles[D_DEC_START] = now;
-    const negative = value < 0;
-    this.deadline = negative ? Number.POSITIVE_INFINITY : now + value + 1;
-    this.#onChange(negative);
+    this.#follow(now);
+  }
+
+  #value(now: number): number {
+    return ((this.#words[W_DEC] as number) - (now - (this.#doubles[D_DEC_START] as number))) | 0;
+  }
+
+  /** The exception is there as long as the sign is set: it comes when DEC counts below 0, and goes when it wraps or is written. */
+  #follow(now: number): void {
+    const value = this.#value(now);
+    this.deadline = now + value + 1 + (value < 0 ? 2 ** 31 : 0);
+    this.#onChange(value < 0);
   }
 
   /** Ticks of the virtual time base, which counts as the time base does. */

@@ -5,9 +5,6 @@
  */
 import {
   FACILITIES,
-  FLOAT_AVAILABLE,
-  FLOAT_INTERRUPTS,
-  FPSCR,
   type MemoryOrder,
   PPR,
   type SharedField,
@@ -93,11 +90,8 @@ export const wordOfIntPending = (order: MemoryOrder): number => sharedWordOffset
 /** Registers that the processor owns, of 64-bit processors. */
 export const W_TAR = TAR >> 2;
 export const W_PPR = PPR >> 2;
-export const W_FPSCR = FPSCR >> 2;
 export const W_FACILITIES = FACILITIES >> 2;
 export const W_VSCR = VSCR >> 2;
-export const W_FLOAT_AVAILABLE = FLOAT_AVAILABLE >> 2;
-export const W_FLOAT_INTERRUPTS = FLOAT_INTERRUPTS >> 2;
 export const W_VECTOR_AVAILABLE = VECTOR_AVAILABLE >> 2;
 export const W_VSX_AVAILABLE = VSX_AVAILABLE >> 2;
 export const W_WIDE_RESERVE_ADDRESS = WIDE_RESERVE_ADDRESS >> 2;

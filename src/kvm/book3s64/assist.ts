@@ -5,7 +5,7 @@
  */
 import type { Expr, Meaning, Semantics } from '../../isa/semantics.ts';
 import { type AssistTable, LEVELS_OF } from '../../processor/index.ts';
-import { MSR, MSR_KEPT, MSR_L1, MSR_TRACE } from '../book3s/bits.ts';
+import { FPSCR_FEX, MSR, MSR_FE, MSR_KEPT, MSR_L1, MSR_TRACE } from '../book3s/bits.ts';
 import { W_ASSIST_KIND, W_ASSIST_MSR, W_PPR } from '../book3s/layout.ts';
 import type { Book3sModel } from '../book3s/model.ts';
 import { RIGHT, SPECIAL, type SprRow, sprTable } from './sprs.ts';
@@ -32,6 +32,10 @@ export function setFacilities(s: Semantics, msr: Expr): void {
 /** Whether a value of MSR would let a pending interrupt in. */
 export const letsInterruptIn = (s: Semantics, msr: Expr): Expr =>
   s.and(s.ne(s.and(msr, MSR.EE), 0), s.ne(s.shared('intPending'), 0));
+
+/** Whether a value of MSR would let a floating-point exception interrupt. */
+export const letsFloatInterrupt = (s: Semantics, msr: Expr): Expr =>
+  s.and(s.ne(s.and(msr, MSR_FE), 0), s.ne(s.and(s.state('fpscr'), FPSCR_FEX), 0));
 
 const mfmsr: Meaning = (s, f) => s.setGpr(f.RT, s.sharedWide('msr'));
 
@@ -60,7 +64,7 @@ const moveToMsr =
     const leaves = s.ne(s.and(low, MSR.POW | MSR.PR | MSR_TRACE), 0);
     const narrows = wide ? s.geSigned(value, 0) : s.i32(0);
     s.if(
-      s.or(s.or(leaves, narrows), letsInterruptIn(s, next)),
+      s.or(s.or(leaves, narrows), s.or(letsInterruptIn(s, next), letsFloatInterrupt(s, next))),
       () => trap(s),
       () =>
         s.if(

@@ -58,6 +58,7 @@ import { GuestSlb } from './slb.ts';
 import { SprEmulation } from './spr-emulation.ts';
 import { sprTable } from './sprs.ts';
 import { StorageEmulation } from './storage.ts';
+import { VirtualProcessorAreas } from './vpa.ts';
 
 /** Number of the host's process context that the first vCPU has: that of the talk's example. */
 const FIRST_CONTEXT = 0x12345;
@@ -94,6 +95,7 @@ export class Book3s64 implements VcpuFamily {
   readonly #sprs: SprEmulation;
   readonly #storage: StorageEmulation;
   readonly #papr: PaprHypercalls;
+  readonly #areas: VirtualProcessorAreas;
   readonly #exits: Book3sExits;
   readonly #registers: Book3sRegisters;
   readonly #debug: Book3sDebug;
@@ -122,14 +124,17 @@ export class Book3s64 implements VcpuFamily {
     );
     const storage = new StorageEmulation(context, interrupts, memory.littleEndian, counters, run);
     const emulatedSegments = new SegmentEmulation(context, slb, hosts, shadow, vsids);
+    const codeWritten = (address: number, length: number): void => cpu.codeWritten(address, length);
+    const areas = new VirtualProcessorAreas(context.words, slots, memory, codeWritten);
     const papr = new PaprHypercalls(
       context,
       new HashTableCalls(context, htab, emulatedSegments),
+      areas,
       slots,
       memory,
       counters,
       run,
-      (address, length) => cpu.codeWritten(address, length),
+      codeWritten,
     );
     const sprs = new SprEmulation(
       context,
@@ -186,6 +191,7 @@ export class Book3s64 implements VcpuFamily {
     this.#sprs = sprs;
     this.#storage = storage;
     this.#papr = papr;
+    this.#areas = areas;
   }
 
   reset(): void {
@@ -214,9 +220,14 @@ export class Book3s64 implements VcpuFamily {
     this.#sprs.instructions = 0;
   }
 
-  completeIo(): void {
+  begin(): void {
+    this.#areas.dispatch(true);
     this.#storage.complete();
     this.#papr.complete();
+  }
+
+  end(): void {
+    this.#areas.dispatch(false);
   }
 
   updateTimers(): number {
@@ -314,7 +325,6 @@ export class Book3s64 implements VcpuFamily {
 
   translate(effectiveAddress: number): KvmTranslation {
     const none = { physicalAddress: 0, valid: false, writeable: false, usermode: false };
-    if (!Number.isFinite(effectiveAddress)) return none;
     const low = effectiveAddress | 0;
     const high = Math.floor(effectiveAddress / 2 ** 32) | 0;
     const offset = low & 0xfff;
@@ -329,6 +339,7 @@ export class Book3s64 implements VcpuFamily {
   }
 
   /** KVM sets the guest's SLB with the special registers; there is no TLB to set. */
+  readonly tlbEntries = 0;
   setTlbEntry(): void {}
 
   /** The pages of a slot are to be written with a fault again, which marks them dirty. */

@@ -3,10 +3,10 @@
  * opcode; what follows is one switch.
  */
 import { SERVER_VECTOR, SRR1_PROGRAM } from '../../processor/index.ts';
-import { MSR, MSR_KEPT, MSR_L1, MSR_SF } from '../book3s/bits.ts';
+import { FPSCR_FEX, MSR, MSR_FE, MSR_KEPT, MSR_L1, MSR_SF } from '../book3s/bits.ts';
 import type { Book3sContext } from '../book3s/context.ts';
 import type { Book3sInterrupts } from '../book3s/interrupts.ts';
-import { W_CR, W_GPR, W_HALTED, W_MSR, W_PAPR, W_PC, W_SRR0, W_SRR1, W_XER_SO } from '../book3s/layout.ts';
+import { W_CR, W_FPSCR, W_GPR, W_HALTED, W_MSR, W_PAPR, W_PC, W_SRR0, W_SRR1, W_XER_SO } from '../book3s/layout.ts';
 import { RESUME_GUEST } from '../family.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import type { SegmentEmulation } from './segments.ts';
@@ -214,7 +214,7 @@ export class Book3sEmulation {
     words[W_PC + 1] = (high & MSR_SF) === 0 ? 0 : (words[W_SRR0 + 1] as number);
     this.#context.completed = true;
     this.#context.setMsr((low & ~MSR.ME) | ((words[W_MSR] as number) & MSR.ME), high);
-    return RESUME_GUEST;
+    return this.#floatEnabled();
   }
 
   /** mtmsr and mtmsrd; PC is the next instruction's. */
@@ -229,6 +229,14 @@ export class Book3sEmulation {
     if ((high & MSR_SF) === 0) words[W_PC + 1] = 0;
     // MSR[POW]: the guest waits for an interrupt.
     if ((low & MSR.POW) !== 0) words[W_HALTED] = 1;
-    return RESUME_GUEST;
+    return this.#floatEnabled();
+  }
+
+  /** MSR may let a floating-point exception interrupt that was enabled before it did (Book III-S, 6.5.9). PC is the next instruction's. */
+  #floatEnabled(): number {
+    const words = this.#words;
+    if (((words[W_MSR] as number) & MSR_FE) === 0 || ((words[W_FPSCR] as number) & FPSCR_FEX) === 0)
+      return RESUME_GUEST;
+    return this.program(SRR1_PROGRAM.FP | SRR1_PROGRAM.BEHIND);
   }
 }

@@ -4,6 +4,7 @@ export const H = {
   PARAMETER: -4,
   PTEG_FULL: -6,
   NOT_FOUND: -7,
+  RESOURCE: -16,
   RESCINDED: -52,
   P2: -55,
   P3: -56,

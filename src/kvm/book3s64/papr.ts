@@ -6,12 +6,14 @@ import type { HostMemory } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { LPCR_AIL, LPCR_ILE, MSR } from '../book3s/bits.ts';
 import type { Book3sContext } from '../book3s/context.ts';
-import { W_DABR, W_GPR, W_HALTED, W_HCALL, W_LPCR, W_MSR, W_SPRG, wordOf } from '../book3s/layout.ts';
+import { W_DABR, W_GPR, W_HALTED, W_HCALL, W_LPCR, W_MSR, W_SPRG } from '../book3s/layout.ts';
+import { checkBits } from '../checks.ts';
 import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlots } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { H } from './hcall.ts';
 import type { HashTableCalls } from './htab-calls.ts';
+import type { VirtualProcessorAreas } from './vpa.ts';
 
 /** Function numbers. */
 export const HCALL = {
@@ -43,21 +45,13 @@ const NAMES = new Map<number, string>(Object.entries(HCALL).map(([name, nr]) => 
 const AIL_SHIFT = 23;
 const MODE_RESOURCE = { ADDRESS_TRANSLATION: 3, LITTLE_ENDIAN: 4 } as const;
 const PAGE_INIT = { ZERO: 0x8000, COPY: 0x4000 } as const;
-/** H_REGISTER_VPA: what is registered, in bits 16:18 of the flags. */
-const VPA = { REGISTER: 1, DISPATCH_TRACE: 2, SLB_SHADOW: 3, OFF: 4, KIND: 3 } as const;
-const VPA_BYTES = 640;
-const SLB_SHADOW_BYTES = 48;
-const TRACE_BYTES = 48;
-const VPA_ALIGNMENT = 128;
 const LAST_COUNTED = 0x400;
 const TWO_32 = 2 ** 32;
-
-const VPA_WORDS: readonly number[] = [0, wordOf('vpa'), wordOf('dispatchTrace'), wordOf('slbShadow')];
-const VPA_SIZES: readonly number[] = [0, VPA_BYTES, TRACE_BYTES, SLB_SHADOW_BYTES];
 
 export class PaprHypercalls {
   readonly #words: Int32Array;
   readonly #htab: HashTableCalls;
+  readonly #areas: VirtualProcessorAreas;
   readonly #slots: MemorySlots;
   readonly #memory: HostMemory;
   readonly #counts: Float64Array;
@@ -70,6 +64,7 @@ export class PaprHypercalls {
   constructor(
     context: Book3sContext,
     htab: HashTableCalls,
+    areas: VirtualProcessorAreas,
     slots: MemorySlots,
     memory: HostMemory,
     counters: VcpuCounters,
@@ -79,6 +74,7 @@ export class PaprHypercalls {
   ) {
     this.#words = context.words;
     this.#htab = htab;
+    this.#areas = areas;
     this.#slots = slots;
     this.#memory = memory;
     this.#counts = counters.counts;
@@ -116,6 +112,7 @@ export class PaprHypercalls {
     if (words[W_HCALL] === 0) return;
     words[W_HCALL] = 0;
     const { paprHcall } = this.#run;
+    checkBits('paprHcall.ret', paprHcall.ret, 64);
     this.#put(3, paprHcall.ret);
     for (let i = 0; i < 9; i++) this.#put(4 + i, paprHcall.args[i] as bigint);
   }
@@ -158,7 +155,7 @@ export class PaprHypercalls {
         words[W_DABR + 1] = words[W_GPR + 9] as number;
         return H.SUCCESS;
       case HCALL.H_REGISTER_VPA:
-        return this.#registerVpa();
+        return this.#areas.register();
       case HCALL.H_LOGICAL_CI_LOAD:
       case HCALL.H_LOGICAL_CI_STORE:
         return this.#cacheInhibited(nr === HCALL.H_LOGICAL_CI_STORE);
@@ -228,28 +225,6 @@ export class PaprHypercalls {
     else return H.SUCCESS;
     slot?.markDirty(destination / 4096);
     this.#codeWritten(to, 4096);
-    return H.SUCCESS;
-  }
-
-  /** Areas that the guest shares with a hypervisor which has other guests to run: nothing here has to be told or to tell. */
-  #registerVpa(): number {
-    const words = this.#words;
-    const what = ((words[W_GPR + 9] as number) >>> 13) & 7;
-    const target = words[VPA_WORDS[what & VPA.KIND] as number];
-    const kind = what & VPA.KIND;
-    if (kind === 0 || target === undefined) return H.PARAMETER;
-    if (this.#address(5) !== (words[wordOf('pir')] as number) >>> 0) return H.PARAMETER;
-    const word = VPA_WORDS[kind] as number;
-    if ((what & VPA.OFF) !== 0) {
-      words[word] = 0;
-      words[word + 1] = 0;
-      return H.SUCCESS;
-    }
-    const address = this.#address(6);
-    const bytes = VPA_SIZES[kind] as number;
-    if (address % VPA_ALIGNMENT !== 0 || this.#slots.hostAddress(address, bytes) < 0) return H.PARAMETER;
-    words[word] = address;
-    words[word + 1] = Math.floor(address / TWO_32);
     return H.SUCCESS;
   }
 

@@ -45,6 +45,8 @@ export class StorageEmulation {
   readonly #run: KvmRun;
   readonly #decoder: Decoder;
   readonly #cacheKind = cacheKindById();
+  /** The high word of the sum that is the address of the present access. */
+  #sumHigh = 0;
 
   constructor(
     context: Book3sContext,
@@ -89,7 +91,8 @@ export class StorageEmulation {
     if (access.update === true) {
       const base = W_GPR + 2 * ((word >>> 16) & 31);
       words[base] = low;
-      words[base + 1] = high;
+      // All of the sum, in 32-bit mode too (Book I, 1.10.3).
+      words[base + 1] = this.#sumHigh;
     }
     this.#step();
     return KVM_EXIT.MMIO;
@@ -145,8 +148,8 @@ export class StorageEmulation {
     }
     const sumLow = (baseLow + offsetLow) | 0;
     const carry = sumLow >>> 0 < baseLow >>> 0 ? 1 : 0;
-    const sumHigh = (words[W_MSR + 1] as number) === 0 ? 0 : (baseHigh + offsetHigh + carry) | 0;
-    return sumLow === low && sumHigh === high;
+    this.#sumHigh = (baseHigh + offsetHigh + carry) | 0;
+    return sumLow === low && high === ((words[W_MSR + 1] as number) === 0 ? 0 : this.#sumHigh);
   }
 
   #mmio(access: Access, register: number, physAddr: number): void {

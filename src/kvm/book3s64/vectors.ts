@@ -23,7 +23,7 @@ import { CONTEXT_KERNEL, CONTEXT_REAL, CONTEXT_USER } from '../book3s/host-conte
 import { KEPT } from '../book3s/interrupts.ts';
 import { ASSISTED, ASSISTED_NAMES, W_ASSIST_KIND, W_ASSIST_MSR, W_FSCR, W_HIOR, W_LPCR } from '../book3s/layout.ts';
 import type { Book3sModel } from '../book3s/model.ts';
-import { ASSIST_KIND, letsInterruptIn, setFacilities } from './assist.ts';
+import { ASSIST_KIND, letsFloatInterrupt, letsInterruptIn, setFacilities } from './assist.ts';
 
 /** Modes that translated code is for; the others have an interpreter each, and `run` begins with the right one. */
 const LAST_TRANSLATED = 1;
@@ -75,16 +75,22 @@ export const book3sVectors = ({ name, msrMask }: Book3sModel, littleEndian: bool
     });
   };
 
-  /** rfid into 64-bit mode that lets nothing pending in. */
+  /** rfid into 64-bit mode that lets nothing pending in, nor a floating-point exception interrupt. */
   const returnFromInterrupt = (s: VectorSemantics): void => {
     const saved = s.let(s.sharedWide('srr1'));
     const low = s.let(s.or(s.and(s.wrap(saved), msrMask & ~MSR.ME & ~MSR.POW), s.and(s.shared('msr'), MSR.ME)));
     const msr = s.let(s.or(low, s.select(s.and(low, MSR.PR), MSR.EE | TRANSLATION, s.i32(0))));
-    s.if(s.and(s.and(s.ltSigned(saved, 0), isUsual(s, msr)), s.eqz(letsInterruptIn(s, msr))), () => {
-      s.setBlockDoubleword(PC, s.and(s.sharedWide('srr0'), -4));
-      if (hasFacilities) s.setState('facilities', s.select(s.and(msr, MSR.PR), s.blockWord(W_FSCR * 4), s.i32(-1)));
-      resume(s, msr, 'assisted_rfid');
-    });
+    s.if(
+      s.and(
+        s.and(s.ltSigned(saved, 0), isUsual(s, msr)),
+        s.eqz(s.or(letsInterruptIn(s, msr), letsFloatInterrupt(s, msr))),
+      ),
+      () => {
+        s.setBlockDoubleword(PC, s.and(s.sharedWide('srr0'), -4));
+        if (hasFacilities) s.setState('facilities', s.select(s.and(msr, MSR.PR), s.blockWord(W_FSCR * 4), s.i32(-1)));
+        resume(s, msr, 'assisted_rfid');
+      },
+    );
   };
 
   /** mtmsr and mtmsrd with another translation; nothing else is unusual about them (assist.ts). */

@@ -16,6 +16,9 @@ export const MSR = {
 } as const;
 /** The bits that exist. */
 export const MSR_MASK = 0x6ff30;
+/** Bits that let the unit's exceptions interrupt, and all that the unit depends on. */
+export const MSR_FLOAT_INTERRUPTS = MSR.FE0 | MSR.FE1;
+export const MSR_FLOAT = MSR.FP | MSR_FLOAT_INTERRUPTS;
 /** Bits of the guest's MSR that select its host context. */
 export const MSR_CONTEXT = MSR.PR | MSR.IS | MSR.DS;
 
@@ -36,6 +39,11 @@ export const TSR = {
   DIS: 0x08000000,
   FIS: 0x04000000,
 } as const;
+
+/** CCR0[DAPUIB]: the unit gets no instructions, as if there were none. */
+export const CCR0_DAPUIB = 0x100000;
+/** FPSCR[FEX]: an exception that is enabled. */
+export const FPSCR_FEX = 0x40000000;
 
 /** DBCR0[RST]: 1 core, 2 chip, 3 system. */
 export const DBCR0_RST = 0x30000000;

@@ -3,8 +3,28 @@ import type { Host440Cpu, HostMemory } from '../../processor/index.ts';
 import type { MemorySlots } from '../slots.ts';
 import { type GuestTlb440, PERMIT, pageMask, permissions } from './44x/mmu.ts';
 import type { Shadow440 } from './44x/shadow.ts';
-import { DBCR0_IDM, DEBUG_EVENT, MSR, MSR_CONTEXT, MSR_MASK } from './bits.ts';
-import { BOOKE_STATE_END, W_DBCR0, W_MSR, W_PC, W_PID } from './layout.ts';
+import {
+  CCR0_DAPUIB,
+  DBCR0_IDM,
+  DEBUG_EVENT,
+  FPSCR_FEX,
+  MSR,
+  MSR_CONTEXT,
+  MSR_FLOAT,
+  MSR_FLOAT_INTERRUPTS,
+  MSR_MASK,
+} from './bits.ts';
+import {
+  BOOKE_STATE_END,
+  W_CCR0,
+  W_DBCR0,
+  W_FLOAT_AVAILABLE,
+  W_FLOAT_INTERRUPTS,
+  W_FPSCR,
+  W_MSR,
+  W_PC,
+  W_PID,
+} from './layout.ts';
 
 /** With assist: translation mode of the guest's user (host space 0) and kernel (1). */
 const CONTEXT_MODES = [0, 1] as const;
@@ -60,6 +80,7 @@ export class BookeContext {
     const words = this.words;
     const changed = (words[W_MSR] as number) ^ value;
     words[W_MSR] = value & MSR_MASK;
+    if ((changed & MSR_FLOAT) !== 0) this.refreshFloat();
     if ((changed & MSR.DE) !== 0) this.followDebug();
     if ((changed & MSR_CONTEXT) === 0) return;
     if ((changed & (MSR.IS | MSR.DS)) !== 0) {
@@ -67,6 +88,20 @@ export class BookeContext {
       this.#fetchIndex = -1;
     }
     this.select();
+  }
+
+  /** Makes the processor follow MSR[FP,FE0,FE1] and CCR0[DAPUIB]; `setFloat` of assist.ts does the same. */
+  refreshFloat(): void {
+    const words = this.words;
+    const msr = words[W_MSR] as number;
+    words[W_FLOAT_AVAILABLE] = ((words[W_CCR0] as number) & CCR0_DAPUIB) !== 0 ? 0 : msr & MSR.FP;
+    words[W_FLOAT_INTERRUPTS] = msr & MSR_FLOAT_INTERRUPTS;
+  }
+
+  /** An exception of the unit is enabled, and MSR does not ignore it. */
+  get floatEnabled(): boolean {
+    const words = this.words;
+    return words[W_FLOAT_INTERRUPTS] !== 0 && ((words[W_FPSCR] as number) & FPSCR_FEX) !== 0;
   }
 
   /** MSR[DE] or DBCR0 have changed: instructions are run one by one for events that no other way tells of. */

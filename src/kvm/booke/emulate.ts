@@ -10,7 +10,7 @@ import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { IO } from '../storage.ts';
 import { type GuestTlb440, permissions } from './44x/mmu.ts';
 import { type Shadow440, USE } from './44x/shadow.ts';
-import { DEBUG_EVENT, MMUCR_STID, MMUCR_STS, MSR } from './bits.ts';
+import { DEBUG_EVENT, MMUCR_STID, MMUCR_STS, MSR, MSR_FLOAT_INTERRUPTS } from './bits.ts';
 import type { BookeContext } from './context.ts';
 import type { BookeInterrupts } from './interrupts.ts';
 import {
@@ -71,8 +71,20 @@ const TABLE = new Uint8Array(2048);
 for (const [index, [, primary, extended]] of EMULATED_ROWS.entries())
   if (index > 0) TABLE[(primary === 31 ? 1024 : 0) + extended] = index;
 
+/** Extended opcodes of the comparisons. */
+const FCMPU = 0;
+const FCMPO = 32;
+
 /** A guest entry at most this large (64 KB) gets its shadow with tlbwe; pinned ones wait for the first access. */
 const EAGER_SIZE = 3;
+
+/** ESR[PCRE,PCMP,PCRF] of a floating-point instruction: whether it writes a CR field, as a comparison, and which. */
+function crUpdate(word: number): number {
+  const extended = (word >>> 1) & 1023;
+  if (word >>> 26 === 63 && (extended === FCMPU || extended === FCMPO))
+    return ESR.PCRE | ESR.PCMP | ((word >>> 23) & ESR.PCRF);
+  return (word & 1) === 0 ? 0 : ESR.PCRE | 1;
+}
 
 export class BookeEmulation {
   readonly #words: Int32Array;
@@ -133,8 +145,8 @@ export class BookeEmulation {
         words[rt] = words[W_MSR] as number;
         break;
       case 5: // mtmsr
-        context.setMsr(words[rt] as number);
-        break;
+        this.#step();
+        return this.#setMsr(words[rt] as number);
       case 6: // wrtee
         this.#setEe(words[rt] as number);
         break;
@@ -198,6 +210,11 @@ export class BookeEmulation {
     return RESUME_GUEST;
   }
 
+  /** A floating-point exception of the instruction at PC: ESR tells what of the CR it writes. */
+  floatEnabled(): number {
+    return this.program(ESR.FP | (this.#context.fetch() ? crUpdate(this.#context.instruction) : 0));
+  }
+
   /** What problem state may read but the host traps (SPRG4-7 by their user numbers): true if it was that. */
   emulateUser(): boolean {
     const context = this.#context;
@@ -220,8 +237,15 @@ export class BookeEmulation {
     if (interrupts.enabledEvents(DEBUG_EVENT.RET) !== 0 && interrupts.debugEvent(DEBUG_EVENT.RET)) return RESUME_GUEST;
     words[W_PC] = (words[address] as number) & ~3;
     this.#context.completed = true;
-    this.#context.setMsr(words[status] as number);
-    return RESUME_GUEST;
+    return this.#setMsr(words[status] as number);
+  }
+
+  /** Writes MSR, PC being where the guest goes on: an exception of the unit that it no longer ignores comes late. */
+  #setMsr(value: number): number {
+    const context = this.#context;
+    const ignored = ((this.#words[W_MSR] as number) & MSR_FLOAT_INTERRUPTS) === 0;
+    context.setMsr(value);
+    return ignored && context.floatEnabled ? this.program(ESR.FP | ESR.PIE) : RESUME_GUEST;
   }
 
   /** MSR[EE] from the bit of the same place: EE changes no context. */

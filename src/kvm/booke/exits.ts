@@ -101,6 +101,7 @@ export class BookeExits {
     const words = this.#words;
     const esr = words[W_EXIT_SYNDROME] as number;
     const emulation = this.#emulation;
+    if ((esr & ESR.FP) !== 0) return emulation.floatEnabled();
     if ((esr & ESR.PIL) !== 0 && this.#debug.isBreakpoint) return this.#debug.breakpoint();
     if ((esr & ESR.PTR) !== 0 && this.#interrupts.enabledEvents(DEBUG_EVENT.TRAP) !== 0)
       if (this.#interrupts.debugEvent(DEBUG_EVENT.TRAP)) return RESUME_GUEST;
@@ -113,7 +114,7 @@ export class BookeExits {
     return emulation.program(esr);
   }
 
-  /** No unit runs floating point here: a guest that has enabled it gets what a core without one gives. */
+  /** Where MSR has it available, CCR0[DAPUIB] has not: what a core without a unit gives. */
   #floatingPointUnavailable(): number {
     this.#count(COUNTER.fp_unavail_exits);
     if (((this.#words[W_MSR] as number) & MSR.FP) !== 0) return this.#emulation.program(ESR.PUO | ESR.FP);

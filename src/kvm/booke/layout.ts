@@ -90,7 +90,13 @@ export const DOUBLE_COUNT = 8;
 
 /** What the vector code did by itself (vectors.ts), an i32 each (wrapping). */
 export const ASSISTED = 0x3340;
-export const ASSISTED_NAMES = ['assisted_rfi', 'assisted_sc', 'assisted_dtlb_miss', 'assisted_itlb_miss'] as const;
+export const ASSISTED_NAMES = [
+  'assisted_rfi',
+  'assisted_sc',
+  'assisted_dtlb_miss',
+  'assisted_itlb_miss',
+  'assisted_unavailable',
+] as const;
 
 /** The guest's TLB: 64 entries of four words {word0, word1, word2, TID}. */
 export const GUEST_TLB = 0x3400;

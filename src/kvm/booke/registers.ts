@@ -1,4 +1,5 @@
 /** KVM_GET/SET_REGS, SREGS and ONE_REG of a BookE vCPU (uapi asm/kvm.h). */
+import { fprOffset } from '../../processor/index.ts';
 import { KVMPPC_INST_SW_BREAKPOINT, type KvmRegs, type KvmSregs } from '../api.ts';
 import type { BookeContext } from './context.ts';
 import type { BookeInterrupts } from './interrupts.ts';
@@ -7,6 +8,7 @@ import {
   readXer,
   W_CTR,
   W_DEAR,
+  W_FPSCR,
   W_GPR,
   W_LR,
   W_MSR,
@@ -50,9 +52,17 @@ const ONE_REGS: ReadonlyMap<bigint, number> = new Map([
   ...[1, 2].map((n) => [KVM_REG_PPC | SIZE_U64 | BigInt(n + 5), wordOf(`dac${n}` as 'dac1')] as const),
   [KVM_REG_PPC | SIZE_U64 | 0xcn, W_DEAR],
   [KVM_REG_PPC | SIZE_U32 | 0xbbn, wordOf('dbsr')],
+  [KVM_REG_PPC | SIZE_U64 | 0x80n, W_FPSCR],
 ]);
 
 const TWO_WORDS = 2;
+
+/** The word of the FPR that a one-reg names, its high word behind it: KVM_REG_PPC_FPR0 and the 31 behind it. */
+function fprOf(id: bigint): number | undefined {
+  const n = Number(id & 0xffffn) - 0x20;
+  const isFpr = id === (KVM_REG_PPC | SIZE_U64 | (id & 0xffffn)) && n >= 0 && n < 32;
+  return isFpr ? fprOffset(n) >> 2 : undefined;
+}
 
 export class BookeRegisters {
   readonly #words: Int32Array;
@@ -120,6 +130,7 @@ export class BookeRegisters {
       else if (name === 'dec') this.#timers.writeDec(value | 0);
       else this.#words[word] = value;
     }
+    this.#context.refreshFloat();
     this.#interrupts.refreshTimers();
     this.#onDebug();
   }
@@ -128,6 +139,8 @@ export class BookeRegisters {
     if (id === ID.TCR) return this.#get(wordOf('tcr'));
     if (id === ID.TSR) return BigInt(this.#timers.readTsr() >>> 0);
     if (id === ID.DEBUG_INST) return BigInt(KVMPPC_INST_SW_BREAKPOINT);
+    const fpr = fprOf(id);
+    if (fpr !== undefined) return (this.#get(fpr + 1) << 32n) | this.#get(fpr);
     const word = ONE_REGS.get(id);
     return word === undefined ? undefined : this.#get(word);
   }
@@ -148,7 +161,9 @@ export class BookeRegisters {
         this.#timers.clearTsr(low);
         return true;
       default: {
-        const word = ONE_REGS.get(id);
+        const fpr = fprOf(id);
+        if (fpr !== undefined) this.#set(fpr + 1, value >> 32n);
+        const word = fpr ?? ONE_REGS.get(id);
         if (word !== undefined) this.#words[word] = low;
         this.#onDebug();
         return word !== undefined;

@@ -88,6 +88,10 @@ export class SprEmulation {
       case SPECIAL.PLAIN:
         words[index] = value & (SPR_MASK[spr] as number);
         return RESUME_GUEST;
+      case SPECIAL.CCR0:
+        words[index] = value & (SPR_MASK[spr] as number);
+        this.#context.refreshFloat();
+        return RESUME_GUEST;
       case SPECIAL.CLEAR:
         words[index] = (words[index] as number) & ~value;
         return RESUME_GUEST;

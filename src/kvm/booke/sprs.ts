@@ -41,6 +41,7 @@ export const SPECIAL = {
   DBSR: 13,
   /** Of the debug facility: a word to read, but what it says is looked at when it is written. */
   DEBUG: 14,
+  CCR0: 15,
 } as const;
 
 export interface SprRow {
@@ -121,7 +122,7 @@ const KEPT: ReadonlyMap<string, Kept> = new Map<string, Kept>([
   state('icdbtrl'),
   state('icdbtrh'),
   state('mmucr', SPECIAL.PLAIN, MMUCR_BITS),
-  state('ccr0', SPECIAL.PLAIN, CCR0_BITS),
+  state('ccr0', SPECIAL.CCR0, CCR0_BITS),
   state('icdbdr'),
   state('dbdr'),
 ]);

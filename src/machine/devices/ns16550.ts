@@ -1,3 +1,4 @@
+import type { Clock } from '../../kvm/api.ts';
 import {
   type ByteSink,
   type ConsoleDevice,
@@ -9,6 +10,8 @@ import {
   savedBoolean,
   savedNumber,
   savedNumbers,
+  savedReal,
+  type TimedDevice,
 } from '../device.ts';
 import type { InterruptLine } from '../interrupts.ts';
 import { ByteQueue } from './byte-queue.ts';
@@ -60,16 +63,21 @@ const FIFO_BYTES = 16;
 /** What waits on the outside for room in the FIFO; `receive` takes no more than this. */
 export const RECEIVE_QUEUE_BYTES = 65536;
 
+/** From a piece of input's end to the next one, by the guest's clock: enough for a driver to see that there is no more. */
+const PIECE_NS = 100_000;
+
 /**
- * A 16550A. Characters take no time: what is written is sent at once, and the receiver's time-out, which is four character
- * times on the chip, comes as soon as no further input waits.
+ * A 16550A. What is written is sent at once, and the receiver's time-out, which is four character times on the chip, comes
+ * as soon as no further input waits. Input comes in pieces of a FIFO at most, faster than the line that the guest has set
+ * up, but each some time after the guest has taken the one before: a driver that reads until nothing is there comes to an
+ * end, however much waits outside.
  *
  * Input from a pipe is there before the guest has a driver, which throws away what it finds in the receiver when it starts.
  * So the line stays quiet until the guest listens: until receive interrupts are on, or it has read LSR twice without
  * setting up anything, as polling does. What it clears out of the FIFO counts as not yet sent, and so does what polling
  * brought when it sets up something instead of reading it. Nothing is ever overrun.
  */
-export class Ns16550 implements ConsoleDevice, MmioRegion {
+export class Ns16550 implements ConsoleDevice, TimedDevice, MmioRegion {
   readonly mmio: readonly MmioRegion[] = [this];
   readonly #interrupt: InterruptLine;
   readonly #divisorAtReset: number;
@@ -94,13 +102,18 @@ export class Ns16550 implements ConsoleDevice, MmioRegion {
   #polled = false;
   /** LSR reads since the guest last set something up. */
   #polls = 0;
+  readonly #clock: Clock;
+  /** When the next piece may come, and what of the present one has. */
+  #nextPiece = 0;
+  #pieceBytes = 0;
   #transmitted = 0;
   #received = 0;
 
-  /** `divisorAtReset`: the baud divisor that the board's firmware leaves. */
-  constructor(interrupt: InterruptLine, divisorAtReset: number) {
+  /** `divisorAtReset`: the baud divisor that the board's firmware leaves; `clock`: the guest's. */
+  constructor(interrupt: InterruptLine, divisorAtReset: number, clock: Clock) {
     this.#interrupt = interrupt;
     this.#divisorAtReset = divisorAtReset;
+    this.#clock = clock;
     this.#divisor = divisorAtReset;
   }
 
@@ -113,24 +126,41 @@ export class Ns16550 implements ConsoleDevice, MmioRegion {
     return taken;
   }
 
+  due(): number {
+    return this.#fifo.length === 0 && this.#isComing() ? this.#nextPiece : Number.POSITIVE_INFINITY;
+  }
+
+  turn(): void {
+    this.#fill();
+    this.#update();
+  }
+
   #capacity(): number {
     return this.#fifoEnabled ? FIFO_BYTES : 1;
   }
 
-  /** Moves waiting input into the FIFO, if the guest listens; in loopback mode the receiver is cut off from the outside. */
+  /** Whether input waits for a guest that listens; in loopback mode the receiver is cut off from the outside. */
+  #isComing(): boolean {
+    if (this.#queue.length === 0 || (this.#mcr & MCR_LOOP) !== 0) return false;
+    return (this.#ier & IER_ERBFI) !== 0 || this.#polls >= 2;
+  }
+
+  /** Moves waiting input into the FIFO, as much as the present piece may have. */
   #fill(): void {
-    if (this.#queue.length === 0 || (this.#mcr & MCR_LOOP) !== 0) return;
+    if (!this.#isComing()) return;
+    if (this.#fifo.length === 0 && this.#pieceBytes === 0 && this.#clock.now() < this.#nextPiece) return;
     const interrupts = (this.#ier & IER_ERBFI) !== 0;
-    if (!interrupts && this.#polls < 2) return;
     const capacity = interrupts ? this.#capacity() : 1;
-    while (this.#queue.length > 0 && this.#fifo.length < capacity) {
+    while (this.#queue.length > 0 && this.#fifo.length < capacity && this.#pieceBytes < capacity) {
       this.#fifo.push(this.#queue.shift());
+      this.#pieceBytes++;
       this.#polled = !interrupts;
     }
   }
 
   #clearFifo(): void {
     if (!this.#looped) while (this.#fifo.length > 0) this.#queue.unshift(this.#fifo.pop());
+    this.#pieceBytes = 0;
     this.#fifo.clear();
     this.#looped = this.#polled = false;
   }
@@ -181,8 +211,13 @@ export class Ns16550 implements ConsoleDevice, MmioRegion {
   }
 
   #readReceiver(): number {
+    const last = this.#fifo.length === 1;
     const byte = this.#fifo.shift();
     this.#polled = false;
+    if (last) {
+      this.#pieceBytes = 0;
+      this.#nextPiece = this.#clock.now() + PIECE_NS;
+    }
     this.#fill();
     this.#update();
     return byte;
@@ -216,10 +251,8 @@ export class Ns16550 implements ConsoleDevice, MmioRegion {
       case MCR:
         return this.#mcr;
       case LSR: {
-        if (this.#polls < 2 && ++this.#polls === 2) {
-          this.#fill();
-          this.#update();
-        }
+        if (this.#polls < 2) this.#polls++;
+        if (this.#fifo.length === 0) this.turn();
         const value = LSR_EMPTY | this.#errors | (this.#fifo.length > 0 ? LSR_DR : 0);
         if (this.#errors !== 0) {
           this.#errors = 0;
@@ -289,6 +322,7 @@ export class Ns16550 implements ConsoleDevice, MmioRegion {
     this.#ier = this.#lcr = this.#mcr = this.#errors = this.#scr = 0;
     this.#fifoEnabled = this.#threPending = false;
     this.#trigger = 1;
+    this.#nextPiece = 0;
     this.#msr = MSR_CONNECTED;
     this.#divisor = this.#divisorAtReset;
     this.#update();
@@ -311,6 +345,8 @@ export class Ns16550 implements ConsoleDevice, MmioRegion {
       polls: this.#polls,
       fifo: this.#fifo.toArray(),
       queue: this.#queue.toArray(),
+      nextPiece: this.#nextPiece,
+      pieceBytes: this.#pieceBytes,
     };
   }
 
@@ -330,6 +366,8 @@ export class Ns16550 implements ConsoleDevice, MmioRegion {
     this.#looped = savedBoolean(state, 'looped');
     this.#polled = savedBoolean(state, 'polled');
     this.#polls = Math.min(savedNumber(state, 'polls'), 2);
+    this.#nextPiece = savedReal(state, 'nextPiece');
+    this.#pieceBytes = Math.min(savedNumber(state, 'pieceBytes'), FIFO_BYTES);
     this.#fifo.set(fifo);
     this.#queue.set(queue);
     this.#update();
@@ -365,7 +403,7 @@ export function ns16550(options: {
         ...interruptProperties([options.interrupt]),
       },
     },
-    create: ({ interrupts: [interrupt] }) =>
-      new Ns16550(interrupt as InterruptLine, Math.round(options.clock / (16 * options.speed))),
+    create: ({ interrupts: [interrupt], clock }) =>
+      new Ns16550(interrupt as InterruptLine, Math.round(options.clock / (16 * options.speed)), clock),
   };
 }

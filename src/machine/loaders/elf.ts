@@ -1,6 +1,6 @@
 import { hex, MachineError } from '../error.ts';
 import { ElfFile, type ElfSegment } from './elf-file.ts';
-import { type Gunzip, gunzip } from './gzip.ts';
+import { type FastCodecs, gunzip } from './gzip.ts';
 import { checkFits, type KernelImage, type Segment } from './image.ts';
 
 const PT_LOAD = 1;
@@ -19,9 +19,9 @@ const WRAPPED_KERNEL = '.kernel:vmlinux.strip';
 
 /**
  * Takes a PowerPC ELF kernel apart, by its segments' physical addresses. `bits`: the word size that fits, if not any. `fast`:
- * the host's decompressor, if it has one.
+ * what the host does faster.
  */
-export function loadElf(file: Uint8Array, memoryBytes: number, bits?: 32 | 64, fast?: Gunzip): KernelImage {
+export function loadElf(file: Uint8Array, memoryBytes: number, bits?: 32 | 64, fast?: FastCodecs): KernelImage {
   const wrapped = wrappedKernel(file);
   if (wrapped !== undefined) {
     const inner = gunzip(wrapped, Math.max(2 * memoryBytes, 2 ** 26), 'the zImage', fast);

@@ -17,11 +17,18 @@ export function isGzip(bytes: Uint8Array): boolean {
   return bytes[0] === 0x1f && bytes[1] === 0x8b && bytes[2] === 8;
 }
 
-/**
- * A faster decompressor that the host may have. Throws for damaged data and for results of more than `limit` bytes; what it
- * gives is checked all the same.
- */
-export type Gunzip = (bytes: Uint8Array, limit: number) => Uint8Array;
+/** What the host may do faster than JavaScript. */
+export interface FastCodecs {
+  /** Throws for damaged data and for results of more than `limit` bytes; what it gives is checked all the same. */
+  gunzip?(bytes: Uint8Array, limit: number): Uint8Array;
+  /** CRC-32 as zlib has it, unsigned. */
+  crc32?(bytes: Uint8Array): number;
+}
+
+/** CRC-32, by the host where it has one. */
+export function checksum(bytes: Uint8Array, fast: FastCodecs | undefined): number {
+  return fast?.crc32?.(bytes) ?? crc32(bytes);
+}
 
 /** Decompresses piece by piece; `tooLong` is thrown when the result passes `limit` bytes. */
 function inPieces(bytes: Uint8Array, limit: number, tooLong: () => never): Uint8Array {
@@ -45,9 +52,9 @@ function inPieces(bytes: Uint8Array, limit: number, tooLong: () => never): Uint8
 
 /**
  * Decompresses a gzip file. `limit`: the most bytes that the result may have, whatever the file says. `what` names the
- * file in the message of the MachineError that anything wrong gives. `fast`: used in place of the built-in decompressor.
+ * file in the message of the MachineError that anything wrong gives. `fast`: used in place of what is built in.
  */
-export function gunzip(bytes: Uint8Array, limit: number, what: string, fast?: Gunzip): Uint8Array {
+export function gunzip(bytes: Uint8Array, limit: number, what: string, fast?: FastCodecs): Uint8Array {
   if (bytes.length < SHORTEST || !isGzip(bytes)) throw new MachineError(`${what} is not gzip data, as it should be`);
   const trailer = new DataView(bytes.buffer, bytes.byteOffset + bytes.length - 8, 8);
   const expectedCrc = trailer.getUint32(0, true);
@@ -58,14 +65,14 @@ export function gunzip(bytes: Uint8Array, limit: number, what: string, fast?: Gu
   if (expectedLength > limit) tooLong();
   let result: Uint8Array;
   try {
-    if (fast !== undefined) result = fast(bytes, limit);
+    if (fast?.gunzip) result = fast.gunzip(bytes, limit);
     else if (bytes.length <= AT_ONCE_BYTES) result = gunzipSync(bytes, { out: new Uint8Array(expectedLength) });
     else result = inPieces(bytes, limit, tooLong);
   } catch (error) {
     if (error instanceof MachineError) throw error;
     throw new MachineError(`${what} has damaged gzip data: ${error instanceof Error ? error.message : String(error)}`);
   }
-  if (result.length !== expectedLength || crc32(result) !== expectedCrc)
+  if (result.length !== expectedLength || checksum(result, fast) !== expectedCrc)
     throw new MachineError(`${what} has damaged gzip data: size or check sum is wrong`);
   return result;
 }

@@ -1,6 +1,5 @@
 import { hex, MachineError } from '../error.ts';
-import { crc32 } from './crc32.ts';
-import { type Gunzip, gunzip } from './gzip.ts';
+import { checksum, type FastCodecs, gunzip } from './gzip.ts';
 import { checkFits, type KernelImage } from './image.ts';
 
 /** U-Boot's legacy image header: 64 bytes, big-endian (U-Boot include/image.h, struct image_header). */
@@ -23,7 +22,7 @@ const COMPRESSION_NONE = 0;
 const COMPRESSION_GZIP = 1;
 
 /** Takes a uImage apart: a Linux kernel for PowerPC, not compressed or with gzip. */
-export function loadUImage(file: Uint8Array, memoryBytes: number, fast?: Gunzip): KernelImage {
+export function loadUImage(file: Uint8Array, memoryBytes: number, fast?: FastCodecs): KernelImage {
   if (file.length < UIMAGE_HEADER_BYTES) throw new MachineError('the uImage is cut off: it ends within its header');
   // A copy, to be changed: a Buffer's `slice` would not make one.
   const header = new Uint8Array(file.subarray(0, UIMAGE_HEADER_BYTES));
@@ -32,7 +31,8 @@ export function loadUImage(file: Uint8Array, memoryBytes: number, fast?: Gunzip)
   view.setUint32(HEADER_CRC, 0);
   if (view.getUint32(0) !== UIMAGE_MAGIC)
     throw new MachineError(`the kernel is not a uImage: it begins with ${hex(view.getUint32(0))}`);
-  if (crc32(header) !== headerCrc) throw new MachineError("the uImage's header is damaged: its check sum is wrong");
+  if (checksum(header, fast) !== headerCrc)
+    throw new MachineError("the uImage's header is damaged: its check sum is wrong");
 
   const size = view.getUint32(SIZE);
   const data = file.subarray(UIMAGE_HEADER_BYTES, UIMAGE_HEADER_BYTES + size);
@@ -49,7 +49,7 @@ export function loadUImage(file: Uint8Array, memoryBytes: number, fast?: Gunzip)
   const compression = view.getUint8(COMPRESSION);
   if (compression !== COMPRESSION_NONE && compression !== COMPRESSION_GZIP)
     throw new MachineError(`the uImage's compression is number ${compression}; 0 (none) or 1 (gzip) would fit`);
-  if (crc32(data) !== view.getUint32(DATA_CRC))
+  if (checksum(data, fast) !== view.getUint32(DATA_CRC))
     throw new MachineError("the uImage's data is damaged: its check sum is wrong");
 
   const address = view.getUint32(LOAD);

@@ -38,8 +38,8 @@ class RoutineBuilder extends RegisterlessBuilder {
   }
 }
 
-/** All routines, in order; their functions stand from index `first` on. */
+/** The routines of a model, in order; their functions stand from index `first` on. */
 export function routineFunctions(runtime: RuntimeFunctions, model: ProcessorModel, first: number): WasmFunction[] {
   const functions = { ...runtime, routine: (name: string) => routineIndex(name, first) };
-  return ROUTINES.map((routine) => RoutineBuilder.emit(routine, functions, model));
+  return model.routines.map((routine) => RoutineBuilder.emit(routine, functions, model));
 }

@@ -144,7 +144,7 @@ function spanOf(body: Body, model: ProcessorModel, address: Node, bytes: Node, a
   const first = addendOf(body, address, access);
   const last = e.temporary('i32');
   e.set(last, first);
-  const boundary = s.let(s.and(s.add(s.add(address, s.wordFromUnsigned32(bytes)), -1), pageMask));
+  const boundary = s.let(s.inMode(s.and(s.add(s.add(address, s.wordFromUnsigned32(bytes)), -1), pageMask)));
   e.if(s.ne(boundary, s.and(address, pageMask)));
   e.set(last, addendOf(body, boundary, access));
   e.end();

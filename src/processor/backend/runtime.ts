@@ -1,6 +1,5 @@
 /** What generated code and its surroundings know of each other: functions, their types, flags of pages. */
 
-import { ROUTINES } from '../../isa/routines.ts';
 import type { ProcessorModel } from '../model.ts';
 import type { Import, Signature } from '../wasm/module.ts';
 
@@ -82,8 +81,7 @@ export const CORE = {
 const REGION_IMPORTS = ['timebase', 'slowLoad', 'slowStore', 'slowZeroBlock', 'regionAt', 'link', 'tick'] as const;
 
 /** Functions that regions may import: of the core module, among them the routines that there are. */
-export function regionFunctions({ word, hasFloat }: ProcessorModel): { name: string; signature: Signature }[] {
-  const routines = hasFloat ? ROUTINES : [];
+export function regionFunctions({ word, routines }: ProcessorModel): { name: string; signature: Signature }[] {
   return [
     ...REGION_IMPORTS.map((name) => ({ name, signature: SIGNATURES[word][name] })),
     ...routines.map(({ name, params, result }) => ({ name, signature: { params, results: [result] } })),

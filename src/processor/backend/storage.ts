@@ -296,10 +296,14 @@ export abstract class StorageBuilder extends SimdBuilder {
     );
   }
 
+  /** An address as 32-bit mode of a 64-bit processor makes it: what comes behind the last one is the first. */
+  inMode(address: Node): Node {
+    return this.computation === this.word ? address : this.extendUnsigned(this.wrap(address));
+  }
+
   /** The address of a quadword's second doubleword. */
   #secondHalf(address: Node): Node {
-    const next = this.add(address, 8);
-    return this.computation === this.word ? next : this.extendUnsigned(this.wrap(next));
+    return this.inMode(this.add(address, 8));
   }
 
   /** A quadword between storage and a register, either way: bytes change places where they are kept in another order. */

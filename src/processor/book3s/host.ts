@@ -7,7 +7,7 @@ import { MODE } from '../layout.ts';
 import { LEVELS_OF, type ProcessorName } from '../levels.ts';
 import type { HostMemory } from '../memory.ts';
 import { modelOf, type ProcessorModel } from '../model.ts';
-import { HOT_THRESHOLD, RegionManager } from '../region/manager.ts';
+import { DEFAULT_TRANSLATION_MEMORY, HOT_THRESHOLD, RegionManager } from '../region/manager.ts';
 import { Translator } from '../region/translate.ts';
 import { RunLoop } from '../run-loop.ts';
 import type { ContextMode, ServerCpu } from './interface.ts';
@@ -100,7 +100,14 @@ export class HostServer implements ServerCpu {
       options.translation,
       () => new Translator(memory, this.#handlers, options.assist, this.#model),
       { table, vcpu, core: instance.exports, own: { timebase: options.timebase, tick } },
-      { base, model: this.#model, hotThreshold },
+      {
+        base,
+        model: this.#model,
+        hotThreshold,
+        kind: `${options.model} ${memory.order} ${options.assist ? 'assist' : ''}`,
+        past: options.profile,
+        limit: options.translationMemory ?? DEFAULT_TRANSLATION_MEMORY,
+      },
     );
     const run = instance.exports['run'] as () => number;
     this.#runs.push(run, run);

@@ -35,7 +35,14 @@ export const DSISR = { NOHPTE: 0x4000_0000, PROTFAULT: 0x0800_0000, ISSTORE: 0x0
 /** SRR1 of an instruction storage interrupt for code in a page that is not executable, or guarded. */
 export const SRR1_NOEXEC = 0x1000_0000;
 /** SRR1 bits of a program interrupt. */
-export const SRR1_PROGRAM = { FP: 0x0010_0000, ILL: 0x0008_0000, PRIV: 0x0004_0000, TRAP: 0x0002_0000 } as const;
+export const SRR1_PROGRAM = {
+  FP: 0x0010_0000,
+  ILL: 0x0008_0000,
+  PRIV: 0x0004_0000,
+  TRAP: 0x0002_0000,
+  /** SRR0 is not the instruction that caused it, but one behind. */
+  BEHIND: 0x0001_0000,
+} as const;
 
 /** Number of translation contexts. */
 export const SERVER_CONTEXTS = 8;

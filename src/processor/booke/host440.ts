@@ -6,7 +6,7 @@ import { MODE, NO_RESERVATION, RESERVE_ADDRESS, TLB_SEARCH_ENTRIES, TRANSLATION_
 import { LEVELS_440 } from '../levels.ts';
 import type { HostMemory } from '../memory.ts';
 import { MODEL_440 } from '../model.ts';
-import { HOT_THRESHOLD, RegionManager } from '../region/manager.ts';
+import { DEFAULT_TRANSLATION_MEMORY, HOT_THRESHOLD, RegionManager } from '../region/manager.ts';
 import { Translator } from '../region/translate.ts';
 import { RunLoop } from '../run-loop.ts';
 import type { Host440Cpu } from './interface.ts';
@@ -70,7 +70,14 @@ export class Host440 implements Host440Cpu {
       options.translation,
       () => new Translator(memory, handlers, options.assist, MODEL_440),
       { table, vcpu, core: instance.exports, own: { timebase: options.timebase, tick } },
-      { base, model: MODEL_440, hotThreshold },
+      {
+        base,
+        model: MODEL_440,
+        hotThreshold,
+        kind: options.assist ? '440 assist' : '440',
+        past: options.profile,
+        limit: options.translationMemory ?? DEFAULT_TRANSLATION_MEMORY,
+      },
     );
     this.#run = instance.exports.run as () => number;
   }

@@ -33,6 +33,12 @@ export const ESR = {
   DLK: 0x00200000,
   AP: 0x00100000,
   PUO: 0x00040000,
+  /** A floating-point exception that MSR[FE0,FE1] let through only later. */
+  PIE: 0x00010000,
+  /** What a handler needs to know to update the CR for an instruction with a floating-point exception; the field. */
+  PCRE: 0x10,
+  PCMP: 0x08,
+  PCRF: 0x07,
 } as const;
 
 /** 440 TLB entry bits, in the form that tlbwe takes (word 0, word 2). */

@@ -47,13 +47,31 @@ export interface CodePage {
   /** Slots in the region table by word, for entries that are translated. */
   readonly regions: Map<number, RegionEntry>;
   stores: number;
+  /** Nothing was decoded since it was made or dropped. */
+  isFresh: boolean;
   /** Another number each time that the page's code changed: no two versions of any page share one. */
   version: number;
+  /** The epoch in which it was looked up last. */
+  lastUsed: number;
+}
+
+/** A module of translated regions. */
+export interface RegionModule {
+  /** The epoch in which one of its regions was entered last (`CodeCache.beginEpoch`). */
+  lastUsed: number;
+  /** How many of its regions are there still. */
+  regions: number;
+  /** What it takes of memory, about. */
+  readonly bytes: number;
 }
 
 /** A translated region's entry in a page. */
 export interface RegionEntry {
+  /** Slot in the table. */
   readonly slot: number;
+  readonly module: RegionModule;
+  /** The link cells of its call sites. */
+  readonly cells: readonly number[];
   /** The record as it was before it led to the region. */
   readonly record: number;
   readonly operands: number;
@@ -103,17 +121,26 @@ export class CodeCache {
   readonly #packings: readonly FastPackings[];
   /** Records of words met lately: code repeats itself. Word, mode and the record's two words, by a hash of the word. */
   readonly #memo = new Int32Array(MEMO_ENTRIES * 4).fill(-1);
-  readonly #pages: CodePage[] = [];
+  /** By the place of their records, in units of a page of them. */
+  readonly #pages: (CodePage | undefined)[] = [];
+  /** The same, by mode and host page. */
+  readonly #byHostPage = new Map<number, CodePage>();
+  /** Places of records that are free again. */
+  readonly #free: number[] = [];
   readonly #protect: (hostPage: number) => void;
   readonly #modes: readonly DecodingMode[];
   /** Index of the profile's first u16. */
   readonly #profile: number;
   #version = 0;
+  #epoch = 0;
   decodedInstructions = 0;
   droppedPages = 0;
-  flushes = 0;
+  madePages = 0;
+  evictedPages = 0;
   /** Called when a page's translations are no longer right. */
   onDrop: (page: CodePage) => void = () => {};
+  /** Called when code of a page is come by for the first time. */
+  onFresh: (page: CodePage) => void = () => {};
 
   constructor(
     memory: HostMemory,
@@ -133,7 +160,16 @@ export class CodeCache {
   }
 
   get pageCount(): number {
-    return this.#pages.length;
+    return this.#byHostPage.size;
+  }
+
+  /** The epoch, in which what is used now is used. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  pages(): Iterable<CodePage> {
+    return this.#byHostPage.values();
   }
 
   /** The page that a record stands in. */
@@ -148,39 +184,67 @@ export class CodeCache {
 
   /** The page of records of a host page, if it has one. */
   find(real: number, mode: number): CodePage | undefined {
-    const records = this.#memory.u32[
-      (CODE_PAGES_TABLE + mode * CODE_PAGES_TABLE_BYTES + (real >>> 12) * 4) >> 2
-    ] as number;
-    return records ? this.pageOfRecord(records) : undefined;
+    return this.#byHostPage.get(keyOf(real, mode));
   }
 
-  /** Makes the (empty) page of records for the host page of a real address; answers its address. */
+  #tableIndex(real: number, mode: number): number {
+    return (CODE_PAGES_TABLE + mode * CODE_PAGES_TABLE_BYTES + (real >>> 12) * 4) >> 2;
+  }
+
+  /**
+   * The page of records of the host page of a real address, for a look-up that did not find it in the table: it is as
+   * old as that, or new and empty. Answers its address. Only between look-ups: no record is held, no region runs.
+   */
   newPage(real: number, mode: number): number {
-    if (this.#pages.length === MAX_PAGES) this.flush();
-    const records = RECORD_ARENA + this.#pages.length * PAGE_RECORDS_BYTES;
-    const hostPage = real >>> 12;
-    this.#pages.push({
-      real: (hostPage << 12) >>> 0,
+    let page = this.find(real, mode);
+    if (!page) {
+      if (this.#byHostPage.size === MAX_PAGES) this.#evictOldest();
+      page = this.#makePage(real, mode);
+    }
+    page.lastUsed = this.#epoch;
+    this.#memory.u32[this.#tableIndex(real, mode)] = page.records;
+    return page.records;
+  }
+
+  #makePage(real: number, mode: number): CodePage {
+    const place = this.#free.pop() ?? this.#pages.length;
+    const records = RECORD_ARENA + place * PAGE_RECORDS_BYTES;
+    const page: CodePage = {
+      real: (real & ~4095) >>> 0,
       mode,
       records,
       regions: new Map(),
       stores: 0,
+      isFresh: true,
       version: ++this.#version,
-    });
+      lastUsed: this.#epoch,
+    };
+    this.madePages++;
+    this.#pages[place] = page;
+    this.#byHostPage.set(keyOf(real, mode), page);
     this.#memory.u8.fill(0, records, records + PAGE_RECORDS_BYTES);
     this.#u16[(records + PAGE_END_RECORD * 8) >> 1] = HANDLER.pageEnd;
-    this.#memory.u32[(CODE_PAGES_TABLE + mode * CODE_PAGES_TABLE_BYTES + hostPage * 4) >> 2] = records;
-    return records;
+    return page;
   }
 
-  /** Decodes the block that starts at a record. */
+  /** Decodes the block that starts at a record; or the record leads to its region, for the first time in this epoch. */
   decode(record: number): void {
     const page = this.pageOfRecord(record);
+    if (this.#u16[record >> 1] === HANDLER.parked) {
+      const entry = page.regions.get(this.offsetOfRecord(page, record)) as RegionEntry;
+      entry.module.lastUsed = this.#epoch;
+      this.#u16[record >> 1] = HANDLER.region;
+      return;
+    }
     const hostPage = page.real >>> 12;
     const flags = this.#memory.u8[CODE_FLAGS_TABLE + hostPage] as number;
     if (!(flags & HOLDS_CODE)) {
       this.#memory.u8[CODE_FLAGS_TABLE + hostPage] = HOLDS_CODE;
       if (flags & MAY_BE_WRITTEN) this.#protect(hostPage);
+    }
+    if (page.isFresh) {
+      page.isFresh = false;
+      this.onFresh(page);
     }
     const end = page.records + PAGE_END_RECORD * 8;
     const u16 = this.#u16;
@@ -299,8 +363,12 @@ export class CodeCache {
     this.#u16[this.#profile + ((record >>> 3) & (PROFILE_ENTRIES - 1))] = -before;
   }
 
-  /** Makes the record of a translated entry lead to its region. */
-  enterRegion(page: CodePage, offset: number, slot: number): void {
+  /** Makes the record of a translated entry lead to its region. Answers the one that it led to before. */
+  enterRegion(
+    page: CodePage,
+    offset: number,
+    region: Omit<RegionEntry, 'record' | 'operands'>,
+  ): RegionEntry | undefined {
     const record = page.records + offset * 2;
     const old = page.regions.get(offset);
     const words = this.#memory.u32;
@@ -310,14 +378,36 @@ export class CodeCache {
     // one that begins here, whose second may be overwritten while it is away.
     if (offset > 0) u16[(record - 8) >> 1] = pairs.singleOf(u16[(record - 8) >> 1] as number);
     u16[record >> 1] = pairs.singleOf(u16[record >> 1] as number);
-    page.regions.set(
-      offset,
-      old
-        ? { ...old, slot }
-        : { slot, record: words[record >> 2] as number, operands: words[(record >> 2) + 1] as number },
-    );
+    page.regions.set(offset, {
+      ...region,
+      record: old ? old.record : (words[record >> 2] as number),
+      operands: old ? old.operands : (words[(record >> 2) + 1] as number),
+    });
     this.#u16[record >> 1] = HANDLER.region;
-    words[(record >> 2) + 1] = slot;
+    words[(record >> 2) + 1] = region.slot;
+    return old;
+  }
+
+  /** Makes the record of an entry what it was before it led to a region. */
+  leaveRegion(page: CodePage, offset: number): void {
+    const entry = page.regions.get(offset);
+    if (!entry) return;
+    const record = page.records + offset * 2;
+    this.#memory.u32[record >> 2] = entry.record;
+    this.#memory.u32[(record >> 2) + 1] = entry.operands;
+    page.regions.delete(offset);
+  }
+
+  /**
+   * Begins a new epoch: from here on the first look-up of each page of records comes by `newPage`, and the first entry of each
+   * region by `decode`, where their age is noted. Hot code has no part in it. Only when no region runs.
+   */
+  beginEpoch(): void {
+    this.#epoch++;
+    for (const page of this.#byHostPage.values()) {
+      this.#memory.u32[this.#tableIndex(page.real, page.mode)] = 0;
+      for (const offset of page.regions.keys()) this.#u16[(page.records + offset * 2) >> 1] = HANDLER.parked;
+    }
   }
 
   /** Host memory was written, by a store or from outside. */
@@ -343,6 +433,7 @@ export class CodeCache {
       const page = this.find(hostPage * 4096, mode);
       if (!page) continue;
       page.stores = 0;
+      page.isFresh = true;
       page.version = ++this.#version;
       this.onDrop(page);
       page.regions.clear();
@@ -352,18 +443,29 @@ export class CodeCache {
     this.#memory.u8[CODE_FLAGS_TABLE + hostPage] = 0;
   }
 
-  /** Forgets everything. Only between look-ups: no record is held. */
-  flush(): void {
-    for (const page of this.#pages) {
-      this.onDrop(page);
-      const hostPage = page.real >>> 12;
-      this.#memory.u32[(CODE_PAGES_TABLE + page.mode * CODE_PAGES_TABLE_BYTES + hostPage * 4) >> 2] = 0;
-      this.#memory.u8[CODE_FLAGS_TABLE + hostPage] = 0;
-    }
-    this.#pages.length = 0;
-    this.flushes++;
+  /** Gives up a page's records, and its regions with them. Only between look-ups: no record is held, no region runs. */
+  evict(page: CodePage): void {
+    this.onDrop(page);
+    page.regions.clear();
+    this.#byHostPage.delete(keyOf(page.real, page.mode));
+    this.#memory.u32[this.#tableIndex(page.real, page.mode)] = 0;
+    const place = (page.records - RECORD_ARENA) / PAGE_RECORDS_BYTES;
+    this.#pages[place] = undefined;
+    this.#free.push(place);
+    if (!this.#modes.some((_, mode) => this.find(page.real, mode)))
+      this.#memory.u8[CODE_FLAGS_TABLE + (page.real >>> 12)] = 0;
+    this.evictedPages++;
+  }
+
+  /** Makes room for more: what was used least lately goes. */
+  #evictOldest(): void {
+    const pages = [...this.#byHostPage.values()].sort((a, b) => a.lastUsed - b.lastUsed);
+    for (const page of pages.slice(0, MAX_PAGES >> 3)) this.evict(page);
   }
 }
+
+/** A host page in a mode, as a number. */
+const keyOf = (real: number, mode: number): number => mode * 2 ** 20 + (real >>> 12);
 
 const swap32 = (word: number): number =>
   (word >>> 24) | ((word >>> 8) & 0xff00) | ((word & 0xff00) << 8) | (word << 24) | 0;

@@ -1,7 +1,7 @@
 /** Which interpreter handler runs an instruction word: made once from the instruction table, a processor's levels and KVM's assist meanings. */
 
 import { Decoder } from '../../isa/decoder.ts';
-import type { Instruction, Level } from '../../isa/define.ts';
+import { type Instruction, isOf, type Level } from '../../isa/define.ts';
 import { registersOf } from '../../isa/registers/index.ts';
 import type { Meaning, Operands, Semantics } from '../../isa/semantics.ts';
 import { INSTRUCTIONS } from '../../isa/table.ts';
@@ -76,7 +76,7 @@ export class HandlerTable {
     for (const instruction of INSTRUCTIONS) {
       const variants = new VariantIndex(instruction, hasSpr(instruction) ? numbers : []);
       this.variants[instruction.id] = variants;
-      if (!levels.has(instruction.level)) continue;
+      if (!isOf(instruction, levels)) continue;
       for (let mode = 0; mode < TRANSLATION_MODES; mode++) {
         (this.#handlers[mode] as Int32Array[])[instruction.id] = this.#handlersOf(instruction, variants, mode, assist);
       }

@@ -8,7 +8,6 @@
  */
 import type { Instruction, Level } from '../../isa/define.ts';
 import { FIELDS, type FieldName } from '../../isa/fields.ts';
-import { ROUTINES } from '../../isa/routines.ts';
 import type { Expr, InstructionInterrupt, InterruptCause, Meaning, Operand, Operands } from '../../isa/semantics.ts';
 import { Builder, type DynamicCrBit } from '../backend/builder.ts';
 import { routineIndex } from '../backend/routines.ts';
@@ -48,7 +47,9 @@ export const HANDLER = {
   region: REGION_HANDLER,
   illegal: 3,
   privileged: 4,
-  first: 5,
+  /** Leads to a region that was not entered in this epoch yet (code-cache.ts). */
+  parked: 5,
+  first: 6,
 } as const;
 
 /** A handler to generate. */
@@ -94,7 +95,7 @@ function packedBytes(name: FieldName): 1 | 2 | 4 {
 
 /** The routines' functions follow the interpreter's. */
 export const FIRST_ROUTINE = CORE.run + 1;
-const FLOAT_RUNTIME = { ...CORE, routine: (name: string) => routineIndex(name, FIRST_ROUTINE) };
+const RUNTIME = { ...CORE, routine: (name: string) => routineIndex(name, FIRST_ROUTINE) };
 
 /** The back end that emits handlers. */
 class HandlerBuilder extends Builder {
@@ -108,7 +109,7 @@ class HandlerBuilder extends Builder {
   falls = true;
 
   constructor(emitter: Emitter, locals: Locals, targets: Targets, near: boolean, model: ProcessorModel) {
-    super(emitter, model.hasFloat ? FLOAT_RUNTIME : CORE, locals.block, locals.tlb, model);
+    super(emitter, RUNTIME, locals.block, locals.tlb, model);
     this.#locals = locals;
     this.#targets = targets;
     this.#near = near;
@@ -191,12 +192,7 @@ class HandlerBuilder extends Builder {
     return this.word === 'i32' ? this.add(offset, base) : this.add(this.extendUnsigned(offset), base);
   }
   override nextPc(): Node {
-    return this.#inMode(this.add(this.pc(), 4));
-  }
-
-  /** An address as 32-bit mode of a 64-bit processor makes it. */
-  #inMode(address: Node): Node {
-    return this.computation === this.word ? address : this.extendUnsigned(this.wrap(address));
+    return this.inMode(this.add(this.pc(), 4));
   }
 
   /** PC as it is in the vCPU's block. */
@@ -210,7 +206,7 @@ class HandlerBuilder extends Builder {
 
   /** The address of the record, which may be the one behind a page's last. */
   pcInMode(): Node {
-    return this.#inMode(this.pc());
+    return this.inMode(this.pc());
   }
 
   /** Ends the handler at the next record. */
@@ -238,7 +234,7 @@ class HandlerBuilder extends Builder {
       e.set(this.#locals.record, this.add(this.#record, distance));
       e.br(this.#targets.taken);
     } else {
-      this.#goto(absolute ? this.wordOf(displacement) : this.let(this.#inMode(this.add(this.pc(), displacement))));
+      this.#goto(this.let(this.inMode(absolute ? this.wordOf(displacement) : this.add(this.pc(), displacement))));
     }
     if (condition) e.end();
     else this.falls = false;
@@ -246,7 +242,7 @@ class HandlerBuilder extends Builder {
 
   override branchIndirect(condition: Expr | null, target: Expr): void {
     if (condition) this.e.if(condition as Node);
-    this.#goto(this.let(this.#inMode(this.and(target, -4))));
+    this.#goto(this.let(this.inMode(this.and(target, -4))));
     if (condition) this.e.end();
     else this.falls = false;
   }
@@ -421,7 +417,7 @@ export function generateInterpreter(
   e.end(); // exit: the budget is spent
   e.store(OP.i32Store, v, EXIT_VECTOR, constant('i32', -1));
   e.end(); // fault
-  s.storePc(s.pc());
+  s.storePc(s.pcInMode());
   e.store(OP.i32Store, v, BUDGET, remaining(s, locals, 0));
   leave(e, v, again);
   e.end();
@@ -436,7 +432,7 @@ export function generateInterpreter(
 const APART: ReadonlySet<Level> = new Set(['float', 'float-64', 'vector', 'vector-2.07', 'vsx', 'vsx-2.07', 'decimal']);
 
 /** Index of the first of these functions: they follow the routines. */
-const firstOutlined = ({ hasFloat }: ProcessorModel): number => FIRST_ROUTINE + (hasFloat ? ROUTINES.length : 0);
+const firstOutlined = ({ routines }: ProcessorModel): number => FIRST_ROUTINE + routines.length;
 
 /** A handler's function: (record, effective address of its page minus half the address of the records) → 1 after an interrupt. */
 function outlinedHandler(
@@ -492,11 +488,12 @@ function emitSpecial(e: Emitter, h: HandlerBuilder, handler: number, locals: Loc
   const record = local('i32', locals.record);
   switch (handler) {
     case HANDLER.undecoded:
+    case HANDLER.parked:
       e.call(CORE.decode, record);
       e.br(targets.next);
       return;
     case HANDLER.pageEnd:
-      h.storePc(h.pc());
+      h.storePc(h.pcInMode());
       e.store(OP.i32Store, v, BUDGET, remaining(h, locals, 0));
       e.br(targets.lookup);
       return;

@@ -41,6 +41,8 @@ export interface PageSource {
   branchesTo(offset: number): number;
   /** Whether a region of some size begins there already: it is gone to, not translated again. */
   hasRegion(offset: number): boolean;
+  /** Where an earlier run's region had its blocks: this one has no others. */
+  readonly remembered?: ReadonlySet<number>;
 }
 
 export interface RegionLimits {
@@ -176,7 +178,9 @@ export function findBlocks(
     for (const exit of exits) {
       if (exit < 0 || exit >= 4096 || !source.reached(exit)) continue;
       if (exit !== entry && source.hasRegion(exit)) continue;
-      if (exit !== found.get(start)?.end && source.branchesTo(exit) * COLD < runs) continue;
+      if (source.remembered) {
+        if (!source.remembered.has(exit)) continue;
+      } else if (exit !== found.get(start)?.end && source.branchesTo(exit) * COLD < runs) continue;
       if (!leaders.has(exit)) leaders.add(exit);
       queue.push(exit);
     }

@@ -1,9 +1,11 @@
 import { regionFunctions } from '../backend/runtime.ts';
 import type { RegionRequest, TranslatedRegion, TranslationPort } from '../interface.ts';
 import { type CodeCache, type CodePage, PROFILE_ROUND } from '../interpreter/code-cache.ts';
-import { CODE_CHANGED, LINK_CELL_BYTES, LINK_CELLS, PROFILE, TRANSLATION_MODES } from '../layout.ts';
+import { PROFILE, TRANSLATION_MODES } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
 import type { ProcessorModel } from '../model.ts';
+import { type CodeProfile, PageKeys } from './profile.ts';
+import { RegionStore } from './store.ts';
 import type { Translator } from './translate.ts';
 
 /** Regions a module holds at most. */
@@ -26,6 +28,9 @@ const LOG2_STILL_HOT = 4;
 /** How many times longer than others an entry inside of another's region is interpreted before it asks again. */
 const COVERED_REST = 8;
 
+/** Bytes that translations and records may take where nobody says. */
+export const DEFAULT_TRANSLATION_MEMORY = 128 * 2 ** 20;
+
 /** An entry that waits for its translation. */
 interface HotEntry {
   readonly request: RegionRequest;
@@ -47,28 +52,37 @@ export interface RegionSurroundings {
   readonly own: { readonly timebase: () => number; readonly tick: (remaining: number) => number };
 }
 
+export interface RegionSettings {
+  /** Real address of the vCPU's block. */
+  readonly base: number;
+  readonly model: ProcessorModel;
+  readonly hotThreshold: number;
+  /** Bytes that translations and records may take. */
+  readonly limit: number;
+  /** What all translations depend on beside the code, for the memory of earlier runs. */
+  readonly kind: string;
+  readonly past: CodeProfile | undefined;
+}
+
 const isPort = (place: TranslationPlace): place is TranslationPort => 'poll' in place;
 
 /** Collects hot entries, has them translated in batches, and installs the regions. */
 export class RegionManager {
-  readonly #memory: HostMemory;
   readonly #cache: CodeCache;
   #place: TranslationPlace;
   readonly #here: () => Translator;
-  readonly #table: WebAssembly.Table;
-  readonly #imports: WebAssembly.Imports;
-  /** Index of the word that tells regions which are running. */
-  readonly #codeChanged: number;
+  readonly store: RegionStore;
   readonly #profile: number;
   readonly #hotThreshold: number;
   /** By the record of the entry. */
   readonly #waiting = new Map<number, HotEntry>();
+  /** What earlier runs had, of the pages that this one came by: in that order. */
+  readonly #remembered: RegionRequest[] = [];
+  #nextRemembered = 0;
+  readonly #past: CodeProfile | undefined;
+  readonly #keys: PageKeys;
   #outstanding = false;
-  #slots = 1;
-  readonly #free: number[] = [];
-  regions = 0;
   batches = 0;
-  translatedInstructions = 0;
   /** Of whichever thread translates. */
   translationMilliseconds = 0;
 
@@ -79,49 +93,75 @@ export class RegionManager {
     port: TranslationPort | undefined,
     here: () => Translator,
     { table, vcpu, core, own }: RegionSurroundings,
-    {
-      base,
-      model,
-      hotThreshold,
-    }: { readonly base: number; readonly model: ProcessorModel; readonly hotThreshold: number },
+    { base, model, hotThreshold, limit, kind, past }: RegionSettings,
   ) {
-    this.#memory = memory;
     this.#cache = cache;
     this.#place = port ?? here();
     this.#here = here;
-    this.#table = table;
-    this.#codeChanged = (base + CODE_CHANGED) >> 2;
     this.#profile = base + PROFILE;
     this.#hotThreshold = hotThreshold;
+    this.#past = past;
+    this.#keys = new PageKeys(memory.i32, kind);
+    if (past) cache.onFresh = (page) => this.#remember(page, past);
     const functions = Object.fromEntries(
       regionFunctions(model).map(({ name }) => [name, name === 'timebase' || name === 'tick' ? own[name] : core[name]]),
     );
-    this.#imports = { e: { memory: memory.wasm, table, vcpu, ...functions } as WebAssembly.ModuleImports };
-    cache.onDrop = (page) => this.#drop(page);
+    const imports = { e: { memory: memory.wasm, table, vcpu, ...functions } as WebAssembly.ModuleImports };
+    this.store = new RegionStore(memory, cache, table, imports, base, limit);
   }
 
   /** A block was interpreted so often that it is worth translating. */
   hot(record: number): void {
+    const page = this.#cache.pageOfRecord(record);
     const known = this.#waiting.get(record);
-    if (known) {
+    if (known?.request.version === page.version) {
       known.rounds++;
       return;
     }
-    const page = this.#cache.pageOfRecord(record);
     if (page.mode >= TRANSLATION_MODES) return;
     const offset = this.#cache.offsetOfRecord(page, record);
     // The count goes on where a region begins, and comes round again.
     if (page.regions.has(offset)) return;
     const real = page.real + offset;
-    const request = { real, mode: page.mode, version: page.version, profile: this.#profile };
+    const { mode, version, records } = page;
+    const request = { real, mode, version, records, profile: this.#profile };
     this.#waiting.set(record, { request, rounds: 0, seen: 0 });
+  }
+
+  /** The code of a page is come by for the first time: its regions of earlier runs are asked for. */
+  #remember({ real, mode, version, records }: CodePage, past: CodeProfile): void {
+    if (mode >= TRANSLATION_MODES) return;
+    for (const { entry, blocks } of past.find(this.#keys.keyOf(real, mode)))
+      this.#remembered.push({ real: real + entry * 4, mode, version, records, profile: this.#profile, blocks });
+  }
+
+  /** Tells later runs of the regions that are installed. */
+  #note(regions: readonly TranslatedRegion[]): void {
+    for (const { request, blocks } of regions) {
+      const page = this.#cache.find(request.real, request.mode);
+      if (!page || page.version !== request.version) continue;
+      this.#past?.note(this.#keys.keyOf(page.real, page.mode), { entry: (request.real & 4095) >> 2, blocks });
+    }
+  }
+
+  /** What is hot, and then what was. */
+  #next(count: number): RegionRequest[] {
+    const requests = this.#waiting.size > 0 ? this.#take(count) : [];
+    const remembered = this.#remembered;
+    while (requests.length < count && this.#nextRemembered < remembered.length) {
+      const request = remembered[this.#nextRemembered++] as RegionRequest;
+      const page = this.#cache.find(request.real, request.mode);
+      if (page?.version === request.version && !page.regions.has(request.real & 4095)) requests.push(request);
+    }
+    if (this.#nextRemembered === remembered.length) remembered.length = this.#nextRemembered = 0;
+    return requests;
   }
 
   /** Has translated what waits, and installs what came; to be called when no generated code runs. */
   work(): void {
     const place = this.#place;
     if (!isPort(place)) {
-      while (this.#waiting.size > 0) this.#translateHere(place, this.#take(BATCH));
+      for (let next = this.#next(BATCH); next.length > 0; next = this.#next(BATCH)) this.#translateHere(place, next);
       return;
     }
     if (place.lost === true) {
@@ -135,13 +175,18 @@ export class RegionManager {
       this.#outstanding = false;
       this.translationMilliseconds += result.milliseconds;
       this.#askAgain(result.covered);
-      if (result.module) this.#install(result.module, result.regions);
+      if (result.module) {
+        this.batches++;
+        this.store.install(result.module, result.bytes, result.regions);
+        this.#note(result.regions);
+      }
     }
-    if (this.#waiting.size > 0) {
-      const count = this.#waiting.size > LONG_QUEUE ? LONG_QUEUE_BATCH : PORT_BATCH;
-      place.post({ requests: this.#take(count) });
-      this.#outstanding = true;
-    }
+    const waiting = this.#waiting.size + this.#remembered.length - this.#nextRemembered;
+    if (waiting === 0) return;
+    const requests = this.#next(waiting > LONG_QUEUE ? LONG_QUEUE_BATCH : PORT_BATCH);
+    if (requests.length === 0) return;
+    place.post({ requests, released: this.store.takeReleased() });
+    this.#outstanding = true;
   }
 
   /**
@@ -169,9 +214,13 @@ export class RegionManager {
 
   #translateHere(translator: Translator, requests: readonly RegionRequest[]): void {
     const started = performance.now();
-    const batch = translator.translate(requests);
-    this.#askAgain(batch.covered);
-    if (batch.bytes) this.#install(new WebAssembly.Module(batch.bytes as BufferSource), batch.regions);
+    const { bytes, regions, covered } = translator.translate({ requests, released: this.store.takeReleased() });
+    this.#askAgain(covered);
+    if (bytes) {
+      this.batches++;
+      this.store.install(new WebAssembly.Module(bytes as BufferSource), bytes.length, regions);
+      this.#note(regions);
+    }
     this.translationMilliseconds += performance.now() - started;
   }
 
@@ -183,40 +232,5 @@ export class RegionManager {
     // The count has 16 bits, and is to come to the threshold but once.
     const before = Math.min(COVERED_REST * (this.#hotThreshold - 1), PROFILE_ROUND - 1 - this.#hotThreshold);
     for (const { real, mode } of requests) this.#cache.resetProfile(real, mode, before);
-  }
-
-  #install(module: WebAssembly.Module, regions: readonly TranslatedRegion[]): void {
-    const instance = new WebAssembly.Instance(module, this.#imports);
-    this.batches++;
-    for (const { request, index, instructions } of regions) {
-      const page = this.#cache.find(request.real, request.mode);
-      if (!page || page.version !== request.version) continue;
-      const slot = this.#takeSlot();
-      this.#table.set(slot, instance.exports[`r${index}`] as () => void);
-      this.#cache.enterRegion(page, request.real & 4095, slot);
-      this.regions++;
-      this.translatedInstructions += instructions;
-    }
-  }
-
-  #takeSlot(): number {
-    const free = this.#free.pop();
-    if (free !== undefined) return free;
-    if (this.#slots >= this.#table.length) this.#table.grow(4096);
-    return this.#slots++;
-  }
-
-  /** A page's regions are no longer right. Their slots are used again. */
-  #drop(page: CodePage): void {
-    if (page.regions.size === 0) return;
-    // Any call site may lead there.
-    const words = this.#memory.u32;
-    words[this.#codeChanged] = 1;
-    const cells = (words[LINK_CELLS >> 2] as number) + 1;
-    words.fill(0, (LINK_CELLS + LINK_CELL_BYTES) >> 2, (LINK_CELLS + cells * LINK_CELL_BYTES) >> 2);
-    for (const { slot } of page.regions.values()) {
-      this.#table.set(slot, null);
-      this.#free.push(slot);
-    }
   }
 }

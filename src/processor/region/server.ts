@@ -54,13 +54,13 @@ export class TranslationServer {
 
   translate(job: TranslationJob): TranslationResult {
     const started = performance.now();
-    const { bytes, regions, covered } = this.#translator.translate(job.requests);
+    const { bytes, regions, covered } = this.#translator.translate(job);
     let module: WebAssembly.Module | null = null;
     if (bytes) {
       module = new WebAssembly.Module(bytes as BufferSource);
       const { exports } = new WebAssembly.Instance(module, this.#imports);
       for (const { index } of regions) this.#compile(exports[`r${index}`] as RegionFunction);
     }
-    return { module, regions, covered, milliseconds: performance.now() - started };
+    return { module, bytes: bytes?.length ?? 0, regions, covered, milliseconds: performance.now() - started };
   }
 }

@@ -1,18 +1,10 @@
 /** From entries in code pages to a WebAssembly module of regions: a pure function, so that it can run on any thread. */
 
 import { SIGNATURES } from '../backend/runtime.ts';
-import type { AssistTable, RegionRequest, TranslatedRegion } from '../interface.ts';
+import type { AssistTable, RegionRequest, TranslatedRegion, TranslationJob } from '../interface.ts';
 import { type HandlerTable, meaningOf } from '../interpreter/handlers.ts';
 import type { VariantIndex } from '../interpreter/variants.ts';
-import {
-  CODE_PAGES_TABLE,
-  CODE_PAGES_TABLE_BYTES,
-  LINK_CELL_BYTES,
-  LINK_CELLS,
-  MAX_LINK_CELLS,
-  PROFILE_ENTRIES,
-  TRANSLATION_MODES,
-} from '../layout.ts';
+import { LINK_CELL_BYTES, LINK_CELLS, MAX_LINK_CELLS, PROFILE_ENTRIES, TRANSLATION_MODES } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
 import type { ProcessorModel } from '../model.ts';
 import { encodeModule, type WasmFunction } from '../wasm/module.ts';
@@ -29,14 +21,48 @@ export interface TranslatedBatch {
 }
 
 /** What the translator remembers of a page, as long as the page's code stays the same. */
-interface PageCoverage {
+class PageCoverage {
   readonly version: number;
-  /** Offsets of blocks that stand inside a region. */
-  readonly blocks: Set<number>;
+  /** Offsets of the blocks of each region, by the region's. */
+  readonly #regions = new Map<number, readonly number[]>();
+  /** How many regions have the block at an offset inside. */
+  readonly #blocks = new Map<number, number>();
   /** Offsets where regions that are too large to be held twice begin. */
-  readonly large: Set<number>;
+  readonly large = new Set<number>();
   /** Offsets that were left out once. */
-  readonly declined: Set<number>;
+  readonly #declined = new Set<number>();
+
+  constructor(version: number) {
+    this.version = version;
+  }
+
+  /**
+   * Whether an entry needs no region yet. All blocks of a function turn hot at about the same time; the first one's
+   * region holds the others. One that is still entered from elsewhere turns hot again, and then has a region.
+   */
+  declines(offset: number): boolean {
+    if (!this.#blocks.has(offset) || this.#declined.has(offset)) return false;
+    this.#declined.add(offset);
+    return true;
+  }
+
+  add(offset: number, blocks: readonly number[]): void {
+    this.forget(offset);
+    this.#regions.set(offset, blocks);
+    for (const block of blocks) this.#blocks.set(block, (this.#blocks.get(block) ?? 0) + 1);
+  }
+
+  /** The region of an entry was thrown away. */
+  forget(offset: number): void {
+    for (const block of this.#regions.get(offset) ?? []) {
+      const count = this.#blocks.get(block) as number;
+      if (count > 1) this.#blocks.set(block, count - 1);
+      else this.#blocks.delete(block);
+    }
+    this.#regions.delete(offset);
+    this.large.delete(offset);
+    this.#declined.delete(offset);
+  }
 }
 
 /** Regions of up to so many instructions are held by others too, rather than gone to. */
@@ -61,6 +87,7 @@ export class Translator {
   readonly #u16: Uint16Array;
   /** By the address of the page's records. */
   readonly #coverage = new Map<number, PageCoverage>();
+  readonly #freeCells: number[] = [];
 
   constructor(memory: HostMemory, handlers: HandlerTable, assist: AssistTable | null, model: ProcessorModel) {
     this.#model = model;
@@ -81,18 +108,10 @@ export class Translator {
     }
   }
 
-  /**
-   * Whether an entry needs no region yet. All blocks of a function turn hot at about the same time; the first one's
-   * region holds the others. One that is still entered from elsewhere turns hot again, and then has a region.
-   */
-  #isCovered(coverage: PageCoverage, offset: number): boolean {
-    if (!coverage.blocks.has(offset) || coverage.declined.has(offset)) return false;
-    coverage.declined.add(offset);
-    return true;
-  }
-
   /** Address of a cell for a call site, 0 when there are no more. */
   #newCell(): number {
+    const free = this.#freeCells.pop();
+    if (free !== undefined) return free;
     const count = (this.#memory.u32[LINK_CELLS >> 2] as number) + 1;
     if (count === MAX_LINK_CELLS) return 0;
     this.#memory.u32[LINK_CELLS >> 2] = count;
@@ -102,42 +121,57 @@ export class Translator {
   #coverageOf(records: number, version: number): PageCoverage {
     const known = this.#coverage.get(records);
     if (known?.version === version) return known;
-    const fresh = { version, blocks: new Set<number>(), large: new Set<number>(), declined: new Set<number>() };
+    const fresh = new PageCoverage(version);
     this.#coverage.set(records, fresh);
     return fresh;
   }
 
   /** Translates entries into one module. */
-  translate(requests: readonly RegionRequest[]): TranslatedBatch {
+  translate({ requests, released }: TranslationJob): TranslatedBatch {
+    for (const cell of released.cells) this.#freeCells.push(cell);
+    for (const { records, offset } of released.entries) this.#coverage.get(records)?.forget(offset);
     const covered: RegionRequest[] = [];
     const functions: WasmFunction[] = [];
     const runtime = new ModuleRuntime(this.#model);
     const regions: TranslatedRegion[] = [];
     for (const request of requests) {
       const page = request.real & ~4095;
-      const tables = CODE_PAGES_TABLE + request.mode * CODE_PAGES_TABLE_BYTES;
-      const records = this.#memory.u32[(tables + (request.real >>> 12) * 4) >> 2] as number;
-      if (!records) continue;
+      const { records } = request;
       const coverage = this.#coverageOf(records, request.version);
-      if (this.#isCovered(coverage, request.real & 4095)) {
+      // What was a region of its own before is one again.
+      const remembered = request.blocks && new Set(request.blocks.map((word) => word * 4));
+      if (!remembered && coverage.declines(request.real & 4095)) {
         covered.push(request);
         continue;
       }
       const source: PageSource = {
         word: (offset) => this.#memory.read32((page >>> 0) + offset) | 0,
-        reached: (offset) => this.#u16[(records + offset * 2) >> 1] !== 0,
+        reached: remembered ? () => true : (offset) => this.#u16[(records + offset * 2) >> 1] !== 0,
         branchesTo: (offset) =>
           this.#u16[(request.profile >> 1) + (((records + offset * 2) >>> 3) & (PROFILE_ENTRIES - 1))] as number,
         hasRegion: (offset) => coverage.large.has(offset),
+        ...(remembered && { remembered }),
       };
       const decoder = this.#decoders[request.mode] as RegionDecoder;
       const blocks = findBlocks(source, decoder, request.real & 4095, LIMITS);
       if (!blocks) continue;
-      const emitted = emitRegion(blocks, runtime, () => this.#newCell(), this.#model);
-      if (!emitted) continue;
+      const cells: number[] = [];
+      const newCell = (): number => {
+        const cell = this.#newCell();
+        if (cell !== 0) cells.push(cell);
+        return cell;
+      };
+      const emitted = emitRegion(blocks, runtime, newCell, this.#model);
+      if (!emitted) {
+        this.#freeCells.push(...cells);
+        continue;
+      }
       const instructions = blocks.reduce((n, block) => n + block.code.length, 0);
-      for (const block of blocks) coverage.blocks.add(block.start);
       const offset = request.real & 4095;
+      coverage.add(
+        offset,
+        blocks.map(({ start }) => start),
+      );
       if (instructions > SMALL_REGION && !isReturn(source, decoder, offset)) coverage.large.add(offset);
       const index = functions.length;
       const name = `region ${(request.real >>> 0).toString(16)}${request.mode ? ' kernel' : ''}`;
@@ -146,6 +180,8 @@ export class Translator {
         request,
         index,
         instructions,
+        blocks: blocks.map(({ start }) => start >> 2),
+        cells,
       });
     }
     const pages = this.#memory.byteLength / 65536;

@@ -1,6 +1,6 @@
 /** A few instructions of a server's kernel or program on a real VM; each interrupt's vector ends the run. */
 import { assembleWords } from '../../../src/isa/index.ts';
-import { type Accel, createVm, KVM_EXIT, type Vcpu, type Vm } from '../../../src/kvm/index.ts';
+import { type Accel, type Clock, createVm, KVM_EXIT, type Vcpu, type Vm } from '../../../src/kvm/index.ts';
 
 export const SF = 1n << 63n;
 export const MSR = { PR: 0x4000n, FP: 0x2000n, ME: 0x1000n, FE0: 0x800n, FE1: 0x100n, IR: 0x20n, DR: 0x10n } as const;
@@ -26,22 +26,36 @@ export interface Ending {
   readonly gpr: readonly bigint[];
 }
 
+export interface GuestOptions {
+  readonly clock?: Clock;
+  /** The byte order that memory is kept in; the guest's own is big-endian. */
+  readonly littleEndian?: boolean;
+  /** A partition's: without translation. */
+  readonly papr?: boolean;
+}
+
 export class LittleGuest {
   readonly vm: Vm;
   readonly vcpu: Vcpu;
 
-  constructor(cpu: string, accel: Accel) {
+  /** Time is counted by instructions, or by a clock. */
+  constructor(cpu: string, accel: Accel, { clock, littleEndian = false, papr = false }: GuestOptions = {}) {
     this.vm = createVm({
       cpu,
       accel,
-      clock: { now: () => 0 },
-      icount: 1,
+      littleEndian,
+      clock: clock ?? { now: () => 0 },
+      icount: clock === undefined ? 1 : 0,
       timebaseFrequency: 1e9,
       maxMemory: MEMORY,
     });
     this.vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: MEMORY });
     this.vcpu = this.vm.createVcpu(0);
     this.vcpu.setOneReg(HIOR, 0n);
+    if (papr) {
+      this.vcpu.enableCap('papr');
+      this.vm.allocateHtab(18);
+    }
     const end = `li r31,-1; lis r31,${END >>> 16}; clrldi r31,r31,32; stw r0,0(r31)`;
     for (let vector = 0x100; vector < 0x1000; vector += 0x20) this.place(vector, end);
     for (const page of [CODE >> 12, DATA >> 12]) this.#enter(page);
@@ -65,7 +79,10 @@ export class LittleGuest {
   }
 
   place(address: number, source: string): void {
-    for (const [i, word] of assembleWords(source, address).entries()) this.vm.memory.write32(address + 4 * i, word);
+    const words = assembleWords(source, address);
+    const bytes = new DataView(new ArrayBuffer(4 * words.length));
+    for (const [i, word] of words.entries()) bytes.setUint32(4 * i, word);
+    this.vm.memory.writeBytes(address, new Uint8Array(bytes.buffer));
   }
 
   set fscr(value: bigint) {

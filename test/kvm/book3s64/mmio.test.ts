@@ -26,7 +26,10 @@ const PATTERNS = [
   0x7ff0_0000_0000_0000n,
 ];
 
-function run(vm: Vm, vcpu: Vcpu, instruction: Instruction, base: number, pattern: bigint) {
+/** In 32-bit mode: what of the base no address has. */
+const HIGH = 0xffff_fffd_0000_0000n;
+
+function run(vm: Vm, vcpu: Vcpu, instruction: Instruction, base: number, pattern: bigint, msr: bigint) {
   const { access, value } = instruction;
   // RT/RS/FRT/FRS = 5, RA = r4, and D = 8 or RB = r6 = 8.
   vm.memory.write32(CODE, (value | (5 << 21) | (4 << 16) | (access?.indexed === true ? 6 << 11 : 8)) >>> 0);
@@ -38,7 +41,9 @@ function run(vm: Vm, vcpu: Vcpu, instruction: Instruction, base: number, pattern
   vm.memory.writeBytes(MEMORY, bytes);
   const regs = vcpu.getRegs();
   regs.pc = BigInt(CODE);
-  regs.gpr[4] = BigInt(base);
+  regs.msr = msr;
+  const high = (msr & MSR.SF) === 0n ? HIGH : 0n;
+  regs.gpr[4] = BigInt(base) | high;
   regs.gpr[5] = pattern;
   regs.gpr[6] = 8n;
   regs.gpr[7] = BigInt(END);
@@ -63,7 +68,7 @@ function run(vm: Vm, vcpu: Vcpu, instruction: Instruction, base: number, pattern
   const { gpr } = vcpu.getRegs();
   const result = {
     gpr: gpr.slice(5),
-    updated: (gpr[4] as bigint) - BigInt(base),
+    updated: (gpr[4] as bigint) - BigInt(base) - high,
     fpr: vcpu.getOneReg(FPR5),
     memory: vm.memory.readBytes(MEMORY, BYTES),
   };
@@ -81,18 +86,20 @@ for (const littleEndian of [false, true]) {
   });
   vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: 2 ** 20 });
   const vcpu = vm.createVcpu(0);
-  vcpu.setRegs({ ...vcpu.getRegs(), msr: MSR.SF | MSR.FP | (littleEndian ? MSR.LE : 0n) });
+  const own = MSR.FP | (littleEndian ? MSR.LE : 0n);
   for (const instruction of INSTRUCTIONS) {
     const { access, level, mnemonic } = instruction;
     if (access === undefined || !LEVELS.includes(level)) continue;
     test(`${mnemonic} of a device, ${littleEndian ? 'little' : 'big'}-endian`, () => {
-      for (const pattern of PATTERNS) {
-        const memory = run(vm, vcpu, instruction, MEMORY, pattern);
-        const device = run(vm, vcpu, instruction, DEVICE, pattern);
-        assert.equal(memory.accesses, 0);
-        assert.equal(device.accesses, access.bytes === 8 ? 2 : 1);
-        assert.deepEqual(device.result, memory.result, `0x${pattern.toString(16)}`);
-      }
+      for (const pattern of PATTERNS)
+        for (const msr of [own | MSR.SF, own]) {
+          const memory = run(vm, vcpu, instruction, MEMORY, pattern, msr);
+          const device = run(vm, vcpu, instruction, DEVICE, pattern, msr);
+          assert.equal(memory.accesses, 0);
+          assert.equal(memory.result.updated, access.update === true ? 8n : 0n);
+          assert.equal(device.accesses, access.bytes === 8 ? 2 : 1);
+          assert.deepEqual(device.result, memory.result, `0x${pattern.toString(16)}`);
+        }
     });
   }
 }

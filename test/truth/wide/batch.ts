@@ -132,12 +132,23 @@ function setDecimal(random: Random, state: State, register: number): void {
   state[vsrPlace(register, 1)] = BigInt.asUintN(64, value);
 }
 
-/** Decimal numbers in the floating-point registers, and an instruction in front that sets their rounding mode. */
+/** Puts an instruction in front, which sets what no signal frame has. */
+function precede(batch: WideBatch, state: State, address: number, word: () => number): void {
+  const before = (address - CODE) / 4 - 1;
+  if (batch.code[before] === TRAP) batch.code[before] = word() >>> 0;
+  state[STATE.pc] = BigInt(address - 4);
+}
+
+const mtspr = (spr: number, rs: number): number => 0x7c00_03a6 | (rs << 21) | ((spr & 31) << 16) | ((spr >> 5) << 11);
+const TAR = 815;
+const VRSAVE = 256;
+/** Of what goes to a register that no signal frame has. */
+const SOURCE = 9;
+
+/** Decimal numbers in the floating-point registers, and their rounding mode. */
 function makeDecimal(random: Random, batch: WideBatch, state: State, address: number): void {
   const MTFSFI_DRN = 0xff81_010c;
-  const before = (address - CODE) / 4 - 1;
-  if (batch.code[before] === TRAP) batch.code[before] = MTFSFI_DRN | (random.below(8) << 12);
-  state[STATE.pc] = BigInt(address - 4);
+  precede(batch, state, address, () => MTFSFI_DRN | (random.below(8) << 12));
   for (let n = 0; n < 32; n += 2) {
     const [high, low] = interestingDecimal(random);
     state[STATE.fpr + n] = high;
@@ -153,11 +164,9 @@ export function addWideCase(random: Random, batch: WideBatch, form: Form, execut
   const isSplit = instruction.fields.some((name) => FIELDS[name].kind === 'split');
   // Time goes on, numbers without a register are the oracle's own affair, and so is a counter that is decremented.
   const unusable = (w: number): boolean =>
-    (isSplit && fieldValue(w, 'SPR') >= 256 && fieldValue(w, 'SPR') <= 269) ||
+    (isSplit && fieldValue(w, 'SPR') > VRSAVE && fieldValue(w, 'SPR') <= 269) ||
     (instruction.mnemonic === 'bcctr' && instruction.invalid?.(w) === true);
   while (unusable(word)) word = randomWord(random, form);
-  // L and W, with which mtfsf and mtfsfi reach the decimal rounding mode.
-  if (/^mtfsfi?$/.test(instruction.mnemonic)) word &= ~0x0201_0000;
   if (/^bc?$/.test(instruction.mnemonic)) word = nearDisplacement(random, word, address);
   const subject = batch.add(form, word, address);
   for (let i = 0; i < executions; i++) {
@@ -168,6 +177,16 @@ export function addWideCase(random: Random, batch: WideBatch, form: Form, execut
     if (isStorage(instruction)) {
       const bytes = Math.max(1, accessBytes(instruction, word, state));
       if (!aim(random, instruction, word, state, randomAddress(random, instruction, bytes))) continue;
+    } else if (instruction.mnemonic === 'bctar') {
+      const target = near(random, address);
+      // Not onto what stands in front of it: that would be for ever.
+      state[SOURCE] = target === BigInt(address - 4) ? target - 4n : target + BigInt(random.below(4));
+      state[STATE.ctr] = BigInt(random.below(3));
+      precede(batch, state, address, () => mtspr(TAR, SOURCE));
+    } else if (isSplit && fieldValue(word, 'SPR') === VRSAVE) {
+      // The oracle's has 64 bits.
+      state[SOURCE] = BigInt(random.word() >>> 0);
+      precede(batch, state, address, () => mtspr(VRSAVE, SOURCE));
     } else if (instruction.ends) {
       state[STATE.lr] = near(random, address) + BigInt(random.below(4));
       state[STATE.ctr] = random.chance(0.5) ? near(random, address) : BigInt(random.below(3));

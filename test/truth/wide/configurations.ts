@@ -1,5 +1,5 @@
 /** The 64-bit processors and byte orders that are compared. */
-import type { Instruction, Level } from '../../../src/isa/index.ts';
+import type { Level } from '../../../src/isa/index.ts';
 import type { ServerModelName } from '../../../src/processor/index.ts';
 import { LEVELS_970, LEVELS_POWER7, LEVELS_POWER8 } from '../../../src/processor/levels.ts';
 import { type Form, formsOf } from '../single.ts';
@@ -27,13 +27,7 @@ export const CONFIGURATIONS: readonly Configuration[] = [
 
 export const nameOf = ({ processor, order }: Configuration): string => `${processor} ${order}-endian`;
 
-/** TAR does not come into the oracle's signal frame; it has no icbt, nor most of the reserved no-ops, nor dcbf with L = 3. */
-const isStrange = ({ mnemonic, level }: Instruction): boolean =>
-  /^(bctar|icbt|nop\d+)$/.test(mnemonic) || (mnemonic === 'dcbf' && level === '2.06');
-
 /** The forms to run: problem state's. */
 export function configurationForms({ levels, without }: Configuration): Form[] {
-  return formsOf(levels).filter(
-    ({ name, instruction }) => !instruction.privileged && !without?.test(name) && !isStrange(instruction),
-  );
+  return formsOf(levels).filter(({ name, instruction }) => !instruction.privileged && !without?.test(name));
 }

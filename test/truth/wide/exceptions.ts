@@ -41,7 +41,7 @@ const ENABLED = { OX: 0x1000_0000n, UX: 0x0800_0000n, OE: 0x40n, UE: 0x20n } as 
  * the exponent when overflow and underflow are enabled; and it negates before it rounds. What is right there is tested
  * against a reference of our own (float.test.ts).
  */
-function correctFloat(
+export function correctFloat(
   word: number,
   mnemonic: string,
   before: BigUint64Array,

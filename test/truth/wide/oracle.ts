@@ -6,7 +6,10 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { assembleWords } from '../../../src/isa/index.ts';
+import { assembleWords, type Level } from '../../../src/isa/index.ts';
+import type { ServerModelName } from '../../../src/processor/index.ts';
+import { LEVELS_OF } from '../../../src/processor/levels.ts';
+import { equivalents } from '../equivalents.ts';
 import { CODE, CODE_BYTES, DATA_PAGES, isMapped, READ_ONLY_PAGE, WINDOW, WINDOW_BYTES } from '../machine-state.ts';
 import { ENDED } from '../outcome.ts';
 import { endOf, SIGNAL } from '../signals.ts';
@@ -165,7 +168,8 @@ function bytesOf64(words: BigUint64Array, little: boolean): Uint8Array {
   return bytes;
 }
 
-function program(batch: WideBatch, little: boolean): Uint8Array {
+function program(batch: WideBatch, levels: ReadonlySet<Level>, little: boolean): Uint8Array {
+  const code = equivalents(batch.code, levels);
   const images = batch.windows.length * (WINDOW_BYTES / 8);
   const tables = new BigUint64Array(images + batch.executions.length * ENTRY);
   batch.windows.forEach((window, i) => {
@@ -198,7 +202,7 @@ function program(batch: WideBatch, little: boolean): Uint8Array {
     [
       segment(DATA_PAGES, none, 0x2000, 6),
       segment(READ_ONLY_PAGE, bytesOf32(batch.readOnly, little), 0, 4),
-      segment(CODE, bytesOf32(batch.code, little), 0, 5),
+      segment(CODE, bytesOf32(code, little), 0, 5),
       segment(DRIVER, bytesOf32(words, little), 0, 5),
       segment(VARIABLES, bytesOf64(variables, little), 0x1000 - variables.length * 8, 6),
       segment(TABLES, bytesOf64(tables, little), output - TABLES - tables.length * 8 + outputBytes, 6),
@@ -253,11 +257,11 @@ export function wideOracleVersion(): string | undefined {
 }
 
 /** Runs a batch on the oracle. @throws Error when the program did not come to its end. */
-export function runWideOracle(batch: WideBatch, processor: string, order: ByteOrder): Outcomes {
+export function runWideOracle(batch: WideBatch, processor: ServerModelName, order: ByteOrder): Outcomes {
   const folder = mkdtempSync(join(tmpdir(), 'instruction-truth-'));
   try {
     const file = join(folder, 'batch');
-    writeFileSync(file, program(batch, order === 'little'), { mode: 0o755 });
+    writeFileSync(file, program(batch, LEVELS_OF[processor], order === 'little'), { mode: 0o755 });
     const expected = (batch.executions.length + 1) * RECORD.words * 8;
     const result = spawnSync(COMMANDS[order], ['-cpu', processor, file], {
       maxBuffer: expected + 1024,

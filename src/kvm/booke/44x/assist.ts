@@ -5,8 +5,8 @@
  */
 import type { Expr, Meaning, Operand, Semantics } from '../../../isa/semantics.ts';
 import type { AssistTable } from '../../../processor/index.ts';
-import { MMUCR_STID, MSR, MSR_MASK } from '../bits.ts';
-import { GUEST_TLB, GUEST_TLB_ENTRIES, W_MMUCR, W_PID, W_TLB_COMPLETED, W_TLB_WRITTEN } from '../layout.ts';
+import { CCR0_DAPUIB, FPSCR_FEX, MMUCR_STID, MSR, MSR_FLOAT, MSR_FLOAT_INTERRUPTS, MSR_MASK } from '../bits.ts';
+import { GUEST_TLB, GUEST_TLB_ENTRIES, W_CCR0, W_MMUCR, W_PID, W_TLB_COMPLETED, W_TLB_WRITTEN } from '../layout.ts';
 import { SPECIAL, SPR_ROWS, type SprRow } from '../sprs.ts';
 import { WORD0_BITS } from './mmu.ts';
 
@@ -39,15 +39,29 @@ const wrteei: Meaning = (s, f) => {
   else setEe(s, s.i32(MSR.EE));
 };
 
-/** mtmsr that changes nothing but EE. */
+/** MSR's bits of the unit where the processor looks for them: BookeContext.refreshFloat. */
+export function setFloat(s: Semantics, msr: Expr): void {
+  const detached = s.and(s.blockWord(W_CCR0 * 4), CCR0_DAPUIB);
+  s.setState('floatAvailable', s.select(detached, 0, s.and(msr, MSR.FP)));
+  s.setState('floatInterrupts', s.and(msr, MSR_FLOAT_INTERRUPTS));
+}
+
+/** Whether an exception of the unit interrupts when MSR gets this value. */
+export const letsFloatInterrupt = (s: Semantics, msr: Expr): Expr =>
+  s.and(s.ne(s.and(msr, MSR_FLOAT_INTERRUPTS), 0), s.ne(s.and(s.state('fpscr'), FPSCR_FEX), 0));
+
+/** mtmsr that changes nothing but EE and what the unit depends on. */
 const mtmsr: Meaning = (s, f) => {
   const value = s.let(s.and(s.low32(s.gpr(f.RS)), MSR_MASK));
-  const others = s.and(s.xor(value, s.shared('msr')), ~MSR.EE);
+  const others = s.and(s.xor(value, s.shared('msr')), ~(MSR.EE | MSR_FLOAT));
   const blocked = s.and(s.ne(s.and(value, MSR.EE), 0), s.ne(s.shared('intPending'), 0));
   s.if(
-    s.or(s.ne(others, 0), blocked),
+    s.or(s.or(s.ne(others, 0), blocked), letsFloatInterrupt(s, value)),
     () => trap(s),
-    () => s.setShared('msr', value),
+    () => {
+      s.setShared('msr', value);
+      setFloat(s, value);
+    },
   );
 };
 

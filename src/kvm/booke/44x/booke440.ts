@@ -1,5 +1,5 @@
 /** The 440 family: wires the guest's MMU, shadow TLB, timers, interrupts and emulation together for one vCPU. */
-import { type Host440Cpu, TLB44X } from '../../../processor/index.ts';
+import { fprOffset, type Host440Cpu, TLB44X } from '../../../processor/index.ts';
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
@@ -27,6 +27,7 @@ import {
   GUEST_TLB_ENTRIES,
   W_CCR0,
   W_CR,
+  W_FPSCR,
   W_GPR,
   W_HALTED,
   W_INT_PENDING,
@@ -47,6 +48,10 @@ import { Shadow440 } from './shadow.ts';
 
 /** PVR of a 440EP, revision B, as QEMU's bamboo has it. */
 export const PVR_440EP = 0x422218d3;
+/** The FPRs' words in the block. */
+const FPR_WORDS = fprOffset(0) >> 2;
+const FPR_COUNT = 32;
+const FPR_STRIDE = (fprOffset(1) - fprOffset(0)) >> 2;
 /** Not a valid reservation address (layout.ts, RESERVE_ADDRESS). */
 const NO_RESERVATION = 1;
 
@@ -119,14 +124,19 @@ export class Booke440 implements VcpuFamily {
     this.#shadow.dropAll();
     this.#context.invalidate();
     words[W_MSR] = 0;
+    words[W_FPSCR] = 0;
+    words.fill(0, FPR_WORDS, FPR_WORDS + FPR_COUNT * FPR_STRIDE);
+    this.#context.refreshFloat();
     this.#context.select();
     this.#timers.reset();
     this.#debug.reset();
   }
 
-  completeIo(): void {
+  begin(): void {
     this.#storage.complete();
   }
+
+  end(): void {}
 
   updateTimers(): number {
     this.#timers.poll();
@@ -249,8 +259,9 @@ export class Booke440 implements VcpuFamily {
     };
   }
 
+  readonly tlbEntries = GUEST_TLB_ENTRIES;
+
   setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void {
-    if (!(index >= 0 && index < GUEST_TLB_ENTRIES)) return;
     this.#emulation.applyTlbWrites();
     this.#shadow.drop(index);
     this.#context.entryChanged(index);

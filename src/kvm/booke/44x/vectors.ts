@@ -32,7 +32,7 @@ import {
   W_IVPR,
   W_PID,
 } from '../layout.ts';
-import { tlbWritten } from './assist.ts';
+import { letsFloatInterrupt, setFloat, tlbWritten } from './assist.ts';
 
 const SPACES = MSR.IS | MSR.DS;
 
@@ -50,6 +50,7 @@ function take(s: VectorSemantics, vector: number, name: (typeof ASSISTED_NAMES)[
   s.setShared('srr0', s.blockWord(PC));
   s.setShared('srr1', msr);
   s.setShared('msr', s.and(msr, KEPT_NON_CRITICAL));
+  setFloat(s, s.i32(0));
   const prefix = s.and(s.blockWord(W_IVPR * 4), 0xffff0000 | 0);
   s.setBlockWord(PC, s.or(prefix, s.and(s.blockWord((W_IVOR0 + vector) * 4), 0xfff0)));
   s.switchContext(s.i32(1));
@@ -89,8 +90,10 @@ function returnFromInterrupt(s: VectorSemantics): void {
   const msr = s.let(s.and(s.shared('srr1'), MSR_MASK));
   const changed = s.xor(msr, s.shared('msr'));
   const others = s.or(s.and(changed, SPACES | MSR.DE), s.and(msr, MSR.WE));
-  s.if(s.eqz(s.or(others, s.shared('intPending'))), () => {
+  const interrupted = s.or(s.shared('intPending'), letsFloatInterrupt(s, msr));
+  s.if(s.eqz(s.or(others, interrupted)), () => {
     s.setShared('msr', msr);
+    setFloat(s, msr);
     s.setBlockWord(PC, s.and(s.shared('srr0'), ~3));
     s.switchContext(s.eqz(s.and(msr, MSR.PR)));
     resume(s, 'assisted_rfi');
@@ -110,6 +113,10 @@ export const bookeVectors: VectorCode = (s) => {
   });
   s.if(s.or(blocked, s.and(s.shared('msr'), SPACES)), () => s.leave());
   s.if(s.eq(vector, BOOKE_VECTOR.systemCall), () => take(s, BOOKE_VECTOR.systemCall, 'assisted_sc'));
+  const unavailable = s.eq(vector, BOOKE_VECTOR.floatingPointUnavailable);
+  s.if(s.and(unavailable, s.eqz(s.and(s.shared('msr'), MSR.FP))), () =>
+    take(s, BOOKE_VECTOR.floatingPointUnavailable, 'assisted_unavailable'),
+  );
   s.if(s.eq(vector, BOOKE_VECTOR.dataTlbError), () => {
     const address = s.let(s.blockWord(EXIT_ADDRESS));
     leaveOnMatch(s, address);

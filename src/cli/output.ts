@@ -1,3 +1,6 @@
+/** Bytes that may wait for a reader that is slower than the guest. */
+const HIGH_WATER = 1 << 20;
+
 /**
  * The guest's console on standard output. The machine hands its bytes over once in each turn of the event loop; a reader
  * that went away is told once.
@@ -22,9 +25,9 @@ export class ConsoleOutput {
     });
   }
 
-  /** What waits for a reader that does not read is enough for now. */
+  /** So much waits for the reader that the guest has to wait, too. */
   get full(): boolean {
-    return !this.#broken && this.#stream.writableNeedDrain;
+    return !this.#broken && this.#stream.writableLength > HIGH_WATER;
   }
 
   write(bytes: Uint8Array): void {
@@ -38,8 +41,20 @@ export class ConsoleOutput {
     this.write(new TextEncoder().encode(this.#atLineStart ? '' : '\n'));
   }
 
-  /** Resolves when the system has taken everything (or never will). */
-  async drain(): Promise<void> {
-    if (!this.#broken) await new Promise<void>((resolve) => this.#stream.write('', () => resolve()));
+  /** Resolves when the system has taken everything (or never will), or has taken nothing for some milliseconds. */
+  async drain(stalledMs?: number): Promise<void> {
+    if (this.#broken) return;
+    const taken = new Promise<true>((resolve) => this.#stream.write('', () => resolve(true)));
+    if (stalledMs === undefined) return void (await taken);
+    for (let waiting = Number.POSITIVE_INFINITY; waiting > this.#stream.writableLength; ) {
+      waiting = this.#stream.writableLength;
+      let timer: NodeJS.Timeout | undefined;
+      const stalled = new Promise<false>((resolve) => {
+        timer = setTimeout(() => resolve(false), stalledMs);
+      });
+      const isDone = await Promise.race([taken, stalled]);
+      clearTimeout(timer);
+      if (isDone) return;
+    }
   }
 }

@@ -14,6 +14,11 @@ export class MachineError extends Error {
   }
 }
 
+/** An option that names what there is not, or does not fit the board. */
+export class OptionError extends MachineError {
+  override name = 'OptionError';
+}
+
 /** Formats a byte count for messages: "24 MiB", "1.5 MiB", "800 KiB" or "17 bytes". */
 export function formatBytes(bytes: number): string {
   for (const [unit, name] of [

@@ -85,9 +85,14 @@ export class NodeHost implements MachineHost {
       Atomics.wait(nothing, 0, 0, remaining / 1e6);
       return this.#turn();
     }
-    await new Promise<void>((resolve) => {
-      // A little early: the machine finds that nothing is due, and sleeps the rest exactly.
-      const timer = setTimeout(() => this.#end?.(), Math.min(Math.floor(remaining / 1e6) - 1, MAX_TIMER_MS));
+    // A little early: the machine finds that nothing is due, and sleeps the rest exactly.
+    await this.#pause(Math.min(Math.floor(remaining / 1e6) - 1, MAX_TIMER_MS));
+  }
+
+  /** Waits so long, or until `wake`. */
+  #pause(milliseconds: number): Promise<void> {
+    return new Promise<void>((resolve) => {
+      const timer = setTimeout(() => this.#end?.(), milliseconds);
       this.#end = () => {
         clearTimeout(timer);
         this.#end = undefined;

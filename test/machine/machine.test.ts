@@ -252,3 +252,17 @@ test('images go to the customary addresses, or behind the kernel, or nowhere', (
   assert.throws(() => place(7.5 * MiB, 0, 8 * MiB), /no room for the device tree/);
   assert.throws(() => place(5 * MiB, 800 * MiB, 1024 * MiB), /a smaller one would fit/);
 });
+
+test('a clock that stands still does not keep the event loop from its work', async () => {
+  const host = { ...makeFakeHost(), clock: { now: () => 1000 } };
+  const { machine } = make(
+    function* () {
+      for (;;) yield KVM_EXIT.INTR;
+    },
+    { host },
+  );
+  const run = machine.run();
+  await new Promise((resolve) => setTimeout(resolve));
+  machine.quit();
+  assert.equal((await run).cause, 'quit');
+});

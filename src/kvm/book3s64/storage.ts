@@ -6,6 +6,7 @@ import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { alignmentDsisr } from '../book3s/alignment.ts';
 import { MSR } from '../book3s/bits.ts';
 import type { Book3sContext } from '../book3s/context.ts';
+import type { Book3sDebug } from '../book3s/debug.ts';
 import type { Book3sInterrupts } from '../book3s/interrupts.ts';
 import { W_GPR, W_IO_KIND, W_IO_REGISTER, W_IO_REST, W_MSR } from '../book3s/layout.ts';
 import { putDouble, singleOf } from '../book3s/single.ts';
@@ -43,6 +44,7 @@ export class StorageEmulation {
   readonly #littleEndian: boolean;
   readonly #counts: Float64Array;
   readonly #run: KvmRun;
+  readonly #debug: Book3sDebug;
   readonly #decoder: Decoder;
   readonly #cacheKind = cacheKindById();
   /** The high word of the sum that is the address of the present access. */
@@ -54,6 +56,7 @@ export class StorageEmulation {
     littleEndian: boolean,
     counters: VcpuCounters,
     run: KvmRun,
+    debug: Book3sDebug,
   ) {
     this.#words = context.words;
     this.#context = context;
@@ -61,6 +64,7 @@ export class StorageEmulation {
     this.#littleEndian = littleEndian;
     this.#counts = counters.counts;
     this.#run = run;
+    this.#debug = debug;
     this.#decoder = decoder ??= new Decoder(new Set(LEVELS));
   }
 
@@ -85,6 +89,9 @@ export class StorageEmulation {
     // An access across a page boundary faults with the address of its second page: such a one to a device interrupts.
     if (!this.#begins(access, word, low, high) || (low & 0xfff) + access.bytes > 0x1000)
       return this.#alignment(word, low, high);
+    const store = access.kind === 'store';
+    if (this.#debug.watches && this.#debug.coversData(low, high) && this.#debug.stops(low, high, access.bytes, store))
+      return this.#debug.watchpoint(store);
     const n = (word >>> 21) & 31;
     const register = access.float === undefined ? W_GPR + 2 * n : fprOffset(n) >> 2;
     this.#mmio(access, register, page * 4096 + (low & 0xfff));

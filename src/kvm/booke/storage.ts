@@ -12,6 +12,7 @@ import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { CACHE, cacheKindById, extend, IO, reverse } from '../storage.ts';
 import { type GuestTlb440, pageMask } from './44x/mmu.ts';
 import type { BookeContext } from './context.ts';
+import type { BookeDebug } from './debug.ts';
 import type { BookeInterrupts } from './interrupts.ts';
 import { W_GPR, W_IO_KIND, W_IO_REGISTER, W_PC } from './layout.ts';
 
@@ -35,6 +36,7 @@ export class StorageEmulation {
   readonly #memory: HostMemory;
   readonly #counters: VcpuCounters;
   readonly #run: KvmRun;
+  readonly #debug: BookeDebug;
   readonly #decoder = decoder();
   readonly #cacheKind = cacheKindById();
 
@@ -46,6 +48,7 @@ export class StorageEmulation {
     memory: HostMemory,
     counters: VcpuCounters,
     run: KvmRun,
+    debug: BookeDebug,
   ) {
     this.#words = context.words;
     this.#context = context;
@@ -55,6 +58,7 @@ export class StorageEmulation {
     this.#memory = memory;
     this.#counters = counters;
     this.#run = run;
+    this.#debug = debug;
   }
 
   /**
@@ -85,10 +89,13 @@ export class StorageEmulation {
     // An access across a page boundary with a device on either side: a cache-inhibited unaligned access interrupts.
     if (effective !== address || ((effective ^ (effective + bytes - 1)) & pageMask(this.#tlb.size(index))) !== 0)
       return this.#alignment(effective, 0);
+    const store = access.kind === 'store';
+    if (this.#debug.watches && this.#debug.coversData(address) && this.#debug.stops(address, 0, bytes, store))
+      return this.#debug.watchpoint();
     const littleEndian = (this.#tlb.word(index, 2) & LITTLE_ENDIAN_PAGE) !== 0;
     const reversed = (access.reversed === true) !== littleEndian;
     const register = (word >>> 21) & 31;
-    const goesToMemory = slot !== null && !(slot.readonly && access.kind === 'store');
+    const goesToMemory = slot !== null && !(slot.readonly && store);
     context.step();
     if (goesToMemory) this.#memoryAccess(access, register, reversed, ((frame + slot.delta) << 10) | (address & 1023));
     else this.#mmio(access, register, reversed, frame * 1024 + (address & 1023));

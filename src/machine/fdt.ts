@@ -178,14 +178,13 @@ export function parseFdt(bytes: Uint8Array): Fdt {
   const fail = (what: string): never => {
     throw new MachineError(`the device tree is not usable: ${what}`);
   };
-  if (bytes.length > MAX_BYTES)
-    return fail(`it has ${formatBytes(bytes.length)}; up to ${formatBytes(MAX_BYTES)} would fit`);
   if (bytes.length < HEADER_BYTES) return fail('it is shorter than a header; a .dtb file made by dtc would fit');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const magic = view.getUint32(0);
   if (magic !== MAGIC) return fail(`it begins with ${hex(magic)} where a .dtb file has ${hex(MAGIC)}`);
   const total = view.getUint32(4);
   if (total > bytes.length) return fail(`it says it has ${total} bytes, but the file ends after ${bytes.length}`);
+  if (total > MAX_BYTES) return fail(`it has ${formatBytes(total)}; up to ${formatBytes(MAX_BYTES)} would fit`);
   const version = view.getUint32(20);
   if (view.getUint32(24) > VERSION || version < LAST_COMPATIBLE_VERSION)
     return fail(`its version is ${version}; version ${LAST_COMPATIBLE_VERSION} or ${VERSION} would fit`);

@@ -36,10 +36,10 @@ const BOTH = [
   ],
 ].flatMap((stem) => [6, 7, 8].map((index) => `${stem},4,${index}`));
 const WITHOUT_INDEX = ['lq 10,16(4)', 'stq 10,32(4)', 'ldu 10,8(4)', 'stfdu 5,-8(4)', 'lfsux 5,4,6', 'stwux 10,4,6'];
-/** In little-endian mode these are alignment errors. */
+/** In little-endian mode these are alignment errors; code in the order that memory is not kept in is left to the other forms. */
 const BIG = [
   ...['lmw 22,12(4)', 'stmw 20,12(4)', 'lmw 31,3(4)'],
-  ...[1, 2, 3, 4, 5, 7, 16, 31, 0].flatMap((n) => [`lswi 30,4,${n}`, `stswi 22,4,${n}`]),
+  ...[1, 2, 3, 4, 5, 7, 16, 31, 0].flatMap((n) => [`lswi 26,4,${n}`, `stswi 22,4,${n}`]),
   ...[1, 6, 35, 100, 127].flatMap((n) => [`mtspr 1,9; lswx 10,4,6 # ${n}`, `mtspr 1,9; stswx 10,4,6 # ${n}`]),
 ];
 
@@ -95,7 +95,10 @@ class Rig {
       accesses++;
       bytes += mmio.len;
       const at = mmio.physAddr - DEVICE + MEMORY;
-      assert.ok(at >= MEMORY && at + mmio.len <= MEMORY + BYTES, source);
+      assert.ok(
+        at >= MEMORY && at + mmio.len <= MEMORY + BYTES,
+        `${source} ${mmio.physAddr.toString(16)} ${mmio.len} ${accesses}`,
+      );
       const { memory } = vm;
       if (mmio.isWrite)
         ({ 1: memory.write8, 2: memory.write16, 4: memory.write32 })[mmio.len as 1 | 2 | 4].call(memory, at, mmio.data);
@@ -121,7 +124,7 @@ for (const [littleEndian, memoryLittleEndian] of [
   const name = `${littleEndian ? 'little' : 'big'}-endian, memory ${memoryLittleEndian ? 'little' : 'big'}`;
   test(`vectors, pairs and update forms of a device, ${name}`, () => {
     const rig = new Rig(littleEndian, memoryLittleEndian);
-    for (const source of [...BOTH, ...WITHOUT_INDEX, ...(littleEndian ? [] : BIG)]) {
+    for (const source of [...BOTH, ...WITHOUT_INDEX, ...(littleEndian || memoryLittleEndian ? [] : BIG)]) {
       const memory = rig.run(source, MEMORY);
       const device = rig.run(source, DEVICE);
       assert.equal(memory.accesses, 0, source);

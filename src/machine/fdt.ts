@@ -1,4 +1,4 @@
-import { hex, MachineError } from './error.ts';
+import { formatBytes, hex, MachineError } from './error.ts';
 
 /** Header (Devicetree Specification v0.4, section 5.2): ten big-endian words. */
 const MAGIC = 0xd00dfeed;
@@ -13,7 +13,8 @@ const PROP = 3;
 const NOP = 4;
 const END = 9;
 
-/** Bounds for trees from outside: deeper or longer-named trees are refused. */
+/** Bounds for trees from outside: larger, deeper or longer-named ones are refused. Boards' own have some kilobytes. */
+const MAX_BYTES = 2 ** 21;
 const MAX_DEPTH = 64;
 const MAX_NAME = 255;
 
@@ -177,6 +178,8 @@ export function parseFdt(bytes: Uint8Array): Fdt {
   const fail = (what: string): never => {
     throw new MachineError(`the device tree is not usable: ${what}`);
   };
+  if (bytes.length > MAX_BYTES)
+    return fail(`it has ${formatBytes(bytes.length)}; up to ${formatBytes(MAX_BYTES)} would fit`);
   if (bytes.length < HEADER_BYTES) return fail('it is shorter than a header; a .dtb file made by dtc would fit');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const magic = view.getUint32(0);

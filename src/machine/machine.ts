@@ -418,6 +418,7 @@ export class Machine {
     return this.#instance.save();
   }
 
+  /** Takes what `saveDevices` gave. @throws MachineError for anything else; the devices then are as they were. */
   restoreDevices(states: Readonly<Record<string, DeviceState>>): void {
     this.#instance.restore(states);
   }

@@ -3,9 +3,9 @@
  * whose host memory is guarded. Guests find zeroes in the RAM that they mostly use, and a reset processor; translations and what is hot stay.
  */
 
-import { NodeTranslationPort } from '../../src/cli/translation-port.ts';
 import type { Vcpu, Vm, VmOptions } from '../../src/kvm/index.ts';
 import { VirtualMachine } from '../../src/kvm/vm.ts';
+import { NodeTranslationPort } from '../../src/node/translation-port.ts';
 import { createHostCpu, createServerCpu, type HostMemory } from '../../src/processor/index.ts';
 import { Guards } from './guards.ts';
 
@@ -88,7 +88,7 @@ export class GuardedVms {
 
   #make(options: VmOptions): Served {
     let memory: HostMemory | undefined;
-    const port = this.#translation === 'thread' ? new NodeTranslationPort(THREAD) : undefined;
+    const port = this.#translation === 'thread' ? new NodeTranslationPort() : undefined;
     const vm = new VirtualMachine(
       { ...options, clock: { now: () => this.#now() }, ...(port && { translation: port }) },
       {
@@ -114,8 +114,6 @@ export class GuardedVms {
     return { vm, vcpu, guards, port, uses: 0 };
   }
 }
-
-const THREAD = new URL('../../src/cli/translation-thread.ts', import.meta.url);
 
 function closePort(port: NodeTranslationPort | undefined): void {
   (port as { close?(): void } | undefined)?.close?.();

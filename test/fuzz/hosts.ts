@@ -1,6 +1,7 @@
 /** Worlds for machines of hostile guests, that end a run after so many turns of the event loop. */
-import { NodeHost } from '../../src/cli/node-host.ts';
+
 import type { MachineHost } from '../../src/machine/index.ts';
+import { NodeHost } from '../../src/node/host.ts';
 
 /** Nanoseconds that a look at the counted clock takes, so that time passes in every loop that looks at it. */
 const NS_PER_LOOK = 1e5;

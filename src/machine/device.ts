@@ -137,7 +137,7 @@ export function savedNumber(state: DeviceState, name: string): number {
 }
 
 /** Reads a number that is no word (a time, a fraction) out of a saved state; its magnitude is at most `limit`. */
-export function savedReal(state: DeviceState, name: string, limit: number): number {
+export function savedReal(state: DeviceState, name: string, limit = Number.MAX_VALUE): number {
   const value = saved(state, name);
   if (typeof value !== 'number' || !(Math.abs(value) <= limit))
     throw new MachineError(`the saved state lacks the number "${name}"`);

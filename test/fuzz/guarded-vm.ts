@@ -11,6 +11,8 @@ import { Guards } from './guards.ts';
 
 /** Machines that one virtual machine serves. */
 const MACHINES_PER_VM = 250;
+/** Cases are short: blocks are hot after so many interpretations. */
+const HOT_THRESHOLD = 64;
 /** Of RAM, at both of its ends: zeroing all of a large machine's would take longer than its guest. */
 const CLEARED_BYTES = 8 * 2 ** 20;
 /** KVM sets this much aside for its own hash table, of which guests have what `log2HtabBytes` says. */
@@ -50,7 +52,7 @@ export class GuardedVms {
     const order = options.littleEndian ?? false;
     let served = this.#served.get(order);
     if (served === undefined || served.uses >= MACHINES_PER_VM) {
-      closePort(served?.port);
+      served?.port?.close();
       served = this.#make(options);
       this.#served.set(order, served);
     }
@@ -94,11 +96,11 @@ export class GuardedVms {
       {
         createHostCpu: (cpu) => {
           memory = cpu.memory;
-          return createHostCpu(cpu);
+          return createHostCpu({ ...cpu, hotThreshold: HOT_THRESHOLD });
         },
         createServerCpu: (cpu) => {
           memory = cpu.memory;
-          return createServerCpu(cpu);
+          return createServerCpu({ ...cpu, hotThreshold: HOT_THRESHOLD });
         },
       },
     );
@@ -113,8 +115,4 @@ export class GuardedVms {
     });
     return { vm, vcpu, guards, port, uses: 0 };
   }
-}
-
-function closePort(port: NodeTranslationPort | undefined): void {
-  (port as { close?(): void } | undefined)?.close?.();
 }

@@ -48,7 +48,7 @@ test('kernel, initrd and device tree are in memory, and the processor is at the 
   const { vm } = make(function* () {}, { initrd, append: 'quiet' });
   assert.deepEqual([...vm.bytes.subarray(0, 8)], [0x48, 0, 0, 0, 1, 2, 3, 4]);
   assert.deepEqual(vm.bytes.subarray(0x1900000, 0x1900005), initrd);
-  const chosen = parseFdt(vm.bytes.subarray(0x1800000)).root.find('/chosen');
+  const chosen = parseFdt(vm.bytes.subarray(0x1800000, 0x1900000)).root.find('/chosen');
   assert.equal(chosen?.text('bootargs'), 'quiet');
   assert.deepEqual(chosen?.cells('linux,initrd-start'), [0x1900000]);
   assert.deepEqual(chosen?.cells('linux,initrd-end'), [0x1900005]);

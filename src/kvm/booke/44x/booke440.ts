@@ -152,6 +152,8 @@ export class Booke440 implements VcpuFamily {
 
   enter(): number {
     const words = this.#words;
+    const rest = this.#storage.rest();
+    if (rest !== RESUME_GUEST) return rest;
     this.#emulation.applyTlbWrites();
     const stepping = this.#context.stepping !== 0;
     if (stepping && this.#debug.host.due) return this.#debug.report();

@@ -11,6 +11,7 @@ const SLICES: Readonly<Record<string, { readonly cases: number; readonly ends: r
   kernel: { cases: 120, ends: ['quit', 'refused'] },
   tree: { cases: 120, ends: ['quit', 'refused'] },
   initrd: { cases: 80, ends: ['quit', 'refused'] },
+  streams: { cases: 60, ends: ['quit', 'shutdown'] },
   states: { cases: 80, ends: ['accepted', 'refused'] },
 };
 

@@ -5,6 +5,7 @@ import { HostileGuests } from './guests.ts';
 import { HostilePrograms, PLACES, type Place } from './machines.ts';
 import { HostileServers, SERVER_KINDS } from './servers.ts';
 import { HostileStates } from './states.ts';
+import { HostileStreams } from './streams.ts';
 
 /** Something that runs cases by their seeds, and says how each ended. It throws what must not be thrown. */
 export interface Cases {
@@ -67,4 +68,5 @@ export const KINDS: readonly Kind[] = [
     ),
   ),
   ...group(boards.map((place) => ({ name: `states ${placeName(place)}`, make: () => new HostileStates(place) }))),
+  ...group([{ name: 'streams bare', make: () => new HostileStreams() }]),
 ];

@@ -56,6 +56,9 @@ export const PID = 0x194;
 /** Not zero: code that was translated has changed, and regions that are running may be old. */
 export const CODE_CHANGED = 0x198;
 
+/** Bytes of the host's stack that the frames of regions may take (host-stack.ts). */
+export const STACK_BYTES = 0x19c;
+
 /** TLB_BASE, MODE, CODE_PAGES and ADDRESS_SPACE of the two contexts that vector code switches between, by address space. */
 export const CONTEXTS = 0x1a0;
 export const CONTEXT_BYTES = 0x10;

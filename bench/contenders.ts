@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { parseMemory } from '../src/cli/values.ts';
 import { BenchError } from './errors.ts';
 import type { Guest } from './guests.ts';
 
@@ -25,6 +26,19 @@ export function ourContender(guest: Guest, folder: string, accel: string, more: 
   const images = ['--kernel', join(folder, guest.kernel), '--initrd', join(folder, guest.initrd)];
   const words = ['boot', ...guest.ours, ...images, '--accel', accel, '--no-reboot', '--code-cache', 'off', ...more];
   return { name: accel, command: (append) => [command, ...words, '--append', append] };
+}
+
+/** The library in a program of the user's, under Node as it is; and the command beside it. Both start cold. */
+export function libraryContenders(guest: Guest, folder: string): Contender[] {
+  const option = (name: string): string => guest.ours[guest.ours.indexOf(name) + 1] ?? '';
+  const cpu = guest.ours.includes('--cpu') ? option('--cpu') : '';
+  const megabytes = String(parseMemory(option('--memory')) / 2 ** 20);
+  const images = [join(folder, guest.kernel), join(folder, guest.initrd)];
+  const words = [join(root, 'bench/library.mjs'), option('--machine'), cpu, megabytes, 'assist', ...images];
+  return [
+    { ...ourContender(guest, folder, 'assist'), name: 'command' },
+    { name: 'library', command: (append) => [process.execPath, ...words, append] },
+  ];
 }
 
 /** QEMU's version. @throws BenchError with status 2 when it is not there. */

@@ -1,5 +1,5 @@
 /**
- * A program that boots a guest by the library, as the README's does: `library.mjs BOARD CPU MEMORY-MB ACCEL KERNEL INITRD
+ * A program that boots a guest by the library, as the README's does, starting cold: `library.mjs BOARD CPU MEMORY-MB ACCEL KERNEL INITRD
  * APPEND`. CPU may be "".
  */
 import { readFileSync } from 'node:fs';
@@ -12,6 +12,7 @@ const machine = createMachine({
   memoryBytes: Number(megabytes) * 2 ** 20,
   accel,
   console: process.stdout,
+  codeCache: false,
   kernel: readFileSync(kernel),
   initrd: readFileSync(initrd),
   append,

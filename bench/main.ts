@@ -11,6 +11,7 @@ import {
   buildCommand,
   type Contender,
   guestFolder,
+  libraryContenders,
   ourContender,
   qemuContender,
   qemuVersion,
@@ -34,6 +35,7 @@ interface Options {
   only?: string[];
   bootOnly?: boolean;
   self?: boolean;
+  library?: boolean;
   echo?: boolean;
   exits?: boolean;
   trapCost?: boolean;
@@ -128,10 +130,13 @@ async function compare(options: Options): Promise<number> {
   const guest = chooseCpu(options);
   const chosen = options.echo
     ? echoMetrics
-    : chooseMetrics(guest, options.only).filter(({ program }) => program === undefined || !options.bootOnly);
+    : chooseMetrics(guest, options.only).filter(
+        ({ program }) => program === undefined || !(options.bootOnly || options.library),
+      );
   const wanted = programs.filter((program) => chosen.some((metric) => metric.program === program));
   const accels = chooseAccels(options, options.echo ? guest.accels : ['assist']);
-  const host = { ...hostFacts(), qemu: qemuVersion(guest), powervisor: gitCommit() };
+  const qemu = options.library ? undefined : { qemu: qemuVersion(guest) };
+  const host = { ...hostFacts(), ...qemu, powervisor: gitCommit() };
   const folder = await guestFolder(guest);
   const ours: Contender[] = [];
   if (options.self) ours.push(qemuContender(guest, folder, 'qemu again'));
@@ -139,7 +144,7 @@ async function compare(options: Options): Promise<number> {
     await buildCommand();
     for (const accel of accels) ours.push(ourContender(guest, folder, accel));
   }
-  const contenders = [qemuContender(guest, folder), ...ours];
+  const contenders = options.library ? libraryContenders(guest, folder) : [qemuContender(guest, folder), ...ours];
   const start = Date.now();
   const workload = options.echo ? echoWorkload(guest) : programsWorkload(guest, wanted);
   const { samples, failure } = await race({
@@ -147,10 +152,11 @@ async function compare(options: Options): Promise<number> {
   });
   const names = contenders.map(({ name }) => name);
   const report = makeReport(names, chosen, samples);
-  const judged = options.self || options.echo ? undefined : (names.find((name) => name === 'assist') ?? names[1]);
+  const judged =
+    options.self || options.echo || options.library ? undefined : (names.find((name) => name === 'assist') ?? names[1]);
   const machine = [guest.name, options.cpu ?? guest.cpus[0]].filter(Boolean).join(' ');
   if (samples.length > 0) {
-    console.log(`guest ${machine}, rounds ${rounds}: median (min–max); ratio = qemu / ours, above 1 is faster`);
+    console.log(`guest ${machine}, rounds ${rounds}: median (min–max); ratio = ${names[0]} / ours, above 1 is faster`);
     console.log(
       Object.entries(host)
         .map(([name, value]) => `${name} ${value}`)
@@ -204,6 +210,7 @@ function createProgram(): Command {
     .option('--only <names>', 'programs or figures, such as int,sys or chase1M', (text: string) => text.split(','))
     .option('--boot-only', 'only boot')
     .option('--self', 'a second QEMU in our place: what the noise is')
+    .option('--library', 'instead: boots by the library beside the command')
     .option('--echo', 'instead: 1000 times /bin/echo in a shell, under each accel')
     .option('--exits', 'instead: exits by cause of one boot under each accel, as Markdown')
     .option('--trap-cost', 'instead: nanoseconds of one privileged instruction')

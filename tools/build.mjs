@@ -16,6 +16,10 @@ const LIBRARY = {
   kvm: 'src/kvm/index.ts',
   node: 'src/node/index.ts',
   'translation-thread': 'src/node/translation-thread.ts',
+  browser: 'src/web/index.ts',
+  'browser-worker': 'src/web/worker.ts',
+  'machine-worker': 'src/web/machine-worker.ts',
+  'translation-worker': 'src/web/translation-worker.ts',
 };
 /** What is bundled, with its licence. */
 const BUNDLED = ['commander', 'fflate'];

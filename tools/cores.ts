@@ -5,7 +5,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Accel, createVm } from '../src/kvm/index.ts';
-import { coreFileNames } from '../src/node/core-files.ts';
+import { coreFileNames } from '../src/machine/cores.ts';
 
 const folder = join(import.meta.dirname, '../dist/cores');
 rmSync(folder, { recursive: true, force: true });

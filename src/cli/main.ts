@@ -1,10 +1,13 @@
 /** The command line: one file a command in `commands/`, each adds itself to the program here. */
 import { Command, CommanderError } from 'commander';
+import { OptionError } from '../machine/index.ts';
 import { addBoot } from './commands/boot.ts';
 import { addDisassemble } from './commands/disassemble.ts';
 import { addMachines } from './commands/machines.ts';
 import { oneLine, UsageError } from './errors.ts';
 import { print, printed } from './print.ts';
+import { qemuHint } from './qemu-habits.ts';
+import { inheritIgnored } from './signals.ts';
 import { version } from './version.ts';
 
 const commands = [addBoot, addMachines, addDisassemble];
@@ -36,14 +39,17 @@ function report(error: unknown): number {
     // Help and version that were asked for end with 0; help for want of a command is a usage error.
     if (error.exitCode === 0) return 0;
     if (error.code === 'commander.help') return 2;
-    console.error(`powervisor: ${oneLine(error).replace(/^error: /, '')}; 'powervisor help' lists what there is`);
+    const unknown = /unknown option '([^']*)'/.exec(error.message)?.[1];
+    const advice = (unknown && qemuHint(unknown)) ?? "'powervisor help' lists what there is";
+    console.error(`powervisor: ${oneLine(error).replace(/^error: /, '')}; ${advice}`);
     return 2;
   }
   console.error(`powervisor: ${oneLine(error)}`);
   if (process.env['POWERVISOR_DEBUG'] && error instanceof Error) console.error(error.stack);
-  return error instanceof UsageError ? 2 : 1;
+  return error instanceof UsageError || error instanceof OptionError ? 2 : 1;
 }
 
+inheritIgnored();
 process.stderr.on('error', () => {});
 process.on('uncaughtException', (error) => process.exit(report(error)));
 try {

@@ -1,3 +1,6 @@
+/** Bytes that may wait for a reader that is slower than the guest. */
+const HIGH_WATER = 1 << 20;
+
 /**
  * The guest's console on standard output. The machine hands its bytes over once in each turn of the event loop; a reader
  * that went away is told once.
@@ -7,13 +10,24 @@ export class ConsoleOutput {
   #atLineStart = true;
   #broken = false;
 
-  constructor(stream: NodeJS.WriteStream, onBroken: (error: NodeJS.ErrnoException) => void) {
+  /** `onBroken` is called when the reader has gone away, `onRoom` when there is room again. */
+  constructor(
+    stream: NodeJS.WriteStream,
+    onBroken: (error: NodeJS.ErrnoException) => void,
+    onRoom: () => void = () => {},
+  ) {
     this.#stream = stream;
+    stream.on('drain', onRoom);
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (this.#broken) return;
       this.#broken = true;
       onBroken(error);
     });
+  }
+
+  /** So much waits for the reader that the guest has to wait, too. */
+  get full(): boolean {
+    return !this.#broken && this.#stream.writableLength > HIGH_WATER;
   }
 
   write(bytes: Uint8Array): void {
@@ -27,8 +41,20 @@ export class ConsoleOutput {
     this.write(new TextEncoder().encode(this.#atLineStart ? '' : '\n'));
   }
 
-  /** Resolves when the system has taken everything (or never will). */
-  async drain(): Promise<void> {
-    if (!this.#broken) await new Promise<void>((resolve) => this.#stream.write('', () => resolve()));
+  /** Resolves when the system has taken everything (or never will), or has taken nothing for some milliseconds. */
+  async drain(stalledMs?: number): Promise<void> {
+    if (this.#broken) return;
+    const taken = new Promise<true>((resolve) => this.#stream.write('', () => resolve(true)));
+    if (stalledMs === undefined) return void (await taken);
+    for (let waiting = Number.POSITIVE_INFINITY; waiting > this.#stream.writableLength; ) {
+      waiting = this.#stream.writableLength;
+      let timer: NodeJS.Timeout | undefined;
+      const stalled = new Promise<false>((resolve) => {
+        timer = setTimeout(() => resolve(false), stalledMs);
+      });
+      const isDone = await Promise.race([taken, stalled]);
+      clearTimeout(timer);
+      if (isDone) return;
+    }
   }
 }

@@ -96,7 +96,8 @@ export interface KvmRun {
   readonly systemEvent: { type: number };
   /** KVM_EXIT_INTERNAL_ERROR: what happened and where, one line for the user. */
   readonly internal: { message: string; pc: number };
-  /** KVM_EXIT_DEBUG: bits of KVMPPC_DEBUG (NONE: a step is done); PC, or the watched address that was to be accessed. */
+  /** KVM_EXIT_DEBUG: bits of KVMPPC_DEBUG (NONE: a step is done); PC, or the address of
+   * the watchpoint whose bytes were to be accessed. */
   readonly debug: { readonly arch: { address: bigint; status: number } };
 }
 

@@ -1,11 +1,21 @@
 /** KVM_SET_GUEST_DEBUG: what user space wants to hear of a vCPU, the same for all families. */
 import { KVM_EXIT, KVM_GUESTDBG, KVMPPC_DEBUG, KvmError, type KvmGuestDebug, type KvmRun } from './api.ts';
+import { checkBits, checkInteger, checkObject, checkWord } from './checks.ts';
 import { COUNTER, type VcpuCounters } from './stats.ts';
+import { WatchedRange } from './watched-range.ts';
 
 /** The struct's room. */
 const MAX_BREAKPOINTS = 16;
 const MAX_WATCHED_BYTES = 0x1_0000_0000;
-const KINDS = KVMPPC_DEBUG.BREAKPOINT | KVMPPC_DEBUG.WATCH_READ | KVMPPC_DEBUG.WATCH_WRITE;
+const WATCH = KVMPPC_DEBUG.WATCH_READ | KVMPPC_DEBUG.WATCH_WRITE;
+const KINDS = KVMPPC_DEBUG.BREAKPOINT | WATCH;
+const NO_CODE = new Int32Array(0);
+
+/** Low and high word. */
+const wordsOf = (address: bigint): [low: number, high: number] => [
+  Number(BigInt.asIntN(32, address)),
+  Number(BigInt.asIntN(32, address >> 32n)),
+];
 
 export class GuestDebug {
   readonly #counts: Float64Array;
@@ -14,24 +24,93 @@ export class GuestDebug {
   control = 0;
   /** The instruction of a step is complete, but for what user space was asked first: KVM_EXIT_DEBUG comes with the next run. */
   due = false;
+  /** With USE_HW_BP: addresses of instructions, two words each, and what of data is watched. */
+  #code: Int32Array = NO_CODE;
+  #data: readonly { readonly range: WatchedRange; readonly address: bigint }[] = [];
+  /** What `watches` has found. */
+  #status = 0;
+  #address = 0n;
 
   constructor(counters: VcpuCounters, run: KvmRun) {
     this.#counts = counters.counts;
     this.#run = run;
   }
 
-  set({ control, arch }: KvmGuestDebug): void {
+  set(debug: KvmGuestDebug): void {
+    checkObject('the debug request', debug);
+    const { control, arch } = debug;
+    checkWord('control', control);
     const breakpoints = arch?.bp ?? [];
-    if (breakpoints.length > MAX_BREAKPOINTS)
-      throw new KvmError(`there can be ${MAX_BREAKPOINTS} breakpoints, not ${breakpoints.length}`);
-    for (const { addr, type, len = 1 } of breakpoints) {
-      if (BigInt.asUintN(64, addr) !== addr) throw new KvmError(`a breakpoint's address has 64 bits, unlike ${addr}`);
-      if ((type & ~KINDS) !== 0) throw new KvmError(`there is no breakpoint of type ${type}`);
-      if (!(Number.isInteger(len) && len > 0 && len <= MAX_WATCHED_BYTES))
-        throw new KvmError(`a watchpoint has a whole number of bytes, not ${len}`);
+    const isList: boolean = Array.isArray(breakpoints);
+    if (!isList || breakpoints.length > MAX_BREAKPOINTS)
+      throw new KvmError(`arch.bp is a list of at most ${MAX_BREAKPOINTS} breakpoints`);
+    for (const [n, breakpoint] of breakpoints.entries()) {
+      checkObject(`arch.bp[${n}]`, breakpoint);
+      const { addr, type, len = 1 } = breakpoint;
+      checkBits(`arch.bp[${n}].addr`, addr, 64);
+      if (typeof type !== 'number' || (type & ~KINDS) !== 0)
+        throw new KvmError(`there is no breakpoint of type ${type}`);
+      checkInteger(`arch.bp[${n}].len`, len, 1, MAX_WATCHED_BYTES);
     }
     this.control = (control & KVM_GUESTDBG.ENABLE) === 0 ? 0 : control;
     this.due = false;
+    const used = (this.control & KVM_GUESTDBG.USE_HW_BP) === 0 ? [] : breakpoints;
+    this.#code = Int32Array.from(
+      used.filter(({ type }) => (type & KVMPPC_DEBUG.BREAKPOINT) !== 0).flatMap(({ addr }) => wordsOf(addr & ~3n)),
+    );
+    this.#data = used
+      .filter(({ type }) => (type & WATCH) !== 0)
+      .map(({ addr, type, len = 1 }) => {
+        const [low, high] = wordsOf(addr);
+        const loads = (type & KVMPPC_DEBUG.WATCH_READ) !== 0;
+        const stores = (type & KVMPPC_DEBUG.WATCH_WRITE) !== 0;
+        return { range: new WatchedRange(low, high, len, { loads, stores }), address: BigInt.asUintN(64, addr) };
+      });
+  }
+
+  get hasBreakpoints(): boolean {
+    return this.#code.length > 0;
+  }
+
+  get hasWatchpoints(): boolean {
+    return this.#data.length > 0;
+  }
+
+  /** Whether there is a breakpoint in the page (4 KB) of an address. */
+  coversCode(low: number, high: number): boolean {
+    const code = this.#code;
+    for (let i = 0; i < code.length; i += 2)
+      if (code[i + 1] === high && ((low ^ (code[i] as number)) & ~0xfff) === 0) return true;
+    return false;
+  }
+
+  /** Whether something in the page of an address is watched. */
+  coversData(low: number, high: number): boolean {
+    for (const { range } of this.#data) if (range.coversPage(low, high)) return true;
+    return false;
+  }
+
+  /** Whether there is a breakpoint at an address. */
+  breaks(low: number, high: number): boolean {
+    const code = this.#code;
+    for (let i = 0; i < code.length; i += 2) if (code[i] === low && code[i + 1] === high) return true;
+    return false;
+  }
+
+  /** Whether an access is watched: `watched` then ends the run. */
+  watches(low: number, high: number, bytes: number, store: boolean): boolean {
+    for (const { range, address } of this.#data)
+      if (range.meets(low, high, bytes, store)) {
+        this.#status = store ? KVMPPC_DEBUG.WATCH_WRITE : KVMPPC_DEBUG.WATCH_READ;
+        this.#address = address;
+        return true;
+      }
+    return false;
+  }
+
+  /** KVM_EXIT_DEBUG for the access that `watches` has found. */
+  watched(): number {
+    return this.exit(this.#status, this.#address);
   }
 
   get steps(): boolean {

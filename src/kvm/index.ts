@@ -11,6 +11,7 @@ import { ASSIST } from './models.ts';
 import { VirtualMachine } from './vm.ts';
 
 export * from './api.ts';
+export { KVM_REG_PPC } from './one-reg.ts';
 export { CodeProfile };
 
 /**

@@ -7,8 +7,8 @@ import { INSTRUCTIONS } from '../isa/table.ts';
 /** Cache instructions that a device's page lets pass without an effect. */
 const CACHE_HINTS: ReadonlySet<string> = new Set(['dcba', 'dcbf', 'dcbi', 'dcbst', 'dcbt', 'dcbtst', 'icbi', 'icbt']);
 
-/** The ioKind word: which read waits for user space. */
-export const IO = { NONE: 0, MMIO: 1, DCR: 2, KIND: 0xf, BYTES_SHIFT: 4, SIGNED: 0x100, REVERSED: 0x200 } as const;
+/** The ioKind word: what user space was asked for; whether it is to give something, and whether its bytes are turned round. */
+export const IO = { NONE: 0, MMIO: 1, DCR: 2, KIND: 0xf, READING: 0x100, REVERSED: 0x200 } as const;
 
 /** What a cache instruction is to a page without memory. */
 export const CACHE = { HINT: 1, ZERO: 2 } as const;

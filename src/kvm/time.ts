@@ -49,13 +49,6 @@ export class GuestTime implements Clock {
     return Math.floor(this.now() * this.ticksPerNanosecond) + this.offset;
   }
 
-  /** Sets the time base; returns by how many ticks it was moved. */
-  setTimebase(ticks: number): number {
-    const moved = ticks - this.timebase();
-    this.offset += moved;
-    return moved;
-  }
-
   /** First nanosecond at which the time base is at least `ticks`. */
   nanosecondsAt(ticks: number): number {
     return Math.ceil((ticks - this.offset) / this.ticksPerNanosecond) + 1;

@@ -24,12 +24,13 @@ export {
   savedNumber,
   savedNumbers,
   savedReal,
+  type TimedDevice,
   type TreeCell,
   type TreeNodeSpec,
   type TreeValue,
   type Wiring,
 } from './device.ts';
-export { MachineError } from './error.ts';
+export { MachineError, OptionError } from './error.ts';
 export type { MachineHost, World } from './host.ts';
 export {
   H_FUNCTION,

@@ -5,12 +5,13 @@ import { findBoard } from './boards/index.ts';
 import { bootGuest } from './boot.ts';
 import { MachineClock } from './clock.ts';
 import type { ConsoleDevice, Device, DeviceState } from './device.ts';
-import { formatBytes, hex, MachineError } from './error.ts';
+import { formatBytes, hex, MachineError, OptionError } from './error.ts';
 import { ConsoleBuffer, hostWorld, type MachineHost, repeatableWorld, type World } from './host.ts';
 import { BoardInstance } from './instance.ts';
 import type { KernelImage } from './loaders/image.ts';
 import { loadKernel } from './loaders/index.ts';
 import { checkOptions, type MachineOptions } from './options.ts';
+import { PanicWatch } from './panic.ts';
 
 /** How a run ended. */
 export interface MachineEnd {
@@ -39,6 +40,8 @@ export interface RunOptions {
 const SLICE_NS = 5e6;
 /** A guest that talks to devices all the time is timed once in so many exits. */
 const EXITS_PER_TIME_CHECK = 8;
+/** Pieces of a slice at most, for clocks that stand still: a device may be due ten times in a millisecond. */
+const PIECES_PER_SLICE = 64;
 
 /** As many random bytes the guest's own generator gets at a boot. */
 const RNG_SEED_BYTES = 32;
@@ -51,7 +54,7 @@ function findCpu(board: Board, name: string | undefined): CpuSpec {
   const wanted = name?.toLowerCase();
   const cpu = wanted === undefined ? board.cpus[0] : board.cpus.find(({ model }) => model === wanted);
   if (cpu === undefined)
-    throw new MachineError(
+    throw new OptionError(
       `the board ${board.name} has no processor "${name?.slice(0, 64)}"; ` +
         `${board.cpus.map(({ model }) => model).join(', ')} would fit`,
     );
@@ -60,7 +63,7 @@ function findCpu(board: Board, name: string | undefined): CpuSpec {
 
 function findAccel(board: Board, accel: Accel | undefined): Accel {
   if (accel !== undefined && !board.accels.includes(accel))
-    throw new MachineError(
+    throw new OptionError(
       `the board ${board.name} cannot run with accel "${accel.slice(0, 64)}"; ${board.accels.join(', ')} would fit`,
     );
   return accel ?? board.accels[0];
@@ -97,6 +100,7 @@ export class Machine {
   readonly #host: MachineHost;
   readonly #instance: BoardInstance;
   readonly #console: ConsoleBuffer;
+  readonly #panic: PanicWatch;
   readonly #serial: ConsoleDevice | undefined;
   readonly #kernel: KernelImage;
   readonly #world: World;
@@ -122,7 +126,7 @@ export class Machine {
     const board = typeof options.board === 'string' ? findBoard(options.board) : options.board;
     const memoryBytes = options.memoryBytes ?? board.memory.defaultBytes;
     if (!Number.isSafeInteger(memoryBytes) || memoryBytes <= 0 || !board.memory.fits(memoryBytes))
-      throw new MachineError(
+      throw new OptionError(
         `the board ${board.name} cannot have ${formatBytes(memoryBytes)} of memory; ${board.memory.sizes} would fit`,
       );
     this.board = board;
@@ -152,10 +156,11 @@ export class Machine {
     this.vcpu = this.vm.createVcpu(0);
     this.#instance = new BoardInstance(board, { memoryBytes, cpu: this.cpu }, this.vm, this.vcpu, this.#world);
     this.#console = new ConsoleBuffer(host);
+    this.#panic = new PanicWatch(this.#console);
     const serial = this.#instance.device(board.serial[0] ?? '');
     if (isConsole(serial)) {
       this.#serial = serial;
-      serial.sink = this.#console;
+      serial.sink = this.#panic;
     }
     this.#deadline = this.#clock.now() + (options.timeoutNs ?? Number.POSITIVE_INFINITY);
     this.#boot();
@@ -217,13 +222,28 @@ export class Machine {
       this.#console.flush();
       // What the guest was to be answered is complete once KVM says that it was interrupted, or that it waits.
       const isComplete = kvmRun.exitReason === KVM_EXIT.HLT || kvmRun.exitReason === KVM_EXIT.INTR;
+      if (this.#panic.reason !== undefined && this.#panicked()) {
+        end = { cause: 'error', message: this.#panicMessage };
+        break;
+      }
       if (this.#quit !== undefined) await this.#host.yield();
       else if (this.#pause !== undefined) await (isComplete ? this.#standStill(this.#pause) : this.#host.yield());
+      else if (this.#console.full) await this.#host.sleep(this.#clock.toHost(this.#deadline));
       else if (kvmRun.exitReason === KVM_EXIT.HLT) await this.#sleep();
       else await this.#host.yield();
     }
     this.#console.flush();
     return end;
+  }
+
+  /** After a slice of a guest whose kernel has said that it panicked: whether it is dead. */
+  #panicked(): boolean {
+    const { syscall_exits = 0, assisted_sc = 0 } = this.vcpu.stats;
+    return this.#panic.slice(this.vcpu.kvmRun.exitReason === KVM_EXIT.HLT, syscall_exits + assisted_sc);
+  }
+
+  get #panicMessage(): string {
+    return `the guest's kernel panicked: ${this.#panic.reason}`;
   }
 
   async #standStill(pause: Pause): Promise<void> {
@@ -253,8 +273,11 @@ export class Machine {
     const { mmio, dcr, paprHcall } = run;
     const start = clock.now();
     if (start >= this.#deadline) return { cause: 'timeout', message: 'the time limit was reached' };
+    // What the guest would write has nowhere to go. Whoever ends or pauses it need not wait for a reader.
+    if (this.#console.full && this.#quit === undefined && this.#pause === undefined) return undefined;
     this.#slices++;
     let exits = 0;
+    let pieces = 0;
     for (;;) {
       if (this.#quit !== undefined) return { cause: 'quit', message: this.#quit };
       switch (vcpu.run(this.#untilDue())) {
@@ -273,7 +296,7 @@ export class Machine {
           break;
         case KVM_EXIT.INTR:
           // A device may have been due before the slice is over.
-          if (!run.immediateExit && clock.now() - start < SLICE_NS) continue;
+          if (!run.immediateExit && ++pieces < PIECES_PER_SLICE && clock.now() - start < SLICE_NS) continue;
           return undefined;
         case KVM_EXIT.HLT:
           run.hlt.wakeAt = Math.min(run.hlt.wakeAt, this.#instance.due());
@@ -327,7 +350,11 @@ export class Machine {
   }
 
   #reset(message: string): MachineEnd | undefined {
-    if (this.#options.noReboot === true) return { cause: 'reset', message };
+    if (this.#options.noReboot === true) {
+      if (this.#panic.reason === undefined) return { cause: 'reset', message };
+      return { cause: 'error', message: this.#panicMessage };
+    }
+    this.#panic.clear();
     this.#resets++;
     try {
       this.#boot();
@@ -394,6 +421,7 @@ export class Machine {
     return this.#instance.save();
   }
 
+  /** Takes what `saveDevices` gave. @throws MachineError for anything else; the devices then are as they were. */
   restoreDevices(states: Readonly<Record<string, DeviceState>>): void {
     this.#instance.restore(states);
   }

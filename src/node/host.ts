@@ -1,4 +1,5 @@
 import { getRandomValues } from 'node:crypto';
+import { Writable } from 'node:stream';
 import { crc32, gunzipSync } from 'node:zlib';
 import type { MachineHost } from '../machine/index.ts';
 
@@ -9,6 +10,44 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 const GUNZIP_CHUNK = 8 * 2 ** 20;
 const nothing = new Int32Array(new SharedArrayBuffer(4));
 
+/**
+ * A stream of Node's as a console. What it has not passed on yet is full at the stream's high-water mark; one that has ended,
+ * or that has failed, takes everything and drops it: its errors are its owner's to hear of.
+ */
+class StreamConsole {
+  static readonly #known = new WeakMap<Writable, StreamConsole>();
+  readonly #stream: Writable;
+  /** Those who wait for room. */
+  readonly #waiting = new Set<() => void>();
+
+  private constructor(stream: Writable) {
+    this.#stream = stream;
+    const wake = (): void => {
+      for (const one of this.#waiting) one();
+      this.#waiting.clear();
+    };
+    for (const event of ['drain', 'close', 'error']) stream.on(event, wake);
+  }
+
+  /** One for each stream, however many machines write to it. */
+  static of(stream: Writable): StreamConsole {
+    let known = StreamConsole.#known.get(stream);
+    if (known === undefined) StreamConsole.#known.set(stream, (known = new StreamConsole(stream)));
+    return known;
+  }
+
+  get full(): boolean {
+    return this.#stream.writableNeedDrain && this.#stream.writable;
+  }
+
+  /** `onRoom` is called once when there is room again. */
+  write(bytes: Uint8Array, onRoom: () => void): void {
+    if (!this.#stream.writable) return;
+    this.#stream.write(bytes);
+    if (this.full) this.#waiting.add(onRoom);
+  }
+}
+
 /** What a machine needs from the world, by Node. */
 export class NodeHost implements MachineHost {
   readonly clock = { now: (): number => performance.now() * 1e6 };
@@ -17,10 +56,24 @@ export class NodeHost implements MachineHost {
   #woken = false;
   #end: (() => void) | undefined;
 
-  /** `onTurn` is called at the end of each of the guest's slices, when it can take input. */
+  /**
+   * `console` takes what the guest writes: a stream of Node's, such as `process.stdout`, which the guest waits for while it is
+   * full; or an object of one's own. `onTurn` is called at the end of each of the guest's slices, when it can take input.
+   */
   constructor(console: MachineHost['console'], onTurn: () => void = () => {}) {
-    this.console = console;
     this.#onTurn = onTurn;
+    if (!(console instanceof Writable)) {
+      this.console = console;
+      return;
+    }
+    const stream = StreamConsole.of(console);
+    const wake = (): void => this.wake();
+    this.console = {
+      write: (bytes) => stream.write(bytes, wake),
+      get full() {
+        return stream.full;
+      },
+    };
   }
 
   async sleep(untilNs: number): Promise<void> {
@@ -32,9 +85,14 @@ export class NodeHost implements MachineHost {
       Atomics.wait(nothing, 0, 0, remaining / 1e6);
       return this.#turn();
     }
-    await new Promise<void>((resolve) => {
-      // A little early: the machine finds that nothing is due, and sleeps the rest exactly.
-      const timer = setTimeout(() => this.#end?.(), Math.min(Math.floor(remaining / 1e6) - 1, MAX_TIMER_MS));
+    // A little early: the machine finds that nothing is due, and sleeps the rest exactly.
+    await this.#pause(Math.min(Math.floor(remaining / 1e6) - 1, MAX_TIMER_MS));
+  }
+
+  /** Waits so long, or until `wake`. */
+  #pause(milliseconds: number): Promise<void> {
+    return new Promise<void>((resolve) => {
+      const timer = setTimeout(() => this.#end?.(), milliseconds);
       this.#end = () => {
         clearTimeout(timer);
         this.#end = undefined;

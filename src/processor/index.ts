@@ -17,6 +17,8 @@ export { HostMemory, type MemoryOrder } from './memory.ts';
 export { CodeProfile } from './region/profile.ts';
 export { type RegionFunction, TranslationServer } from './region/server.ts';
 
+export type { Watch } from './watch.ts';
+
 /** Makes a 440 on its block of host memory. */
 export function createHostCpu(options: HostCpuOptions): Host440Cpu {
   return new Host440(options);

@@ -7,6 +7,7 @@ import type { Expr, Meaning, Semantics } from '../isa/semantics.ts';
 import type { ProcessorName } from './levels.ts';
 import type { HostMemory, MemoryOrder } from './memory.ts';
 import type { CodeProfile } from './region/profile.ts';
+import type { Watch } from './watch.ts';
 
 /** `run` returned because the budget is spent or the EVENT word is set: the host's own timer tick. */
 export const VECTOR_HOST_TICK = -1;
@@ -166,6 +167,8 @@ export interface HostCpu {
    * every other interrupt is returned too.
    */
   step(budget: number): number;
+  /** Loads the comparators of the debug facility, or (null) none. Cheap, but not for every exit: pages that it covers are dropped. */
+  setWatch(watch: Watch | null): void;
   /**
    * Called when a run has spent its budget: answers another budget to go on with, or 0 to have `run` return
    * VECTOR_HOST_TICK. Registers may be in use by the code that runs: only `retired` and EVENT are to be looked at.

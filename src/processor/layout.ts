@@ -56,12 +56,15 @@ export const PID = 0x194;
 /** Not zero: code that was translated has changed, and regions that are running may be old. */
 export const CODE_CHANGED = 0x198;
 
-/** Bytes of the host's stack that the frames of regions may take (host-stack.ts). */
-export const STACK_BYTES = 0x19c;
+/** Not zero: there is a watch (watch.ts), which refills of the soft TLB ask. */
+export const WATCHED = 0x19c;
 
 /** TLB_BASE, MODE, CODE_PAGES and ADDRESS_SPACE of the two contexts that vector code switches between, by address space. */
 export const CONTEXTS = 0x1a0;
 export const CONTEXT_BYTES = 0x10;
+
+/** Bytes of the host's stack that the frames of regions may take (host-stack.ts). */
+export const STACK_BYTES = 0x1e0;
 
 /** Sixteen bytes through which unaligned and page-crossing accesses pass. */
 export const BOUNCE = 0x1f0;

@@ -1,6 +1,6 @@
 /** Boots of the real guest through the command, as a user does them: by a pipe and on a terminal. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -90,6 +90,73 @@ test('SIGTERM and SIGINT end it cleanly, with the statistics written', { skip },
     assert.equal(result.stderr, '');
     assert.equal(JSON.parse(readFileSync(stats, 'utf8')).end, 'quit');
   }
+});
+
+test("a panic of the guest's kernel is an error; a log that is shown is none", { skip }, async () => {
+  const words = (append: string): string[] => boot(append, '--no-reboot').filter((word) => !/initr/.test(word));
+  for (const append of ['', 'panic=1']) {
+    const result = await run(words(append));
+    assert.equal(result.status, 1, result.stdout);
+    assert.match(result.stderr, /^powervisor: the guest's kernel panicked: VFS: Unable to mount root fs[^\n]*\n$/);
+  }
+  const log = 'Kernel panic - not syncing: no\\n---[ end Kernel panic - not syncing: no ]---\\n';
+  const shown = await run(boot('', '--no-reboot'), {
+    input: `printf '${log}'; sleep 1; cat /proc/uptime; reboot -f\n`,
+  });
+  assert.match(shown.stdout, /\n---\[ end Kernel panic/);
+  assert.equal(shown.status, 0, shown.stderr);
+});
+
+test('signals that were ignored when it was started are ignored', { skip }, async () => {
+  for (const name of ['HUP', 'INT'] as const) {
+    const signal = `SIG${name}` as const;
+    // The shell stands for nohup, or for one that runs this in the background.
+    const words = ['-c', `trap '' ${name}; exec "$@"`, 'sh', powervisor, ...boot('')];
+    const result = await run(words, {
+      command: '/bin/sh',
+      steps: [
+        { after: 'GUEST-READY', do: (child) => void child.kill(signal) },
+        { after: prompt, do: 'echo still $((1 + 1)) here\n' },
+        { after: 'still 2 here', do: (child) => void child.kill('SIGTERM') },
+      ],
+    });
+    assert.match(result.stdout, /still 2 here/, signal);
+    assert.equal(result.status, 143, signal);
+  }
+});
+
+test('a console that nobody reads keeps neither a signal nor Ctrl-A x nor a time-out waiting', { skip }, async () => {
+  const unread = async (
+    name: string,
+    act: (child: ChildProcess) => void,
+    ...more: string[]
+  ): Promise<number | null> => {
+    const stats = join(folder, `${name}.json`);
+    const words = boot('', '--stats', stats, '--stats-interval', '0.1', ...more);
+    const child = spawn(powervisor, words, { stdio: ['pipe', 'pipe', 'ignore'] });
+    child.stdin.on('error', () => {});
+    child.stdin.write('while :; do dmesg; done\n');
+    // More than a pipe holds: the rest waits inside.
+    const isFull = (): boolean => {
+      try {
+        return JSON.parse(readFileSync(stats, 'utf8')).serial0_bytes_transmitted > 200_000;
+      } catch {
+        return false;
+      }
+    };
+    const ended = new Promise<number | null>((resolve) => child.on('exit', (status) => resolve(status)));
+    const timer = setInterval(() => {
+      if (!isFull()) return;
+      clearInterval(timer);
+      act(child);
+    }, 50);
+    const status = await ended;
+    clearInterval(timer);
+    return status;
+  };
+  assert.equal(await unread('signal', (child) => child.kill('SIGTERM')), 143);
+  assert.equal(await unread('quit', (child) => child.stdin?.write('\x01x')), 0);
+  assert.equal(await unread('timeout', () => {}, '--timeout', '5'), 124);
 });
 
 test('--stats-interval writes the file while the guest runs', { skip }, async () => {

@@ -121,7 +121,14 @@ export class HostileServers {
     if (memory === undefined) throw new Error('no processor was made');
     this.#memory = memory;
     this.#htab = memory.byteLength - LARGEST_HTAB_BYTES;
-    this.#guards = new Guards(memory, vm.memory, this.#htab, this.#papr, hashTable(new Random(0), 0));
+    this.#guards = new Guards(memory, vm.memory, {
+      slots: [
+        { address: 0, bytes: RAM_BYTES },
+        { address: FAR_RAM, bytes: FAR_RAM_BYTES },
+      ],
+      table: { start: this.#htab, bytes: this.#papr ? HTAB_BYTES : 0 },
+      ...(!this.#papr && { readOnly: { address: ROM, contents: hashTable(new Random(0), 0) } }),
+    });
   }
 
   get stats(): Record<string, number> {

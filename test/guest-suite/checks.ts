@@ -133,7 +133,7 @@ g++ -std=c++17 -O2 -o a a.cc && ./a`,
   },
   {
     name: 'gdb-watch',
-    command: gdb('gdb-watch', 'break main', 'run', 'watch total', ...Array(3).fill('continue')),
+    command: gdb('gdb-watch', 'break main', 'run', 'watch total', ...Array(4).fill('continue')),
     expect:
       /Hardware watchpoint 2: total[\s\S]*Old value = 0\nNew value = 10\n[\s\S]*New value = 30\n[\s\S]*New value = 60\n[\s\S]*total 60/,
     timeoutSeconds: 300,

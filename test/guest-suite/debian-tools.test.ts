@@ -7,7 +7,7 @@ import { bootCommand } from './machines.ts';
 
 const folder = process.env['POWERVISOR_TEST_GUEST_DEBIAN_TOOLS'];
 const skip = folder === undefined && 'there is no guest debian-tools (npm run guests -- debian-tools)';
-const names = ['openssl', 'make', 'git', 'strace'];
+const names = ['perl-atan2', 'awk-sin', 'sqlite-sin', 'openssl', 'make', 'git', 'strace', 'gdb-step'];
 
 test('programs of Debian answer what they must', { skip }, async () => {
   const guest = await GuestConsole.boot(bootCommand('assist', folder ?? ''), 400);

@@ -117,6 +117,13 @@ test('an older row gives way to the newer one', () => {
   assert.equal(mtfsf(LEVELS_OF.power7)?.fields.includes('FPSCR_L'), true);
 });
 
+test('one-field moves of the condition register are of servers', () => {
+  const MFOCRF = 0x7c90_1026;
+  assert.equal(new Decoder(LEVELS_OF['440']).decode(MFOCRF)?.mnemonic, 'mfcr');
+  for (const name of ['970', 'power7', 'power8'] as const)
+    assert.equal(new Decoder(LEVELS_OF[name]).decode(MFOCRF)?.mnemonic, 'mfocrf');
+});
+
 test('every operand is a field of the encoding', () => {
   for (const form of FORMS.flat()) {
     const encoded = new Set(form.instruction.fields.map((name) => `${FIELDS[name].first}-${FIELDS[name].last}`));

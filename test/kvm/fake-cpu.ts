@@ -61,6 +61,7 @@ export class FakeCpu implements Host440Cpu {
     return step(this);
   }
 
+  setWatch(): void {}
   step(budget: number): number {
     return this.run(budget);
   }

@@ -59,10 +59,10 @@ test('writing a ROM is MMIO, reading it is not', () => {
 
 test('what cannot be emulated stops the machine with one line', () => {
   const rig = rigWithDevice();
-  rig.vm.memory.write32(CODE, (46 << 26) | (29 << 21) | (4 << 16)); // lmw
+  rig.vm.memory.write32(CODE, x31(20, 5, 0, 4)); // lwarx
   rig.set({ gpr: { 4: DEVICE } });
   assert.equal(rig.run(step.data(DEVICE)), INTERNAL_ERROR);
-  assert.match(rig.vcpu.kvmRun.internal.message, /^cannot emulate lmw at pc 0x1000: [^\n]*$/);
+  assert.match(rig.vcpu.kvmRun.internal.message, /^cannot emulate lwarx at pc 0x1000: [^\n]*$/);
 });
 
 test('cache hints pass, dcbz and unaligned page crossings raise an alignment interrupt', () => {

@@ -59,7 +59,7 @@ parent:
     lis r3,0x4e54; ori r3,r3,0x2037; stw r3,20(r28)
     lis r3,0x3530; ori r3,r3,0x0a00; stw r3,24(r28)
     li r3,1; addi r4,r28,16; li r5,11; li r0,${CALL.write}; sc
-    lis r3,-274; ori r3,r3,0xdead; lis r4,0x2812; ori r4,r4,0x1969; lis r5,0x0123; ori r5,r5,0x4567
+    lis r3,-287; ori r3,r3,0xdead; lis r4,0x2812; ori r4,r4,0x1969; lis r5,0x0123; ori r5,r5,0x4567
     li r0,${CALL.reboot}; sc
 wrong:
     trap`;

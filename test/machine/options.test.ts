@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { KVM_EXIT } from '../../src/kvm/api.ts';
 import { Machine, MachineError, type MachineHost, type MachineOptions } from '../../src/machine/index.ts';
 import { createMachine } from '../../src/node/index.ts';
 import { makeFakeHost, makeFakeVm } from './fake-vm.ts';
@@ -146,7 +147,7 @@ test("a pause is not the guest's time, nor of the time limit", async () => {
     ...makeFakeHost(),
     now: 0,
     clock: { now: () => host.now },
-    yield: () => turn(),
+    sleep: () => turn(),
   };
   const times: number[] = [];
   const machine = Machine.create({
@@ -157,7 +158,7 @@ test("a pause is not the guest's time, nor of the time limit", async () => {
       const vm = makeFakeVm(memoryBytes, function* () {
         for (;;) {
           times.push(clock.now());
-          yield 10;
+          yield KVM_EXIT.HLT;
         }
       });
       return vm;
@@ -182,9 +183,9 @@ test('what the guest was to read is in its registers before it stands still', as
   const host = makeFakeHost();
   const vm = makeFakeVm(memoryBytes, function* (run) {
     Object.assign(run.mmio, { physAddr: 0xef600305, data: 0, len: 1, isWrite: false });
-    yield 6;
+    yield KVM_EXIT.MMIO;
     order.push('the read is complete');
-    for (;;) yield 10;
+    for (;;) yield KVM_EXIT.INTR;
   });
   // The slice ends with the first exit.
   let now = 0;

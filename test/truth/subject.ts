@@ -150,6 +150,12 @@ class Machine {
     memory.u32.set(batch.code, REAL_CODE >> 2);
     this.cpu.codeWritten(REAL_CODE, CODE_BYTES);
     memory.u32.set(batch.readOnly, real(READ_ONLY_PAGE) >> 2);
+    this.clearStorage();
+  }
+
+  /** As a process of the oracle's begins: what lies around the window is zero until something is stored there. */
+  clearStorage(): void {
+    this.memory.u8.fill(0, REAL_DATA, REAL_DATA + 0x2000);
   }
 
   /** Runs one execution; answers how many instructions retired. */
@@ -227,6 +233,7 @@ export class Subject {
     for (let i = 0; i < count; i++) retired[0][i] = this.#interpreter.execute(batch, i, interpreted);
     this.#translator.load(batch);
     this.#warmUp(batch, translated);
+    this.#translator.clearStorage();
     for (let i = 0; i < count; i++) {
       if (this.#isTranslated(batch.executions[i]?.state[STATE.pc] as number)) this.inRegions++;
       retired[1][i] = this.#translator.execute(batch, i, translated);

@@ -6,12 +6,15 @@ import { ConsoleInput } from '../console-input.ts';
 import { CommandError, fileProblem, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
 import { ConsoleOutput } from '../output.ts';
+import { isIgnored } from '../signals.ts';
 import { Terminal } from '../terminal.ts';
 import { parseChoice, parseIcount, parseMemory, parseSeconds } from '../values.ts';
 
 const accels = ['trap', 'pv', 'assist'] as const satisfies readonly Accel[];
 const endSignals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 const brokenPipeStatus = 141;
+/** A reader that has taken nothing for so long has stopped reading. */
+const STALLED_MS = 500;
 
 interface BootArguments {
   machine: string;
@@ -31,12 +34,15 @@ interface BootArguments {
   translationMemory?: number;
 }
 
+/** As they were typed. */
+type TypedArguments = Omit<BootArguments, 'machine' | 'kernel'> & { machine?: string; kernel?: string };
+
 export function addBoot(program: Command): void {
   program
     .command('boot')
     .description('boot a kernel; its console is this terminal')
-    .requiredOption('--machine <name>', "the machine's name ('powervisor machines' lists them)")
-    .requiredOption('--kernel <file>', 'the kernel: ELF, uImage or raw, also gzipped')
+    .option('--machine <name>', "the machine's name ('powervisor machines' lists them)")
+    .option('--kernel <file>', 'the kernel: ELF, uImage or raw, also gzipped')
     .option('--initrd <file>', 'the initial RAM disk')
     .option('--append <words>', "the kernel's command line")
     .option('--memory <size>', "memory, such as 256M or 1G (the machine's own choice if absent)", parseMemory)
@@ -63,9 +69,18 @@ export function addBoot(program: Command): void {
       '\nCtrl-A x ends the machine, Ctrl-A h lists the keys. Exit status: 0 the guest ended itself (or Ctrl-A x),' +
         '\n124 time-out, 1 an error, 2 a wrong command line, 128 + number for a signal.',
     )
-    .action(async (options: BootArguments) => {
-      process.exitCode = await boot(options);
+    .action(async (options: TypedArguments) => {
+      process.exitCode = await boot(complete(options));
     });
+}
+
+/** The options with those that there must be: asked for here, so that what is misspelt is named first. */
+function complete(options: TypedArguments): BootArguments {
+  const { machine, kernel } = options;
+  if (machine === undefined) throw new UsageError("--machine <name> is missing; 'powervisor machines' lists the names");
+  if (kernel === undefined)
+    throw new UsageError('--kernel <file> is missing: an ELF file, a uImage or raw instructions');
+  return { ...options, machine, kernel };
 }
 
 /** Boots, runs until the end, and answers the exit status. */
@@ -78,19 +93,28 @@ async function boot(options: BootArguments): Promise<number> {
 
   /** The status that something outside of the guest decided on. */
   let decided: number | undefined;
+  const { promise: unheard, resolve: giveUp } = Promise.withResolvers<void>();
+  /** The machine has ended, and its output is on its way. */
+  let isOver = false;
   const stop = (status: number): void => {
     decided ??= status;
     machine.quit();
+    if (isOver) giveUp();
   };
-  const output = new ConsoleOutput(process.stdout, (error) => {
-    if (error.code !== 'EPIPE') console.error(`powervisor: cannot write to standard output: ${fileProblem(error)}`);
-    stop(error.code === 'EPIPE' ? brokenPipeStatus : 1);
-  });
+  const output = new ConsoleOutput(
+    process.stdout,
+    (error) => {
+      if (error.code !== 'EPIPE') console.error(`powervisor: cannot write to standard output: ${fileProblem(error)}`);
+      stop(error.code === 'EPIPE' ? brokenPipeStatus : 1);
+    },
+    () => host.wake(),
+  );
   const input = new ConsoleInput(process.stdin, (bytes) => machine.input(bytes));
+  const host = new NodeHost(output, () => input.offer());
   const start = performance.now();
   const machine = createMachine({
     board: options.machine,
-    host: new NodeHost(output, () => input.offer()),
+    host,
     kernel,
     initrd,
     dtb,
@@ -101,11 +125,12 @@ async function boot(options: BootArguments): Promise<number> {
     noReboot: !options.reboot,
     timeoutNs: options.timeout === undefined ? undefined : options.timeout * 1e9,
     icount: options.icount === undefined ? undefined : 2 ** options.icount,
-    codeCache: options.codeCache === 'off' ? undefined : options.codeCache,
+    codeCache: options.codeCache === 'off' ? false : options.codeCache,
     translationMemory: options.translationMemory,
   });
 
-  for (const [signal, status] of Object.entries(endSignals)) process.on(signal, () => stop(status));
+  for (const [signal, status] of Object.entries(endSignals))
+    if (!isIgnored(signal)) process.on(signal, () => stop(status));
   const terminal = new Terminal(process.stdin, {
     input: (bytes) => input.push(bytes),
     quit: () => stop(0),
@@ -128,7 +153,9 @@ async function boot(options: BootArguments): Promise<number> {
   }
   output.endLine();
   writeStats(end.cause);
-  await output.drain();
+  isOver = true;
+  // Whoever ended the machine does not wait for a reader that does not read, nor does whoever ends the command now.
+  await Promise.race([output.drain(end.cause === 'quit' || end.cause === 'timeout' ? STALLED_MS : undefined), unheard]);
   return decided ?? statusOf(end, options.timeout);
 }
 

@@ -1,5 +1,5 @@
 /** The condition register: Power ISA 2.07 Book I, 2.5 and 3.3.17; isel 3.3.12. */
-import { define, type InstructionRow } from '../define.ts';
+import { define, type InstructionRow, type Traits } from '../define.ts';
 import type { Expr, Meaning, Operand, Semantics } from '../semantics.ts';
 import { sameRegister } from './common.ts';
 
@@ -24,6 +24,8 @@ const wholeCr = (s: Semantics): Expr => {
   for (let field = 0; field < 7; field++) cr = s.or(cr, s.shl(s.crField(field), 28 - 4 * field));
   return cr;
 };
+
+const moveFromCr: Meaning = (s, f) => s.setGpr(f.RT, s.wordFromUnsigned32(wholeCr(s)));
 
 /** Runs `action` when the mask operand has the bit. */
 function whenSet(s: Semantics, mask: Operand, bit: number, action: () => void): void {
@@ -60,6 +62,8 @@ const moveFromOneField: Meaning = (s, f) =>
   });
 
 const moveToOneField: Meaning = (s, f) => whenOneField(s, f.FXM, () => moveToCr(s, f));
+
+const SERVER: Traits = { level: 'server' };
 
 export const CONDITION_INSTRUCTIONS: readonly InstructionRow[] = [
   define(
@@ -122,10 +126,13 @@ export const CONDITION_INSTRUCTIONS: readonly InstructionRow[] = [
     },
     { level: 'classic' },
   ),
-  define('mfcr', '31 RT 0:1 /:9 19:10 /:1', 'RT', (s, f) => s.setGpr(f.RT, s.wordFromUnsigned32(wholeCr(s)))),
-  define('mfocrf', '31 RT 1:1 FXM /:1 19:10 /:1', 'RT,FXM', moveFromOneField),
-  define('mtcrf', '31 RS 0:1 FXM /:1 144:10 /:1', 'FXM,RS', moveToCr),
-  define('mtocrf', '31 RS 1:1 FXM /:1 144:10 /:1', 'FXM,RS', moveToOneField),
+  // A bit that was reserved tells the one-field moves on servers.
+  define('mfcr', '31 RT /:10 19:10 /:1', 'RT', moveFromCr, { until: 'server' }),
+  define('mtcrf', '31 RS /:1 FXM /:1 144:10 /:1', 'FXM,RS', moveToCr, { until: 'server' }),
+  define('mfcr', '31 RT 0:1 /:9 19:10 /:1', 'RT', moveFromCr, SERVER),
+  define('mtcrf', '31 RS 0:1 FXM /:1 144:10 /:1', 'FXM,RS', moveToCr, SERVER),
+  define('mfocrf', '31 RT 1:1 FXM /:1 19:10 /:1', 'RT,FXM', moveFromOneField, SERVER),
+  define('mtocrf', '31 RS 1:1 FXM /:1 144:10 /:1', 'FXM,RS', moveToOneField, SERVER),
   define(
     'isel',
     '31 RT RA0 RB BC 15:5 /:1',

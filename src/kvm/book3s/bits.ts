@@ -39,6 +39,15 @@ export const MSR_L1 = MSR.EE | MSR.RI;
 /** Bits of SRR1 that an interrupt sets for itself; the others come from MSR (Book III-S, 6.2.5: 33:36 and 42:47). */
 export const SRR1_OWN = 0x783f_0000;
 
+/** DABR: the doubleword, and which accesses to it (Power ISA 2.06 Book III-S, 8.1.1). */
+export const DABR = { BT: 0x4, STORES: 0x2, LOADS: 0x1 } as const;
+/** DABRX: translation does not matter, and in which states; bits of the last also in DAWRX. */
+export const DABRX = { BTI: 0x8, HYPERVISOR: 0x4, PRIVILEGED: 0x2, PROBLEM: 0x1 } as const;
+/** DAWRX (Power ISA 2.07 Book III-S, 8.1): doublewords - 1, which accesses, translation on, or no matter. */
+export const DAWRX = { MRD_SHIFT: 10, MRD: 0x3f, STORES: 0x40, LOADS: 0x20, WT: 0x10, WTI: 0x8 } as const;
+/** CIABR[PRIV]: of which state the instruction is. */
+export const CIABR = { STATE: 0x3, PROBLEM: 1, PRIVILEGED: 2, HYPERVISOR: 3 } as const;
+
 /** LPCR[ILE]: interrupts are taken in little-endian mode. */
 export const LPCR_ILE = 0x0200_0000;
 /** LPCR[AIL] = 3: interrupts that come with translation on keep it on, and have their vectors at `AIL_BASE` (6.5). */

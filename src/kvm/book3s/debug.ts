@@ -1,23 +1,27 @@
 /**
- * The trace interrupt of a Book3S guest (Power ISA 2.07 Book III-S, 6.5.15), and user space's single steps. As long as
- * either is wanted the processor runs one instruction at a time (`HostCpu.step`): each comes to KVM, whether it was run
- * there, emulated, or given to user space.
+ * The debug facilities of a Book3S guest (Power ISA 2.07 Book III-S, 6.5.15 and chapter 8) beside user space's.
+ * As long as traces or steps are wanted the processor runs one instruction at a time (`HostCpu.step`): each comes to KVM,
+ * whether it was run there, emulated, or given to user space. Code with a breakpoint in its page is run like that, too;
+ * watched data the processor shows (`Watch`).
  */
-import { SERVER_VECTOR } from '../../processor/index.ts';
+import { DSISR, SERVER_VECTOR, type ServerCpu, type Watch } from '../../processor/index.ts';
 import { KVM_GUESTDBG, KVMPPC_DEBUG, KVMPPC_INST_SW_BREAKPOINT, type KvmGuestDebug } from '../api.ts';
 import type { GuestDebug } from '../debug.ts';
 import { RESUME_GUEST, STEP_GUEST } from '../family.ts';
-import { MSR, MSR_TRACE } from './bits.ts';
+import { compareAddresses, WatchedRange } from '../watched-range.ts';
+import { CIABR, DABR, DABRX, DAWRX, MSR, MSR_TRACE } from './bits.ts';
 import type { Book3sContext } from './context.ts';
 import type { Book3sInterrupts } from './interrupts.ts';
-import { W_HALTED, W_MSR, W_PC, W_SDAR, W_SIAR } from './layout.ts';
+import { W_CIABR, W_DABR, W_DABRX, W_DAWR, W_DAWRX, W_HALTED, W_MSR, W_PC, W_SDAR, W_SIAR } from './layout.ts';
 import { OPERAND, operandAddress, operandKind } from './operand.ts';
 
-/** A reason in `Book3sContext.stepping` beside those of MSR: user space wants steps. */
-const HOST_STEPS = 1;
+/** Reasons in `Book3sContext.stepping` beside those of MSR: user space wants steps, the page has a breakpoint. */
+const STEPPING = { HOST: 1, PAGE: 2 } as const;
 
 /** SRR1 of a trace interrupt: bit 33 always, then what the traced instruction was. */
-const SRR1_TRACE = { ALWAYS: 0x4000_0000, LOAD: 0x1000_0000, STORE: 0x0800_0000 } as const;
+const SRR1_TRACE = { ALWAYS: 0x4000_0000, LOAD: 0x1000_0000, STORE: 0x0800_0000, CIABR: 0x0010_0000 } as const;
+/** A watched range of DAWR stays within so many bytes. */
+const DAWR_BLOCK = 512;
 
 /** What ends without a trace interrupt: rfid, rfi, and sc 1 in disguise. */
 const isUntraced = (word: number): boolean => {
@@ -34,8 +38,13 @@ const isBranch = (word: number): boolean => {
   return primary === 19 && (extended === 16 || extended === 528 || extended === 560);
 };
 
-export class Book3sDebug {
+/** The range, or null where neither loads nor stores are watched. */
+const rangeOf = (low: number, high: number, bytes: number, loads: boolean, stores: boolean): WatchedRange | null =>
+  loads || stores ? new WatchedRange(low, high, bytes, { loads, stores }) : null;
+
+export class Book3sDebug implements Watch {
   readonly host: GuestDebug;
+  readonly #cpu: ServerCpu;
   readonly #words: Int32Array;
   readonly #context: Book3sContext;
   readonly #interrupts: Book3sInterrupts;
@@ -47,10 +56,22 @@ export class Book3sDebug {
   #low = 0;
   #high = 0;
   #word = 0;
+  /** It is the one that CIABR names. */
+  #isCompared = false;
+  /** What DABR and DAWR watch, in whatever state. */
+  #dabr: WatchedRange | null = null;
+  #dawr: WatchedRange | null = null;
+  /** The processor shows accesses. */
+  watches = false;
+  /** Of the access that was stopped: it is user space's; else the guest's, and where the watched part of it begins. */
+  #isHosts = false;
+  #hitLow = 0;
+  #hitHigh = 0;
   readonly #operand = new Int32Array(2);
 
-  constructor(host: GuestDebug, context: Book3sContext, interrupts: Book3sInterrupts) {
+  constructor(host: GuestDebug, cpu: ServerCpu, context: Book3sContext, interrupts: Book3sInterrupts) {
     this.host = host;
+    this.#cpu = cpu;
     this.#words = context.words;
     this.#context = context;
     this.#interrupts = interrupts;
@@ -59,25 +80,123 @@ export class Book3sDebug {
   set(debug: KvmGuestDebug): void {
     this.host.set(debug);
     const context = this.#context;
-    context.stepping = (context.stepping & ~HOST_STEPS) | (this.host.steps ? HOST_STEPS : 0);
+    context.stepping = (context.stepping & ~STEPPING.HOST) | (this.host.steps ? STEPPING.HOST : 0);
+    this.registersChanged();
   }
 
   reset(): void {
     this.begun = false;
     this.host.due = false;
+    this.registersChanged();
   }
 
-  /** Before the instruction at PC is run: STEP_GUEST. */
+  /** A register of the facilities was written, or user space's breakpoints were. */
+  registersChanged(): void {
+    const words = this.#words;
+    const dabr = words[W_DABR] as number;
+    const dawr = words[W_DAWR] as number;
+    const dawrx = words[W_DAWRX] as number;
+    const doublewords = ((dawrx >>> DAWRX.MRD_SHIFT) & DAWRX.MRD) + 1;
+    const dawrBytes = Math.min(8 * doublewords, DAWR_BLOCK - (dawr & (DAWR_BLOCK - 8)));
+    this.#dabr = rangeOf(
+      dabr & ~7,
+      words[W_DABR + 1] as number,
+      8,
+      (dabr & DABR.LOADS) !== 0,
+      (dabr & DABR.STORES) !== 0,
+    );
+    this.#dawr = rangeOf(
+      dawr & ~7,
+      words[W_DAWR + 1] as number,
+      dawrBytes,
+      (dawrx & DAWRX.LOADS) !== 0,
+      (dawrx & DAWRX.STORES) !== 0,
+    );
+    const isData = this.#dabr !== null || this.#dawr !== null || this.host.hasWatchpoints;
+    const isCode = ((words[W_CIABR] as number) & CIABR.STATE) !== 0 || this.host.hasBreakpoints;
+    if (isData || isCode || this.watches) this.#cpu.setWatch(isData || isCode ? this : null);
+    this.watches = isData || isCode;
+  }
+
+  coversData(low: number, high: number): boolean {
+    if (this.#dabr?.coversPage(low, high) === true || this.#dawr?.coversPage(low, high) === true) return true;
+    return this.host.coversData(low, high);
+  }
+
+  coversCode(low: number, high: number): boolean {
+    const words = this.#words;
+    const ciabr = words[W_CIABR] as number;
+    const isCompared = (ciabr & CIABR.STATE) !== 0 && high === words[W_CIABR + 1] && ((low ^ ciabr) & ~0xfff) === 0;
+    return isCompared || this.host.coversCode(low, high);
+  }
+
+  /** Whether an access that is about to be made is watched: `watchpoint` then says what comes of it. */
+  stops(low: number, high: number, bytes: number, store: boolean): boolean {
+    const count = Math.abs(bytes);
+    this.#isHosts = this.host.watches(low, high, count, store);
+    if (this.#isHosts) return true;
+    const range = this.#guestRange(low, high, count, store);
+    if (range === null) return false;
+    const isBefore = compareAddresses(low, high, range.firstLow, range.firstHigh) < 0;
+    this.#hitLow = isBefore ? range.firstLow : low;
+    this.#hitHigh = isBefore ? range.firstHigh : high;
+    return true;
+  }
+
+  /** The guest's range that an access meets in this state. */
+  #guestRange(low: number, high: number, bytes: number, store: boolean): WatchedRange | null {
+    const words = this.#words;
+    const state = this.#context.user ? DABRX.PROBLEM : DABRX.PRIVILEGED;
+    const translated = ((words[W_MSR] as number) & MSR.DR) !== 0;
+    if (this.#dabr?.meets(low, high, bytes, store) === true) {
+      const dabrx = words[W_DABRX] as number;
+      const isTranslation = (dabrx & DABRX.BTI) !== 0 || (((words[W_DABR] as number) & DABR.BT) !== 0) === translated;
+      if ((dabrx & state) !== 0 && isTranslation) return this.#dabr;
+    }
+    if (this.#dawr?.meets(low, high, bytes, store) === true) {
+      const dawrx = words[W_DAWRX] as number;
+      const isTranslation = (dawrx & DAWRX.WTI) !== 0 || ((dawrx & DAWRX.WT) !== 0) === translated;
+      if ((dawrx & state) !== 0 && isTranslation) return this.#dawr;
+    }
+    return null;
+  }
+
+  /** What becomes of the access that `stops` has stopped: it is not made. */
+  watchpoint(store: boolean): number {
+    if (this.#isHosts) {
+      this.begun = false;
+      return this.host.watched();
+    }
+    const dsisr = DSISR.WATCH | (store ? DSISR.ISSTORE : 0);
+    this.#interrupts.takeWithAddress(SERVER_VECTOR.dataStorage, this.#hitLow, this.#hitHigh, dsisr);
+    return RESUME_GUEST;
+  }
+
+  /** The guest comes to a page with a breakpoint. */
+  enterWatchedCode(): number {
+    this.#context.stepping |= STEPPING.PAGE;
+    return RESUME_GUEST;
+  }
+
+  /** Before the instruction at PC is run: STEP_GUEST, RESUME_GUEST when there is no reason any longer, KVM_EXIT_DEBUG. */
   begin(): number {
     const words = this.#words;
     const context = this.#context;
+    const low = words[W_PC] as number;
+    const high = words[W_PC + 1] as number;
+    if ((context.stepping & STEPPING.PAGE) !== 0 && !this.coversCode(low, high)) {
+      context.stepping &= ~STEPPING.PAGE;
+      if (context.stepping === 0) return RESUME_GUEST;
+    }
+    if (this.host.breaks(low, high)) return this.host.exit(KVMPPC_DEBUG.BREAKPOINT, this.#pc());
     this.begun = true;
     this.#taken = this.#interrupts.taken;
     context.completed = false;
     this.#traced = (words[W_MSR] as number) & MSR_TRACE;
-    if (this.#traced === 0) return STEP_GUEST;
-    this.#low = words[W_PC] as number;
-    this.#high = words[W_PC + 1] as number;
+    this.#isCompared = this.#comparesWith(low, high);
+    if (this.#traced === 0 && !this.#isCompared) return STEP_GUEST;
+    this.#low = low;
+    this.#high = high;
     // What cannot be fetched will not be complete either.
     this.#word = context.fetch() ? context.instruction : 0;
     if (operandKind(this.#word) !== OPERAND.NONE) operandAddress(words, this.#word, this.#operand);
@@ -89,7 +208,7 @@ export class Book3sDebug {
     this.begun = false;
     const taken = this.#interrupts.taken !== this.#taken;
     const complete = !taken && (vector === SERVER_VECTOR.trace || this.#context.completed);
-    if (complete && this.#traced !== 0) this.#trace();
+    if (complete && (this.#traced !== 0 || this.#isCompared)) this.#trace();
     // What the host alone was interrupted by is run again.
     const isDone = taken || complete || vector === SERVER_VECTOR.systemCall;
     return isDone && this.host.steps ? this.host.stepped(reason, this.#pc()) : reason;
@@ -111,11 +230,19 @@ export class Book3sDebug {
     return this.host.exit(KVMPPC_DEBUG.BREAKPOINT, this.#pc());
   }
 
+  /** Whether the instruction at an address is CIABR's. */
+  #comparesWith(low: number, high: number): boolean {
+    const words = this.#words;
+    const ciabr = words[W_CIABR] as number;
+    if ((ciabr & ~CIABR.STATE) !== low || words[W_CIABR + 1] !== high) return false;
+    return (ciabr & CIABR.STATE) === (this.#context.user ? CIABR.PROBLEM : CIABR.PRIVILEGED);
+  }
+
   #trace(): void {
     const words = this.#words;
     const word = this.#word;
     if (isUntraced(word) || words[W_HALTED] !== 0) return;
-    if ((this.#traced & MSR.SE) === 0 && !isBranch(word)) return;
+    if ((this.#traced & MSR.SE) === 0 && !(this.#traced !== 0 && isBranch(word)) && !this.#isCompared) return;
     words[W_SIAR] = this.#low;
     words[W_SIAR + 1] = this.#high;
     const kind = operandKind(word);
@@ -124,7 +251,8 @@ export class Book3sDebug {
       words[W_SDAR + 1] = this.#operand[1] as number;
     }
     const what = kind === OPERAND.LOAD ? SRR1_TRACE.LOAD : kind === OPERAND.STORE ? SRR1_TRACE.STORE : 0;
-    this.#interrupts.take(SERVER_VECTOR.trace, SRR1_TRACE.ALWAYS | what);
+    const why = this.#isCompared ? SRR1_TRACE.CIABR : 0;
+    this.#interrupts.take(SERVER_VECTOR.trace, SRR1_TRACE.ALWAYS | what | why);
   }
 
   #pc(): bigint {

@@ -58,8 +58,36 @@ export class Decrementer {
     this.#onChange(value < 0);
   }
 
+  /** The time base at which it becomes negative, or became. */
+  get expiry(): number {
+    return (this.#doubles[D_DEC_START] as number) + (this.#words[W_DEC] as number) + 1;
+  }
+
+  set expiry(ticks: number) {
+    const left = ticks - 1 - this.#time.timebase();
+    this.write(Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, left)));
+  }
+
+  /** Ticks that the time base is ahead of the clock. */
+  get timebaseOffset(): number {
+    return this.#time.offset;
+  }
+
+  /** Moves the time base; decrementer and virtual time base go on from what they show. */
+  set timebaseOffset(ticks: number) {
+    const moved = ticks - this.#time.offset;
+    this.#time.offset = ticks;
+    this.#doubles[D_DEC_START] = (this.#doubles[D_DEC_START] as number) + moved;
+    this.#doubles[D_VTB_START] = (this.#doubles[D_VTB_START] as number) + moved;
+    this.deadline += moved;
+  }
+
   /** Ticks of the virtual time base, which counts as the time base does. */
   virtualTime(): number {
     return this.#time.timebase() - (this.#doubles[D_VTB_START] as number);
+  }
+
+  setVirtualTime(ticks: number): void {
+    this.#doubles[D_VTB_START] = this.#time.timebase() - ticks;
   }
 }

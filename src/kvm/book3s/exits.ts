@@ -126,6 +126,10 @@ export class Book3sExits {
       case SERVER_VECTOR.trace:
         // An instruction is complete: whether the guest hears of it is debug.ts's.
         return RESUME_GUEST;
+      case SERVER_VECTOR.watch:
+        return this.#debug.watchpoint((syndrome & DSISR.ISSTORE) !== 0);
+      case SERVER_VECTOR.codeWatch:
+        return this.#debug.enterWatchedCode();
       case SERVER_VECTOR.decrementer:
         this.#count(COUNTER.dec_exits);
         return RESUME_GUEST;

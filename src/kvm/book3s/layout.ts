@@ -42,11 +42,12 @@ export const wordOf = (name: StateDoubleword): number => stateOffset(name) >> 2;
 /** Words, not registers. */
 export const WORDS = 0x3400;
 export const WORD_NAMES = [
-  // The interrupt queue, a bit for each priority; a read that waits for user space; a hypercall that does.
+  // The interrupt queue, a bit for each priority; what user space was asked for (mmio.ts); a hypercall that does.
   'pending',
   'ioKind',
-  'ioRegister',
-  'ioRest',
+  'ioInstruction',
+  'ioAddress',
+  'ioAddressHigh',
   'hcall',
   'halted',
   // MAP_MAGIC_PAGE was called; sc 1 makes hypercalls.
@@ -105,14 +106,18 @@ export const W_PIR = wordOf('pir');
 export const W_CTRL = wordOf('ctrl');
 export const W_FSCR = wordOf('fscr');
 export const W_DABR = wordOf('dabr');
+export const W_DABRX = wordOf('dabrx');
+export const W_DAWR = wordOf('dawr');
+export const W_DAWRX = wordOf('dawrx');
+export const W_CIABR = wordOf('ciabr');
 export const W_SIAR = wordOf('siar');
 export const W_SDAR = wordOf('sdar');
 export const W_MAGIC_EFFECTIVE = wordOf('magicEffective');
 export const W_MAGIC_REAL = wordOf('magicReal');
 export const W_PENDING = stateWord('pending');
 export const W_IO_KIND = stateWord('ioKind');
-export const W_IO_REGISTER = stateWord('ioRegister');
-export const W_IO_REST = stateWord('ioRest');
+export const W_IO_INSTRUCTION = stateWord('ioInstruction');
+export const W_IO_ADDRESS = stateWord('ioAddress');
 export const W_HCALL = stateWord('hcall');
 export const W_HALTED = stateWord('halted');
 export const W_MAGIC_MAPPED = stateWord('magicMapped');

@@ -122,7 +122,8 @@ export class Book3s64 implements VcpuFamily {
     const decrementer = new Decrementer(context.words, buffer, cpu.base, time, (pending) =>
       interrupts.set(PRIORITY.DECREMENTER, pending),
     );
-    const storage = new StorageEmulation(context, interrupts, memory.littleEndian, counters, run);
+    const debug = new Book3sDebug(new GuestDebug(counters, run), cpu, context, interrupts);
+    const storage = new StorageEmulation(context, interrupts, memory.littleEndian, counters, run, debug);
     const emulatedSegments = new SegmentEmulation(context, slb, hosts, shadow, vsids);
     const codeWritten = (address: number, length: number): void => cpu.codeWritten(address, length);
     const areas = new VirtualProcessorAreas(context.words, slots, memory, codeWritten);
@@ -135,6 +136,7 @@ export class Book3s64 implements VcpuFamily {
       counters,
       run,
       codeWritten,
+      () => debug.registersChanged(),
     );
     const sprs = new SprEmulation(
       context,
@@ -144,6 +146,7 @@ export class Book3s64 implements VcpuFamily {
       counters,
       () => cpu.retired,
       () => this.#translationChanged(),
+      () => debug.registersChanged(),
     );
     const emulation = new Book3sEmulation(context, interrupts, sprs, emulatedSegments, counters, () => papr.serve());
     const faults = new ShadowFaults(
@@ -167,15 +170,16 @@ export class Book3s64 implements VcpuFamily {
             shadow.dropAll();
             hosts.dropAll();
           });
-    const debug = new Book3sDebug(new GuestDebug(counters, run), context, interrupts);
     this.#exits = new Book3sExits(context, interrupts, emulation, faults, papr, paravirt, counters, run, debug);
     this.#registers = new Book3sRegisters(
       context,
       slb,
       decrementer,
       sprs,
+      areas,
       () => time.timebase(),
       () => this.#translationChanged(),
+      () => debug.registersChanged(),
     );
     this.#debug = debug;
     this.#words = context.words;

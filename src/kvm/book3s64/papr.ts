@@ -2,11 +2,24 @@
  * PAPR hypercalls that KVM serves itself (Linux Power Architecture Platform Reference, "Hypervisor Call Functions");
  * the others go on to user space. A hypercall's number is in r3, its arguments from r4 on; the status comes back in r3.
  */
-import type { HostMemory } from '../../processor/index.ts';
+import { registersOf } from '../../isa/registers/index.ts';
+import { type HostMemory, LEVELS_OF } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
-import { LPCR_AIL, LPCR_ILE, MSR } from '../book3s/bits.ts';
+import { CIABR, DABRX, LPCR_AIL, LPCR_ILE, MSR } from '../book3s/bits.ts';
 import type { Book3sContext } from '../book3s/context.ts';
-import { W_DABR, W_GPR, W_HALTED, W_HCALL, W_LPCR, W_MSR, W_SPRG } from '../book3s/layout.ts';
+import {
+  W_CIABR,
+  W_DABR,
+  W_DABRX,
+  W_DAWR,
+  W_DAWRX,
+  W_GPR,
+  W_HALTED,
+  W_HCALL,
+  W_LPCR,
+  W_MSR,
+  W_SPRG,
+} from '../book3s/layout.ts';
 import { checkBits } from '../checks.ts';
 import { RESUME_GUEST } from '../family.ts';
 import type { MemorySlots } from '../slots.ts';
@@ -41,15 +54,26 @@ const TO_USER_SPACE = 1;
 /** The names of the functions that KVM counts, by number / 4; those of user space are counted by number. */
 const NAMES = new Map<number, string>(Object.entries(HCALL).map(([name, nr]) => [nr, name.toLowerCase()]));
 
+const DAWR_SPR = 180;
+/** DABRX as a guest may set it: its own states, one at least. */
+const DABRX_STATES = DABRX.PRIVILEGED | DABRX.PROBLEM;
+const DABRX_SETTABLE = DABRX_STATES | DABRX.BTI;
 /** LPCR[AIL]'s place. */
 const AIL_SHIFT = 23;
-const MODE_RESOURCE = { ADDRESS_TRANSLATION: 3, LITTLE_ENDIAN: 4 } as const;
+const MODE_RESOURCE = {
+  INSTRUCTION_BREAKPOINT: 1,
+  DATA_WATCHPOINT: 2,
+  ADDRESS_TRANSLATION: 3,
+  LITTLE_ENDIAN: 4,
+} as const;
 const PAGE_INIT = { ZERO: 0x8000, COPY: 0x4000 } as const;
 const LAST_COUNTED = 0x400;
 const TWO_32 = 2 ** 32;
 
 export class PaprHypercalls {
   readonly #words: Int32Array;
+  /** The model has DAWR and CIABR. */
+  readonly #hasWatchpoint: boolean;
   readonly #htab: HashTableCalls;
   readonly #areas: VirtualProcessorAreas;
   readonly #slots: MemorySlots;
@@ -57,6 +81,8 @@ export class PaprHypercalls {
   readonly #counts: Float64Array;
   readonly #run: KvmRun;
   readonly #codeWritten: (address: number, length: number) => void;
+  /** A register of the debug facilities was written. */
+  readonly #onDebug: () => void;
   readonly #random: (() => bigint) | undefined;
   /** Calls by number / 4. */
   readonly #calls = new Float64Array(LAST_COUNTED / 4 + 1);
@@ -70,9 +96,11 @@ export class PaprHypercalls {
     counters: VcpuCounters,
     run: KvmRun,
     codeWritten: (address: number, length: number) => void,
+    onDebug: () => void,
     random?: () => bigint,
   ) {
     this.#words = context.words;
+    this.#hasWatchpoint = registersOf(LEVELS_OF[context.model.name]).has(DAWR_SPR);
     this.#htab = htab;
     this.#areas = areas;
     this.#slots = slots;
@@ -80,6 +108,7 @@ export class PaprHypercalls {
     this.#counts = counters.counts;
     this.#run = run;
     this.#codeWritten = codeWritten;
+    this.#onDebug = onDebug;
     this.#random = random;
   }
 
@@ -150,10 +179,13 @@ export class PaprHypercalls {
         return H.SUCCESS;
       }
       case HCALL.H_SET_DABR:
-      case HCALL.H_SET_XDABR:
-        words[W_DABR] = words[W_GPR + 8] as number;
-        words[W_DABR + 1] = words[W_GPR + 9] as number;
-        return H.SUCCESS;
+        return this.#setDabr(DABRX_STATES);
+      case HCALL.H_SET_XDABR: {
+        const dabrx = this.#address(5);
+        if (dabrx > DABRX_SETTABLE || (dabrx & ~DABRX_SETTABLE) !== 0 || (dabrx & DABRX_STATES) === 0)
+          return H.PARAMETER;
+        return this.#setDabr(dabrx);
+      }
       case HCALL.H_REGISTER_VPA:
         return this.#areas.register();
       case HCALL.H_LOGICAL_CI_LOAD:
@@ -188,10 +220,37 @@ export class PaprHypercalls {
     return ((this.#words[at + 1] as number) >>> 0) * TWO_32 + ((this.#words[at] as number) >>> 0);
   }
 
+  #setDabr(dabrx: number): number {
+    const words = this.#words;
+    words[W_DABR] = words[W_GPR + 8] as number;
+    words[W_DABR + 1] = words[W_GPR + 9] as number;
+    words[W_DABRX] = dabrx;
+    this.#onDebug();
+    return H.SUCCESS;
+  }
+
   #setMode(): number {
     const words = this.#words;
     const flags = this.#address(4);
-    switch (this.#address(5)) {
+    const resource = this.#address(5);
+    const low = words[W_GPR + 12] as number;
+    switch (resource) {
+      case MODE_RESOURCE.INSTRUCTION_BREAKPOINT:
+      case MODE_RESOURCE.DATA_WATCHPOINT: {
+        if (!this.#hasWatchpoint) return H.P2;
+        if (flags !== 0) return H.UNSUPPORTED_FLAG_63;
+        const isData = resource === MODE_RESOURCE.DATA_WATCHPOINT;
+        // Neither may be of the hypervisor's own code.
+        if (!isData && (low & CIABR.STATE) === CIABR.HYPERVISOR) return H.P3;
+        const second = this.#address(7);
+        if (isData ? second > 0xffff || (second & DABRX.HYPERVISOR) !== 0 : second !== 0) return H.P4;
+        const word = isData ? W_DAWR : W_CIABR;
+        words[word] = low;
+        words[word + 1] = words[W_GPR + 13] as number;
+        if (isData) words[W_DAWRX] = second;
+        this.#onDebug();
+        return H.SUCCESS;
+      }
       case MODE_RESOURCE.ADDRESS_TRANSLATION:
         if (this.#address(6) !== 0) return H.P3;
         if (this.#address(7) !== 0) return H.P4;

@@ -1,6 +1,6 @@
 /** KVM_GET/SET_REGS, SREGS and ONE_REG of a Book3S 64 vCPU (uapi asm/kvm.h). */
 import { type RegisterFile, registersOf } from '../../isa/registers/index.ts';
-import { LEVELS_OF, vsrHalfOffset } from '../../processor/index.ts';
+import { DECIMAL_ROUNDING, LEVELS_OF, vsrHalfOffset } from '../../processor/index.ts';
 import { KVMPPC_INST_SW_BREAKPOINT, type KvmRegs, type KvmSregs } from '../api.ts';
 import type { Book3sContext } from '../book3s/context.ts';
 import type { Decrementer } from '../book3s/decrementer.ts';
@@ -8,6 +8,7 @@ import {
   GUEST_SLB_ENTRIES,
   readCr,
   readXer,
+  type StateDoubleword,
   W_CTR,
   W_DAR,
   W_FPSCR,
@@ -31,83 +32,113 @@ import {
   writeCr,
   writeXer,
 } from '../book3s/layout.ts';
+import { indexOf, KVM_REG_PPC } from '../one-reg.ts';
 import type { GuestSlb } from './slb.ts';
 import type { SprEmulation } from './spr-emulation.ts';
-
-const SIZE_U32 = 0x0020_0000_0000_0000n;
-const SIZE_U64 = 0x0030_0000_0000_0000n;
-const SIZE_U128 = 0x0040_0000_0000_0000n;
-const KVM_REG_PPC = 0x1000_0000_0000_0000n;
-const u32 = (index: number): bigint => KVM_REG_PPC | SIZE_U32 | BigInt(index);
-const u64 = (index: number): bigint => KVM_REG_PPC | SIZE_U64 | BigInt(index);
+import { type VirtualProcessorAreas, VPA_KIND, type VpaKind } from './vpa.ts';
 
 /** One-regs that are a doubleword of the block: where, and the register's number where not all models have it. */
 const WIDE: readonly (readonly [id: bigint, word: number, spr?: number])[] = [
-  [u64(0x1), W_HIOR],
-  [u64(0x8), wordOf('dabr')],
-  [u64(0x9), wordOf('dscr'), 17],
-  [u64(0xc), W_DAR],
-  [u64(0xe), wordOf('amr'), 29],
-  [u64(0xf), wordOf('uamor'), 157],
-  [u64(0x10), wordOf('mmcr0')],
-  [u64(0x11), wordOf('mmcr1')],
-  [u64(0x12), wordOf('mmcra')],
-  [u64(0xa3), W_FSCR, 153],
-  [u64(0xa8), W_TAR, 815],
-  [u64(0xb5), W_LPCR],
-  [u64(0xb6), W_PPR, 896],
+  [KVM_REG_PPC.HIOR, W_HIOR],
+  [KVM_REG_PPC.DABR, wordOf('dabr')],
+  [KVM_REG_PPC.DABRX, wordOf('dabrx')],
+  [KVM_REG_PPC.DSCR, wordOf('dscr'), 17],
+  [KVM_REG_PPC.DAR, W_DAR],
+  [KVM_REG_PPC.AMR, wordOf('amr'), 29],
+  [KVM_REG_PPC.UAMOR, wordOf('uamor'), 157],
+  [KVM_REG_PPC.IAMR, wordOf('iamr'), 61],
+  [KVM_REG_PPC.MMCR0, wordOf('mmcr0')],
+  [KVM_REG_PPC.MMCR1, wordOf('mmcr1')],
+  [KVM_REG_PPC.MMCR2, wordOf('mmcr2'), 785],
+  [KVM_REG_PPC.MMCRA, wordOf('mmcra')],
+  [KVM_REG_PPC.SIAR, wordOf('siar')],
+  [KVM_REG_PPC.SDAR, wordOf('sdar')],
+  [KVM_REG_PPC.SIER, wordOf('sier'), 784],
+  [KVM_REG_PPC.FSCR, W_FSCR, 153],
+  [KVM_REG_PPC.EBBHR, wordOf('ebbhr'), 804],
+  [KVM_REG_PPC.EBBRR, wordOf('ebbrr'), 805],
+  [KVM_REG_PPC.BESCR, wordOf('bescr'), 806],
+  [KVM_REG_PPC.TAR, W_TAR, 815],
+  [KVM_REG_PPC.DAWR, wordOf('dawr'), 180],
+  [KVM_REG_PPC.DAWRX, wordOf('dawrx'), 188],
+  [KVM_REG_PPC.CIABR, wordOf('ciabr'), 187],
+  [KVM_REG_PPC.LPCR_64, W_LPCR],
+  [KVM_REG_PPC.PPR, W_PPR, 896],
 ];
-const WORDS: ReadonlyMap<bigint, number> = new Map([
-  [u64(0x80), W_FPSCR],
-  [u32(0x81), W_VSCR],
-  [u32(0xb4), W_USPRG0],
-  [u32(0xb5), W_LPCR],
+const WORDS: readonly (readonly [id: bigint, word: number, spr?: number])[] = [
+  [KVM_REG_PPC.VSCR, W_VSCR],
+  [KVM_REG_PPC.VRSAVE, W_USPRG0],
+  [KVM_REG_PPC.LPCR, W_LPCR],
+  [KVM_REG_PPC.PSPB, wordOf('pspb'), 159],
+  [KVM_REG_PPC.PMC1, wordOf('pmc1')],
+  [KVM_REG_PPC.PMC2, wordOf('pmc2')],
+  [KVM_REG_PPC.PMC3, wordOf('pmc3')],
+  [KVM_REG_PPC.PMC4, wordOf('pmc4')],
+  [KVM_REG_PPC.PMC5, wordOf('pmc5')],
+  [KVM_REG_PPC.PMC6, wordOf('pmc6')],
+  [KVM_REG_PPC.PMC7, wordOf('pmc7'), 793],
+  [KVM_REG_PPC.PMC8, wordOf('pmc8'), 794],
+];
+const AREAS: ReadonlyMap<bigint, VpaKind> = new Map([
+  [KVM_REG_PPC.VPA_ADDR, VPA_KIND.VPA],
+  [KVM_REG_PPC.VPA_DTL, VPA_KIND.DISPATCH_TRACE],
+  [KVM_REG_PPC.VPA_SLB, VPA_KIND.SLB_SHADOW],
 ]);
-const DSISR = u32(0xd);
-const DEBUG_INST = u32(0x8b);
-const PURR = u64(0xa);
-const SPURR = u64(0xb);
-/** With the registers' numbers. */
-const IC = u64(0xad);
+/** Sregs beside the uapi's: what a model keeps and no one-reg names. */
+const MORE_SREGS = ['ctrl', 'hid0', 'hid1', 'hid4', 'hid5'] as const;
+const W_DECIMAL_ROUNDING = DECIMAL_ROUNDING >> 2;
+/** FPSCR[DRN] of the left half, which the 970 has not. */
+const DRN = 7n;
+/** Numbers of registers that not all models have. */
 const IC_SPR = 848;
-const VTB = u64(0xae);
 const VTB_SPR = 849;
-const FPR0 = 0x20;
-const VR0 = 0x40;
-const VSR0 = 0x60;
 
 export class Book3sRegisters {
   readonly #words: Int32Array;
   readonly #context: Book3sContext;
   readonly #file: RegisterFile;
+  readonly #hasDecimal: boolean;
   readonly #wide: ReadonlyMap<bigint, number>;
+  readonly #narrow: ReadonlyMap<bigint, number>;
+  readonly #more: readonly (typeof MORE_SREGS)[number][];
+  readonly #areas: VirtualProcessorAreas;
   readonly #slb: GuestSlb;
   readonly #decrementer: Decrementer;
   readonly #sprs: SprEmulation;
   readonly #timebase: () => number;
   /** The segments or the hash table were replaced. */
   readonly #onTranslation: () => void;
+  /** Registers of the debug facilities may have been written. */
+  readonly #onDebug: () => void;
 
   constructor(
     context: Book3sContext,
     slb: GuestSlb,
     decrementer: Decrementer,
     sprs: SprEmulation,
+    areas: VirtualProcessorAreas,
     timebase: () => number,
     onTranslation: () => void,
+    onDebug: () => void,
   ) {
     this.#words = context.words;
     this.#context = context;
     const file = registersOf(LEVELS_OF[context.model.name]);
     this.#file = file;
-    this.#wide = new Map(
-      WIDE.filter(([, , spr]) => spr === undefined || file.has(spr)).map(([id, word]) => [id, word]),
-    );
+    this.#hasDecimal = LEVELS_OF[context.model.name].has('decimal');
+    const had = (rows: typeof WIDE): ReadonlyMap<bigint, number> =>
+      new Map(rows.flatMap(([id, word, spr]) => (spr === undefined || file.has(spr) ? [[id, word] as const] : [])));
+    this.#wide = had(WIDE);
+    this.#narrow = had(WORDS);
+    const names = new Set(Array.from(file.values(), ({ name }) => name));
+    this.#more = MORE_SREGS.filter((name) => names.has(name));
+    this.#areas = areas;
     this.#slb = slb;
     this.#decrementer = decrementer;
     this.#sprs = sprs;
     this.#timebase = timebase;
     this.#onTranslation = onTranslation;
+    this.#onDebug = onDebug;
   }
 
   getRegs(): KvmRegs {
@@ -150,6 +181,7 @@ export class Book3sRegisters {
       sregs[`slbv${i}`] = join(entries[4 * i + 2] as number, entries[4 * i + 3] as number);
     }
     sregs['dec'] = this.#decrementer.read() >>> 0;
+    for (const name of this.#more) sregs[name] = this.#get(wordOf(name));
     return sregs;
   }
 
@@ -165,6 +197,7 @@ export class Book3sRegisters {
         entries[at + 1] = Number(BigInt.asIntN(32, wide >> 32n));
       } else if (name === 'sdr1') this.#set(W_SDR1, wide);
       else if (name === 'pvr') this.#set(W_PVR, BigInt.asUintN(32, wide));
+      else if (this.#more.some((one) => one === name)) this.#set(wordOf(name as StateDoubleword), wide);
       else if (name === 'dec') this.#decrementer.write(Number(BigInt.asIntN(32, wide)));
     }
     this.#onTranslation();
@@ -173,12 +206,30 @@ export class Book3sRegisters {
   getOneReg(id: bigint): bigint | undefined {
     const wide = this.#wide.get(id);
     if (wide !== undefined) return this.#get(wide);
-    const word = id === DSISR ? this.#context.wDsisr : WORDS.get(id);
+    const word = id === KVM_REG_PPC.DSISR ? this.#context.wDsisr : this.#narrow.get(id);
     if (word !== undefined) return BigInt((this.#words[word] as number) >>> 0);
-    if (id === DEBUG_INST) return BigInt(KVMPPC_INST_SW_BREAKPOINT);
-    if (id === PURR || id === SPURR) return BigInt(this.#timebase());
-    if (id === IC && this.#file.has(IC_SPR)) return BigInt(this.#sprs.instructions);
-    if (id === VTB && this.#file.has(VTB_SPR)) return BigInt(this.#decrementer.virtualTime());
+    switch (id) {
+      case KVM_REG_PPC.FPSCR:
+        return join(this.#words[W_FPSCR] as number, this.#words[W_DECIMAL_ROUNDING] as number);
+      case KVM_REG_PPC.DEBUG_INST:
+        return BigInt(KVMPPC_INST_SW_BREAKPOINT);
+      case KVM_REG_PPC.PURR:
+      case KVM_REG_PPC.SPURR:
+        return BigInt(this.#timebase());
+      case KVM_REG_PPC.TB_OFFSET:
+        return BigInt.asUintN(64, BigInt(this.#decrementer.timebaseOffset));
+      case KVM_REG_PPC.DEC_EXPIRY:
+        return BigInt.asUintN(64, BigInt(this.#decrementer.expiry));
+      case KVM_REG_PPC.IC:
+        return this.#file.has(IC_SPR) ? BigInt(this.#sprs.instructions) : undefined;
+      case KVM_REG_PPC.VTB:
+        return this.#file.has(VTB_SPR) ? BigInt(this.#decrementer.virtualTime()) : undefined;
+    }
+    const area = AREAS.get(id);
+    if (area !== undefined) {
+      const { address, bytes } = this.#areas.registered(area);
+      return area === VPA_KIND.VPA ? BigInt(address) : (BigInt(address) << 64n) | BigInt(bytes);
+    }
     const vsr = vectorOf(id);
     if (vsr === undefined) return undefined;
     const high = this.#get(vsrHalfOffset(vsr.n, 0) >> 2);
@@ -187,7 +238,7 @@ export class Book3sRegisters {
 
   setOneReg(id: bigint, value: bigint): boolean {
     const wide = this.#wide.get(id);
-    const word = id === DSISR ? this.#context.wDsisr : WORDS.get(id);
+    const word = id === KVM_REG_PPC.DSISR ? this.#context.wDsisr : this.#narrow.get(id);
     const vsr = vectorOf(id);
     if (wide !== undefined) this.#set(wide, value);
     else if (word !== undefined) this.#words[word] = Number(BigInt.asIntN(32, value));
@@ -195,10 +246,31 @@ export class Book3sRegisters {
       this.#set(vsrHalfOffset(vsr.n, 0) >> 2, value >> 64n);
       this.#set(vsrHalfOffset(vsr.n, 1) >> 2, value);
     } else if (vsr !== undefined) this.#set(vsrHalfOffset(vsr.n, 0) >> 2, value);
-    else if (id === IC && this.#file.has(IC_SPR)) this.#sprs.instructions = Number(BigInt.asUintN(53, value));
-    else return false;
+    else if (!this.#setCounted(id, value)) return false;
+    this.#onDebug();
     // FSCR says what the processor lets problem state have.
     this.#context.refresh();
+    return true;
+  }
+
+  /** Time, what is counted, and areas in memory. */
+  #setCounted(id: bigint, value: bigint): boolean {
+    const number = Number(BigInt.asIntN(53, value));
+    const area = AREAS.get(id);
+    if (area !== undefined) {
+      const address = BigInt.asUintN(64, area === VPA_KIND.VPA ? value : value >> 64n);
+      const bytes = area === VPA_KIND.VPA ? 0n : BigInt.asUintN(64, value);
+      return this.#areas.restore(area, Number(address), Number(bytes));
+    }
+    if (id === KVM_REG_PPC.FPSCR) {
+      this.#words[W_FPSCR] = Number(BigInt.asIntN(32, value));
+      this.#words[W_DECIMAL_ROUNDING] = this.#hasDecimal ? Number((value >> 32n) & DRN) : 0;
+    } else if (id === KVM_REG_PPC.IC && this.#file.has(IC_SPR))
+      this.#sprs.instructions = Number(BigInt.asUintN(53, value));
+    else if (id === KVM_REG_PPC.VTB && this.#file.has(VTB_SPR)) this.#decrementer.setVirtualTime(number);
+    else if (id === KVM_REG_PPC.TB_OFFSET) this.#decrementer.timebaseOffset = number;
+    else if (id === KVM_REG_PPC.DEC_EXPIRY) this.#decrementer.expiry = number;
+    else return false;
     return true;
   }
 
@@ -218,10 +290,9 @@ function join(low: number, high: number): bigint {
 
 /** The vector-scalar register that a one-reg names, whole or its doubleword 0. */
 function vectorOf(id: bigint): { n: number; whole: boolean } | undefined {
-  const index = Number(id & 0xffffn);
-  const n = index & 31;
-  if (id === u64(index) && index >= FPR0 && index < VR0) return { n, whole: false };
-  if (id !== (KVM_REG_PPC | SIZE_U128 | BigInt(index))) return undefined;
-  if (index >= VR0 && index < VSR0) return { n: 32 + n, whole: true };
-  return index >= VSR0 && index < VSR0 + 32 ? { n, whole: true } : undefined;
+  const fpr = indexOf(KVM_REG_PPC.FPR, id);
+  if (fpr !== undefined) return { n: fpr, whole: false };
+  const vr = indexOf(KVM_REG_PPC.VR, id);
+  const n = vr === undefined ? indexOf(KVM_REG_PPC.VSR, id) : 32 + vr;
+  return n === undefined ? undefined : { n, whole: true };
 }

@@ -49,6 +49,8 @@ export class SprEmulation {
   readonly #counters: VcpuCounters;
   readonly #retired: () => number;
   readonly #onSdr1: () => void;
+  /** A register of the debug facilities was written. */
+  readonly #onDebug: () => void;
   readonly #table: SprTable;
   /** The facility that was not available. */
   facility = 0;
@@ -62,6 +64,7 @@ export class SprEmulation {
     counters: VcpuCounters,
     retired: () => number,
     onSdr1: () => void,
+    onDebug: () => void,
   ) {
     this.#words = context.words;
     this.#context = context;
@@ -72,6 +75,7 @@ export class SprEmulation {
     this.#retired = retired;
     this.#doubles = new Float64Array(this.#words.buffer, this.#words.byteOffset + DOUBLES, DOUBLE_COUNT);
     this.#onSdr1 = onSdr1;
+    this.#onDebug = onDebug;
   }
 
   /** IC: how many instructions were carried out. */
@@ -93,6 +97,7 @@ export class SprEmulation {
     switch (this.#table.special[spr]) {
       case SPECIAL.WORD:
       case SPECIAL.MONITOR_WORD:
+      case SPECIAL.DEBUG_WORD:
         this.#set(target, words[word] as number, 0);
         break;
       case SPECIAL.IGNORED:
@@ -157,6 +162,14 @@ export class SprEmulation {
       case SPECIAL.WORD:
       case SPECIAL.MONITOR_WORD:
         words[word] = low;
+        break;
+      case SPECIAL.DEBUG:
+        this.#set(word, low, high);
+        this.#onDebug();
+        break;
+      case SPECIAL.DEBUG_WORD:
+        words[word] = low;
+        this.#onDebug();
         break;
       case SPECIAL.XER:
         writeXer(words, low);

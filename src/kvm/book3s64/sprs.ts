@@ -50,6 +50,9 @@ export const SPECIAL = {
   /** The performance monitor's: a doubleword or a word, of which problem state writes some bits. */
   MONITOR: 20,
   MONITOR_WORD: 21,
+  /** Of the debug facilities: a doubleword or a word that says at once what is watched. */
+  DEBUG: 22,
+  DEBUG_WORD: 23,
 } as const;
 
 /** Who may do what: bits of `SprTable.rights`. */
@@ -70,6 +73,8 @@ const state = (name: StateDoubleword, special: number = SPECIAL.WIDE, mask = ALL
 const nowhere = (special: number): Kept => at(-1, special);
 const monitors = (...names: StateDoubleword[]): [string, Kept][] =>
   names.map((name) => [name, state(name, SPECIAL.MONITOR)]);
+const debugging = (...names: StateDoubleword[]): [string, Kept][] =>
+  names.map((name) => [name, state(name, SPECIAL.DEBUG)]);
 const several = (...names: StateDoubleword[]): [string, Kept][] => names.map((name) => [name, state(name)]);
 
 /** FSCR's interrupt cause, and the facilities that can be given and taken. */
@@ -104,7 +109,8 @@ const KEPT: ReadonlyMap<string, Kept> = new Map<string, Kept>([
   // One thread, to which nobody has sent a doorbell.
   ['dpdes', nowhere(SPECIAL.IGNORED)],
   ['tir', nowhere(SPECIAL.IGNORED)],
-  ...several('amr', 'iamr', 'uamor', 'dscr', 'ctrl', 'pspb', 'dabr', 'dabrx', 'dawr', 'dawrx', 'ciabr', 'pvr', 'pir'),
+  ...several('amr', 'iamr', 'uamor', 'dscr', 'ctrl', 'pspb', 'pvr', 'pir'),
+  ...debugging('dabr', 'dabrx', 'dawr', 'dawrx', 'ciabr'),
   ...several('hior', 'hid0', 'hid1', 'ebbhr', 'ebbrr'),
   ['hid4', state('hid4', SPECIAL.WIDE, HID4_BITS)],
   ['hid5', state('hid5', SPECIAL.WIDE, HID5_BITS)],
@@ -147,14 +153,19 @@ export interface SprTable {
 const rightsOf = (right: Right, privileged: number, problem: number): number =>
   right === null ? 0 : right === 'problem' ? privileged | problem : privileged;
 
+/** How registers of 32 bits go that are kept like ones of 64. */
+const NARROW: ReadonlyMap<number, number> = new Map<number, number>([
+  [SPECIAL.WIDE, SPECIAL.WORD],
+  [SPECIAL.MONITOR, SPECIAL.MONITOR_WORD],
+  [SPECIAL.DEBUG, SPECIAL.DEBUG_WORD],
+]);
+
 function rowOf({ number, name, bits, mfspr, mtspr, facility }: SpecialRegister): SprRow {
   const kept = KEPT.get(name);
   if (kept === undefined) throw new RangeError(`KVM does not know where to keep ${name}`);
-  const narrow = kept.special === SPECIAL.WIDE ? SPECIAL.WORD : SPECIAL.MONITOR_WORD;
-  const isPlain = kept.special === SPECIAL.WIDE || kept.special === SPECIAL.MONITOR;
   return {
     ...kept,
-    special: bits === 32 && isPlain ? narrow : kept.special,
+    special: (bits === 32 ? NARROW.get(kept.special) : undefined) ?? kept.special,
     spr: number,
     name,
     rights: rightsOf(mfspr, RIGHT.READ, RIGHT.USER_READ) | rightsOf(mtspr, RIGHT.WRITE, RIGHT.USER_WRITE),

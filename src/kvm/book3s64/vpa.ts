@@ -12,7 +12,7 @@ const PAGE_BYTES = 4096;
 /** Areas begin on lines of the cache. */
 const ALIGNMENT = 128;
 /** What is registered, or with OFF no longer, in bits 16:18 of the flags. */
-const KIND = { VPA: 1, DISPATCH_TRACE: 2, SLB_SHADOW: 3, MASK: 3, OFF: 4 } as const;
+export const VPA_KIND = { VPA: 1, DISPATCH_TRACE: 2, SLB_SHADOW: 3, MASK: 3, OFF: 4 } as const;
 
 /** By kind: where its address is kept, the bytes of its length, which stands at LENGTH, and the least that it may be. */
 const LENGTH = 4;
@@ -22,10 +22,12 @@ const AREAS = [
   { word: wordOf('dispatchTrace'), lengthBytes: 4, least: 48, crosses: true },
   { word: wordOf('slbShadow'), lengthBytes: 4, least: 8, crosses: false },
 ] as const;
-const VPA = AREAS[KIND.VPA];
+const VPA = AREAS[VPA_KIND.VPA];
 
 /** The VPA's count of dispatches: even while the processor runs. */
 const DISPATCH_COUNT = 0x100;
+
+export type VpaKind = 1 | 2 | 3;
 
 export class VirtualProcessorAreas {
   readonly #words: Int32Array;
@@ -49,12 +51,12 @@ export class VirtualProcessorAreas {
   register(): number {
     const words = this.#words;
     const what = ((words[W_GPR + 9] as number) >>> 13) & 7;
-    const area = AREAS[what & KIND.MASK];
+    const area = AREAS[what & VPA_KIND.MASK];
     if (area === null || area === undefined) return H.PARAMETER;
     if (words[W_GPR + 11] !== 0 || words[W_GPR + 10] !== words[W_PIR]) return H.PARAMETER;
     const isVpa = area === VPA;
-    const others = this.#address(KIND.DISPATCH_TRACE) !== 0 || this.#address(KIND.SLB_SHADOW) !== 0;
-    if ((what & KIND.OFF) !== 0) {
+    const others = this.#address(VPA_KIND.DISPATCH_TRACE) !== 0 || this.#address(VPA_KIND.SLB_SHADOW) !== 0;
+    if ((what & VPA_KIND.OFF) !== 0) {
       if (isVpa && others) return H.RESOURCE;
       words[area.word] = 0;
       words[area.word + 1] = 0;
@@ -66,7 +68,7 @@ export class VirtualProcessorAreas {
     const bytes = this.#big(head + LENGTH, area.lengthBytes);
     if (bytes < area.least || this.#slots.hostAddress(address, bytes) < 0) return H.PARAMETER;
     if (!area.crosses && (address % PAGE_BYTES) + bytes > PAGE_BYTES) return H.PARAMETER;
-    if (!isVpa && this.#address(KIND.VPA) === 0) return H.RESOURCE;
+    if (!isVpa && this.#address(VPA_KIND.VPA) === 0) return H.RESOURCE;
     words[area.word] = words[W_GPR + 12] as number;
     words[area.word + 1] = words[W_GPR + 13] as number;
     if (isVpa) this.dispatch(true);
@@ -75,7 +77,7 @@ export class VirtualProcessorAreas {
 
   /** The processor begins to run, or stops: counts it in the VPA, if there is one. */
   dispatch(runs: boolean): void {
-    const address = this.#address(KIND.VPA);
+    const address = this.#address(VPA_KIND.VPA);
     if (address === 0) return;
     const at = address + DISPATCH_COUNT;
     const slot = this.#slots.find(Math.floor(at / 1024));
@@ -90,7 +92,26 @@ export class VirtualProcessorAreas {
     this.#codeWritten(host, 4);
   }
 
-  #address(kind: 1 | 2 | 3): number {
+  /** What is registered of a kind, for who saves it: the real address, 0 where nothing is, and the length. */
+  registered(kind: VpaKind): { readonly address: number; readonly bytes: number } {
+    const address = this.#address(kind);
+    const { lengthBytes, least } = AREAS[kind];
+    const head = this.#slots.hostAddress(address, LENGTH + lengthBytes);
+    if (address === 0 || head < 0) return { address, bytes: 0 };
+    return { address, bytes: Math.max(least, this.#big(head + LENGTH, lengthBytes)) };
+  }
+
+  /** Registers what was saved, whose contents may come later; address 0: nothing. False: there is no memory for it. */
+  restore(kind: VpaKind, address: number, bytes: number): boolean {
+    const { word, least } = AREAS[kind];
+    const isThere = address % ALIGNMENT === 0 && this.#slots.hostAddress(address, Math.max(least, bytes)) >= 0;
+    if (address !== 0 && !isThere) return false;
+    this.#words[word] = address;
+    this.#words[word + 1] = Math.floor(address / TWO_32);
+    return true;
+  }
+
+  #address(kind: VpaKind): number {
     const { word } = AREAS[kind];
     return ((this.#words[word + 1] as number) >>> 0) * TWO_32 + ((this.#words[word] as number) >>> 0);
   }

@@ -29,8 +29,8 @@ import {
 /** With assist: translation mode of the guest's user (host space 0) and kernel (1). */
 const CONTEXT_MODES = [0, 1] as const;
 
-/** Why instructions are run one by one: debug events of the guest, steps of user space. */
-export const STEPPING = { GUEST: 1, HOST: 2 } as const;
+/** Why instructions are run one by one: debug events of the guest, steps of user space, a breakpoint in the page. */
+export const STEPPING = { GUEST: 1, HOST: 2, PAGE: 4 } as const;
 /** Events that vector code would miss. Those of the first two only happen with MSR[DE]. */
 const ALWAYS_STEPPED = DEBUG_EVENT.IRPT | DEBUG_EVENT.RET;
 const STEPPED = DEBUG_EVENT.ICMP | DEBUG_EVENT.BRT | ALWAYS_STEPPED;

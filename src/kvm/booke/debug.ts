@@ -1,19 +1,23 @@
 /**
- * Debug events of a BookE guest that come instruction by instruction (PowerPC 440 User's Manual, chapter "Debug Facilities"),
- * and user space's single steps. As long as either is wanted the processor runs one instruction at a time (`HostCpu.step`):
- * each comes to KVM, whether it was run there, emulated, or given to user space.
+ * Debug events of a BookE guest (PowerPC 440 User's Manual, chapter "Debug Facilities") beside user space's. As long as
+ * events or steps are wanted that come instruction by instruction the processor runs one at a time (`HostCpu.step`): each
+ * comes to KVM, whether it was run there, emulated, or given to user space. Code with a breakpoint in its page is run like
+ * that, too; watched data the processor shows (`Watch`).
  */
-import { BOOKE_VECTOR } from '../../processor/index.ts';
+import { BOOKE_VECTOR, type Host440Cpu, type Watch } from '../../processor/index.ts';
 import { KVM_GUESTDBG, KVMPPC_DEBUG, KVMPPC_INST_SW_BREAKPOINT, type KvmGuestDebug } from '../api.ts';
 import type { GuestDebug } from '../debug.ts';
 import { RESUME_GUEST, STEP_GUEST } from '../family.ts';
 import { DEBUG_EVENT, MSR } from './bits.ts';
+import { Comparators } from './comparators.ts';
 import { type BookeContext, STEPPING } from './context.ts';
 import type { BookeInterrupts } from './interrupts.ts';
 import { W_CR, W_CTR, W_MSR, W_PC } from './layout.ts';
 
-export class BookeDebug {
+export class BookeDebug implements Watch {
   readonly host: GuestDebug;
+  readonly #cpu: Host440Cpu;
+  readonly #comparators: Comparators;
   readonly #words: Int32Array;
   readonly #context: BookeContext;
   readonly #interrupts: BookeInterrupts;
@@ -22,10 +26,16 @@ export class BookeDebug {
   /** Of that instruction: interrupts taken before it, and whether its completion is an event. */
   #taken = 0;
   #counts = false;
+  /** The processor shows accesses. */
+  watches = false;
+  /** Of the access that was stopped: the guest's events; none: it is user space's. */
+  #events = 0;
 
-  constructor(host: GuestDebug, context: BookeContext, interrupts: BookeInterrupts) {
+  constructor(host: GuestDebug, cpu: Host440Cpu, context: BookeContext, interrupts: BookeInterrupts) {
     this.host = host;
+    this.#cpu = cpu;
     this.#words = context.words;
+    this.#comparators = new Comparators(context.words);
     this.#context = context;
     this.#interrupts = interrupts;
   }
@@ -34,6 +44,7 @@ export class BookeDebug {
     this.host.set(debug);
     const context = this.#context;
     context.stepping = (context.stepping & ~STEPPING.HOST) | (this.host.steps ? STEPPING.HOST : 0);
+    this.registersChanged();
   }
 
   reset(): void {
@@ -42,10 +53,55 @@ export class BookeDebug {
     this.registersChanged();
   }
 
-  /** A register of the facility was written. */
+  /** A register of the facility was written, or user space's breakpoints were. */
   registersChanged(): void {
     this.#interrupts.refreshDebug();
     this.#context.followDebug();
+    const { hasCode, hasData } = this.#comparators;
+    const wanted = hasCode || hasData || this.host.hasBreakpoints || this.host.hasWatchpoints;
+    if (wanted || this.watches) this.#cpu.setWatch(wanted ? this : null);
+    this.watches = wanted;
+  }
+
+  coversData(low: number): boolean {
+    return this.#comparators.coversData(low) || this.host.coversData(low, 0);
+  }
+
+  coversCode(low: number): boolean {
+    return this.#comparators.coversCode(low) || this.host.coversCode(low, 0);
+  }
+
+  /**
+   * Whether an access that is about to be made ends the run: `watchpoint` then says what comes of it. The guest's
+   * comparators look at where it begins; without MSR[DE] their event is recorded, and the access made.
+   */
+  stops(low: number, _high: number, bytes: number, store: boolean): boolean {
+    this.#events = 0;
+    if (this.host.watches(low, 0, Math.abs(bytes), store)) return true;
+    const events = bytes < 0 ? 0 : this.#comparators.dataEvents(low, store);
+    if (events === 0) return false;
+    if (((this.#words[W_MSR] as number) & MSR.DE) === 0) {
+      this.#interrupts.debugEvent(events);
+      return false;
+    }
+    this.#events = events;
+    return true;
+  }
+
+  /** What becomes of the access that `stops` has stopped: it is not made. */
+  watchpoint(): number {
+    if (this.#events === 0) {
+      this.begun = false;
+      return this.host.watched();
+    }
+    this.#interrupts.debugEvent(this.#events);
+    return RESUME_GUEST;
+  }
+
+  /** The guest comes to a page with a breakpoint. */
+  enterWatchedCode(): number {
+    this.#context.stepping |= STEPPING.PAGE;
+    return RESUME_GUEST;
   }
 
   /** Before the instruction at PC is run: RESUME_GUEST, STEP_GUEST or an exit reason. */
@@ -53,9 +109,17 @@ export class BookeDebug {
     const words = this.#words;
     const context = this.#context;
     const interrupts = this.#interrupts;
+    const pc = words[W_PC] as number;
+    if ((context.stepping & STEPPING.PAGE) !== 0 && !this.coversCode(pc)) {
+      context.stepping &= ~STEPPING.PAGE;
+      if (context.stepping === 0) return RESUME_GUEST;
+    }
+    if (this.host.breaks(pc, 0)) return this.host.exit(KVMPPC_DEBUG.BREAKPOINT, this.#pc());
     const enabled = ((words[W_MSR] as number) & MSR.DE) !== 0;
-    if (enabled && interrupts.enabledEvents(DEBUG_EVENT.BRT) !== 0 && this.#branches()) {
-      interrupts.debugEvent(DEBUG_EVENT.BRT);
+    const isBranch = enabled && interrupts.enabledEvents(DEBUG_EVENT.BRT) !== 0 && this.#branches();
+    const events = (isBranch ? DEBUG_EVENT.BRT : 0) | this.#comparators.codeEvents(pc, !enabled);
+    // Without MSR[DE] what is compared is only recorded.
+    if (events !== 0 && interrupts.debugEvent(events)) {
       if (this.host.steps) return this.host.stepped(RESUME_GUEST, this.#pc());
       if (context.stepping === 0) return RESUME_GUEST;
     }

@@ -91,6 +91,10 @@ export class BookeExits {
       case BOOKE_VECTOR.debug:
         // An instruction is complete: whether the guest hears of it is debug.ts's.
         return RESUME_GUEST;
+      case BOOKE_VECTOR.watch:
+        return this.#debug.watchpoint();
+      case BOOKE_VECTOR.codeWatch:
+        return this.#debug.enterWatchedCode();
       default:
         return this.#internalError(`the host processor raised interrupt ${vector}`);
     }

@@ -28,6 +28,8 @@ export const STATE_NAMES = [
   // What assisted tlbwe has left to do (assist.ts): entries 0-31 and 32-63 that were written, a bit each; the index + 1 of
   // the one whose word 2 was written last.
   'tlbWritten0', 'tlbWritten1', 'tlbCompleted',
+  // A load or store that user space was asked for (mmio.ts).
+  'ioInstruction', 'ioAddress', 'ioAddressHigh',
 ] as const;
 export type StateField = (typeof STATE_NAMES)[number];
 
@@ -77,6 +79,8 @@ export const W_PVR = word('pvr');
 export const W_PENDING = word('pending');
 export const W_IO_KIND = word('ioKind');
 export const W_IO_REGISTER = word('ioRegister');
+export const W_IO_INSTRUCTION = word('ioInstruction');
+export const W_IO_ADDRESS = word('ioAddress');
 export const W_HALTED = word('halted');
 export const W_TLB_WRITTEN = word('tlbWritten0');
 export const W_TLB_COMPLETED = word('tlbCompleted');

@@ -1,6 +1,7 @@
 /** KVM_GET/SET_REGS, SREGS and ONE_REG of a BookE vCPU (uapi asm/kvm.h). */
 import { fprOffset } from '../../processor/index.ts';
 import { KVMPPC_INST_SW_BREAKPOINT, type KvmRegs, type KvmSregs } from '../api.ts';
+import { indexOf, KVM_REG_PPC } from '../one-reg.ts';
 import type { BookeContext } from './context.ts';
 import type { BookeInterrupts } from './interrupts.ts';
 import {
@@ -35,33 +36,25 @@ const SREGS: ReadonlyMap<string, number> = new Map([
   ['pir', W_PIR],
 ]);
 
-const SIZE_U32 = 0x0020_0000_0000_0000n;
-const SIZE_U64 = 0x0030_0000_0000_0000n;
-const KVM_REG_PPC = 0x1000_0000_0000_0000n;
-const ID = {
-  OR_TSR: KVM_REG_PPC | SIZE_U32 | 0x87n,
-  CLEAR_TSR: KVM_REG_PPC | SIZE_U32 | 0x88n,
-  TCR: KVM_REG_PPC | SIZE_U32 | 0x89n,
-  TSR: KVM_REG_PPC | SIZE_U32 | 0x8an,
-  DEBUG_INST: KVM_REG_PPC | SIZE_U32 | 0x8bn,
-} as const;
-
 /** One-regs that are a word and nothing else. */
 const ONE_REGS: ReadonlyMap<bigint, number> = new Map([
-  ...[1, 2, 3, 4].map((n) => [KVM_REG_PPC | SIZE_U64 | BigInt(n + 1), wordOf(`iac${n}` as 'iac1')] as const),
-  ...[1, 2].map((n) => [KVM_REG_PPC | SIZE_U64 | BigInt(n + 5), wordOf(`dac${n}` as 'dac1')] as const),
-  [KVM_REG_PPC | SIZE_U64 | 0xcn, W_DEAR],
-  [KVM_REG_PPC | SIZE_U32 | 0xbbn, wordOf('dbsr')],
-  [KVM_REG_PPC | SIZE_U64 | 0x80n, W_FPSCR],
+  [KVM_REG_PPC.IAC1, wordOf('iac1')],
+  [KVM_REG_PPC.IAC2, wordOf('iac2')],
+  [KVM_REG_PPC.IAC3, wordOf('iac3')],
+  [KVM_REG_PPC.IAC4, wordOf('iac4')],
+  [KVM_REG_PPC.DAC1, wordOf('dac1')],
+  [KVM_REG_PPC.DAC2, wordOf('dac2')],
+  [KVM_REG_PPC.DAR, W_DEAR],
+  [KVM_REG_PPC.DBSR, wordOf('dbsr')],
+  [KVM_REG_PPC.FPSCR, W_FPSCR],
 ]);
 
 const TWO_WORDS = 2;
 
-/** The word of the FPR that a one-reg names, its high word behind it: KVM_REG_PPC_FPR0 and the 31 behind it. */
+/** The word of the FPR that a one-reg names, its high word behind it. */
 function fprOf(id: bigint): number | undefined {
-  const n = Number(id & 0xffffn) - 0x20;
-  const isFpr = id === (KVM_REG_PPC | SIZE_U64 | (id & 0xffffn)) && n >= 0 && n < 32;
-  return isFpr ? fprOffset(n) >> 2 : undefined;
+  const n = indexOf(KVM_REG_PPC.FPR, id);
+  return n === undefined ? undefined : fprOffset(n) >> 2;
 }
 
 export class BookeRegisters {
@@ -136,9 +129,10 @@ export class BookeRegisters {
   }
 
   getOneReg(id: bigint): bigint | undefined {
-    if (id === ID.TCR) return this.#get(wordOf('tcr'));
-    if (id === ID.TSR) return BigInt(this.#timers.readTsr() >>> 0);
-    if (id === ID.DEBUG_INST) return BigInt(KVMPPC_INST_SW_BREAKPOINT);
+    if (id === KVM_REG_PPC.TCR) return this.#get(wordOf('tcr'));
+    if (id === KVM_REG_PPC.TSR) return BigInt(this.#timers.readTsr() >>> 0);
+    if (id === KVM_REG_PPC.TB_OFFSET) return BigInt.asUintN(64, BigInt(this.#timers.timebaseOffset));
+    if (id === KVM_REG_PPC.DEBUG_INST) return BigInt(KVMPPC_INST_SW_BREAKPOINT);
     const fpr = fprOf(id);
     if (fpr !== undefined) return (this.#get(fpr + 1) << 32n) | this.#get(fpr);
     const word = ONE_REGS.get(id);
@@ -148,16 +142,19 @@ export class BookeRegisters {
   setOneReg(id: bigint, value: bigint): boolean {
     const low = Number(BigInt.asIntN(32, value));
     switch (id) {
-      case ID.TCR:
+      case KVM_REG_PPC.TCR:
         this.#timers.writeTcr(low);
         return true;
-      case ID.TSR:
+      case KVM_REG_PPC.TSR:
         this.#timers.writeTsr(low);
         return true;
-      case ID.OR_TSR:
+      case KVM_REG_PPC.TB_OFFSET:
+        this.#timers.moveTimebase(Number(BigInt.asIntN(53, value)) - this.#timers.timebaseOffset);
+        return true;
+      case KVM_REG_PPC.OR_TSR:
         this.#timers.writeTsr(this.#timers.readTsr() | low);
         return true;
-      case ID.CLEAR_TSR:
+      case KVM_REG_PPC.CLEAR_TSR:
         this.#timers.clearTsr(low);
         return true;
       default: {

@@ -1,23 +1,28 @@
 /**
  * Loads and stores that KVM carries out itself: MMIO, which goes on to user space, and the rare data access that the
- * host cannot map (44x/shadow.ts). What the instruction does is read off its `access` in the instruction table.
+ * host cannot map (44x/shadow.ts). What the instruction does, `moves.ts` says.
  */
 import { Decoder } from '../../isa/decoder.ts';
-import type { Access, Level } from '../../isa/define.ts';
+import type { Level } from '../../isa/define.ts';
 import { BOOKE_VECTOR, type Host440Cpu, type HostMemory } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST } from '../family.ts';
+import { Mmio } from '../mmio.ts';
+import { FORM, type Move, moveById, type Pieces } from '../moves.ts';
 import type { MemorySlot } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
-import { CACHE, cacheKindById, extend, IO, reverse } from '../storage.ts';
+import { CACHE, cacheKindById, IO } from '../storage.ts';
 import { type GuestTlb440, pageMask } from './44x/mmu.ts';
 import type { BookeContext } from './context.ts';
+import type { BookeDebug } from './debug.ts';
 import type { BookeInterrupts } from './interrupts.ts';
-import { W_GPR, W_IO_KIND, W_IO_REGISTER, W_PC } from './layout.ts';
+import { W_GPR, W_IO_ADDRESS, W_IO_INSTRUCTION, W_IO_KIND, W_IO_REGISTER, W_PC } from './layout.ts';
 
 const LEVELS_440: readonly Level[] = ['base', 'string', 'booke', '44x', '4xx', 'float'];
 /** The E bit of TLB word 2: the page is little-endian. */
 const LITTLE_ENDIAN_PAGE = 0x80;
+
+const WORDS = { kind: W_IO_KIND, instruction: W_IO_INSTRUCTION, address: W_IO_ADDRESS } as const;
 
 let decoder440: Decoder | null = null;
 
@@ -35,8 +40,11 @@ export class StorageEmulation {
   readonly #memory: HostMemory;
   readonly #counters: VcpuCounters;
   readonly #run: KvmRun;
+  readonly #debug: BookeDebug;
   readonly #decoder = decoder();
   readonly #cacheKind = cacheKindById();
+  readonly #moves = moveById();
+  readonly #mmio: Mmio;
 
   constructor(
     context: BookeContext,
@@ -46,6 +54,7 @@ export class StorageEmulation {
     memory: HostMemory,
     counters: VcpuCounters,
     run: KvmRun,
+    debug: BookeDebug,
   ) {
     this.#words = context.words;
     this.#context = context;
@@ -55,6 +64,8 @@ export class StorageEmulation {
     this.#memory = memory;
     this.#counters = counters;
     this.#run = run;
+    this.#debug = debug;
+    this.#mmio = new Mmio(context.words, WORDS, (word) => this.#moveOf(word), counters, run);
   }
 
   /**
@@ -67,8 +78,8 @@ export class StorageEmulation {
     const words = this.#words;
     const word = context.instruction;
     const instruction = this.#decoder.decode(word);
-    const access = instruction?.access;
-    if (access === undefined) {
+    const move = instruction === undefined ? undefined : this.#moves[instruction.id];
+    if (move === undefined) {
       const kind = instruction === undefined ? 0 : this.#cacheKind[instruction.id];
       if (kind === CACHE.HINT) {
         context.step();
@@ -77,79 +88,74 @@ export class StorageEmulation {
       if (kind === CACHE.ZERO) return this.#alignment(address, 0);
       return this.#cannot(instruction?.mnemonic ?? `instruction 0x${(word >>> 0).toString(16)}`, address);
     }
+    const littleEndian = ((this.#tlb.word(index, 2) & LITTLE_ENDIAN_PAGE) !== 0) !== move.reversed;
+    const goesToMemory = slot !== null && !(slot.readonly && move.store);
+    const frameOfIt = frame + (goesToMemory ? slot.delta : 0);
+    const pieces = this.#mmio.take(move, word, frameOfIt * 1024 + (address & 1023), littleEndian);
     const ra = (word >>> 16) & 31;
-    const base = ra === 0 && access.update !== true ? 0 : (words[W_GPR + 2 * ra] as number);
-    const offset = access.indexed === true ? (words[W_GPR + 2 * ((word >>> 11) & 31)] as number) : (word << 16) >> 16;
-    const effective = (base + offset) | 0;
-    const { bytes } = access;
+    const effective = this.#effective(move, word);
     // An access across a page boundary with a device on either side: a cache-inhibited unaligned access interrupts.
-    if (effective !== address || ((effective ^ (effective + bytes - 1)) & pageMask(this.#tlb.size(index))) !== 0)
+    const last = effective + Math.max(pieces.length, 1) - 1;
+    if (effective !== address || ((effective ^ last) & pageMask(this.#tlb.size(index))) !== 0)
       return this.#alignment(effective, 0);
-    const littleEndian = (this.#tlb.word(index, 2) & LITTLE_ENDIAN_PAGE) !== 0;
-    const reversed = (access.reversed === true) !== littleEndian;
-    const register = (word >>> 21) & 31;
-    const goesToMemory = slot !== null && !(slot.readonly && access.kind === 'store');
+    const debug = this.#debug;
+    if (debug.watches && debug.coversData(address) && debug.stops(address, 0, pieces.length, move.store))
+      return debug.watchpoint();
+    if (move.update) words[W_GPR + 2 * ra] = effective;
     context.step();
-    if (goesToMemory) this.#memoryAccess(access, register, reversed, ((frame + slot.delta) << 10) | (address & 1023));
-    else this.#mmio(access, register, reversed, frame * 1024 + (address & 1023));
-    if (access.update === true) words[W_GPR + 2 * ra] = effective;
-    return goesToMemory ? RESUME_GUEST : KVM_EXIT.MMIO;
+    const turned = littleEndian && !pieces.isString;
+    if (!goesToMemory) return this.#mmio.begin(littleEndian, turned);
+    this.#memoryAccess(move, pieces, turned, frameOfIt * 1024 + (address & 1023));
+    return RESUME_GUEST;
   }
 
   /** Finishes a read from MMIO or a DCR with the data that user space gave. */
   complete(): void {
     const words = this.#words;
     const io = words[W_IO_KIND] as number;
-    if (io === IO.NONE) return;
-    words[W_IO_KIND] = IO.NONE;
-    const register = words[W_IO_REGISTER] as number;
     if ((io & IO.KIND) === IO.DCR) {
-      words[W_GPR + 2 * register] = this.#run.dcr.data;
-      return;
-    }
-    const bytes = (io >>> IO.BYTES_SHIFT) & 7;
-    const data = this.#run.mmio.data;
-    const value = (io & IO.REVERSED) !== 0 ? reverse(data, bytes) : data;
-    words[W_GPR + 2 * register] = extend(value, bytes, (io & IO.SIGNED) !== 0);
+      words[W_IO_KIND] = IO.NONE;
+      words[W_GPR + 2 * (words[W_IO_REGISTER] as number)] = this.#run.dcr.data;
+    } else this.#mmio.complete();
   }
 
-  #mmio(access: Access, register: number, reversed: boolean, physAddr: number): void {
-    const words = this.#words;
-    const { mmio } = this.#run;
-    const { bytes } = access;
-    (this.#counters.counts[COUNTER.mmio_exits] as number)++;
-    mmio.physAddr = physAddr;
-    mmio.len = bytes;
-    if (access.kind === 'store') {
-      mmio.isWrite = true;
-      const value = words[W_GPR + 2 * register] as number;
-      mmio.data = extend(reversed ? reverse(value, bytes) : value, bytes, false);
-      return;
-    }
-    mmio.isWrite = false;
-    mmio.data = 0;
-    words[W_IO_REGISTER] = register;
-    words[W_IO_KIND] =
-      IO.MMIO | (bytes << IO.BYTES_SHIFT) | (access.signed === true ? IO.SIGNED : 0) | (reversed ? IO.REVERSED : 0);
+  /** What is left of the access that user space was asked for: an exit reason, or RESUME_GUEST when there is nothing. */
+  rest(): number {
+    return this.#mmio.rest();
   }
 
-  #memoryAccess(access: Access, register: number, reversed: boolean, hostAddress: number): void {
+  #moveOf(word: number): Move | undefined {
+    const instruction = this.#decoder.decode(word);
+    return instruction === undefined ? undefined : this.#moves[instruction.id];
+  }
+
+  #effective(move: Move, word: number): number {
     const words = this.#words;
+    const ra = (word >>> 16) & 31;
+    const base = ra === 0 && !move.update ? 0 : (words[W_GPR + 2 * ra] as number);
+    if (move.form === FORM.BASE) return base;
+    const offset =
+      move.form === FORM.INDEXED ? (words[W_GPR + 2 * ((word >>> 11) & 31)] as number) : (word << 16) >> 16;
+    return (base + offset) | 0;
+  }
+
+  #memoryAccess(move: Move, pieces: Pieces, turned: boolean, hostAddress: number): void {
     const memory = this.#memory;
-    const { bytes } = access;
-    const host = hostAddress >>> 0;
     (this.#counters.counts[COUNTER.emulated_accesses] as number)++;
-    if (access.kind === 'load') {
-      const data = bytes === 4 ? memory.read32(host) : bytes === 2 ? memory.read16(host) : memory.read8(host);
-      words[W_GPR + 2 * register] = extend(reversed ? reverse(data, bytes) : data, bytes, access.signed === true);
-      return;
+    for (let i = 0; i < pieces.count; i++) {
+      const host = hostAddress + (pieces.offset[i] as number);
+      const bytes = pieces.bytes[i] as number;
+      if (!move.store) {
+        const data = bytes === 4 ? memory.read32(host) : bytes === 2 ? memory.read16(host) : memory.read8(host);
+        this.#mmio.put(i, data, turned);
+        continue;
+      }
+      const data = this.#mmio.get(i, turned);
+      if (bytes === 4) memory.write32(host, data);
+      else if (bytes === 2) memory.write16(host, data);
+      else memory.write8(host, data);
     }
-    const value = words[W_GPR + 2 * register] as number;
-    const data = reversed ? reverse(value, bytes) : value;
-    if (bytes === 4) memory.write32(host, data);
-    else if (bytes === 2) memory.write16(host, data);
-    else memory.write8(host, data);
-    this.#cpu.codeWritten(host, bytes);
+    if (move.store) this.#cpu.codeWritten(hostAddress, pieces.length);
   }
 
   #alignment(address: number, esr: number): number {

@@ -138,8 +138,18 @@ export class BookeTimers {
 
   /** The guest writes its time base: the decrementer goes on, the bits of FIT and watchdog start from the new value. */
   writeTimebase(ticks: number): void {
+    this.moveTimebase(ticks - this.#time.timebase());
+  }
+
+  /** Ticks that the time base is ahead of the clock. */
+  get timebaseOffset(): number {
+    return this.#time.offset;
+  }
+
+  /** Moves the time base by so many ticks, as `writeTimebase` does. */
+  moveTimebase(moved: number): void {
     this.update();
-    const moved = this.#time.setTimebase(ticks);
+    this.#time.offset += moved;
     this.#doubles[D_DEC_START] = (this.#doubles[D_DEC_START] as number) + moved;
     this.#doubles[D_TIMERS_SEEN] = this.#time.timebase();
     this.#rearm();

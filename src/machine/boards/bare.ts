@@ -1,3 +1,4 @@
+import { KVM_REG_PPC } from '../../kvm/index.ts';
 import type { Board } from '../board.ts';
 import { ns16550 } from '../devices/ns16550.ts';
 import { powerRegister } from '../devices/power-register.ts';
@@ -6,9 +7,6 @@ import { power7, power8, ppc970 } from './server-cpus.ts';
 
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;
-
-/** KVM_REG_PPC_HIOR of the uapi, 64 bits. */
-const ONE_REG_HIOR = 0x1030_0000_0000_0001n;
 
 /** Devices, above all RAM. */
 const SERIAL = 0xf0000000;
@@ -62,7 +60,7 @@ export const bare: Board = {
     initrdLimit: 2 * GiB,
     enter: (vcpu, entry) => {
       // Interrupts begin in RAM; there is no ROM where HIOR points after power-on.
-      vcpu.setOneReg(ONE_REG_HIOR, 0n);
+      vcpu.setOneReg(KVM_REG_PPC.HIOR, 0n);
       enterServer(vcpu, entry);
     },
   },

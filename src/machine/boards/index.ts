@@ -1,5 +1,5 @@
 import type { Board } from '../board.ts';
-import { MachineError } from '../error.ts';
+import { OptionError } from '../error.ts';
 import { bamboo } from './bamboo.ts';
 import { bare } from './bare.ts';
 import { pseries } from './pseries.ts';
@@ -11,11 +11,11 @@ export const boards: readonly Board[] = [
   bare, // 64-bit processor, RAM, serial port
 ];
 
-/** The board of this name. Throws MachineError with the names that exist. */
+/** The board of this name. Throws OptionError with the names that exist. */
 export function findBoard(name: string): Board {
   const board = boards.find((one) => one.name === name);
   if (board === undefined)
-    throw new MachineError(
+    throw new OptionError(
       `there is no board "${name.slice(0, 64)}"; the boards are: ${boards.map((one) => one.name).join(', ')}`,
     );
   return board;

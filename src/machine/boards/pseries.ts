@@ -29,6 +29,7 @@ const HYPERTAS_FUNCTIONS = [
   'hcall-pft',
   'hcall-term',
   'hcall-dabr',
+  'hcall-xdabr',
   'hcall-interrupt',
   'hcall-splpar',
   'hcall-bulk',

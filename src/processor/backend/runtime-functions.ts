@@ -17,14 +17,16 @@ import {
   gprOffset,
   LINK_CELL,
   TLB_BASE,
+  WATCHED,
 } from '../layout.ts';
 import type { ProcessorModel } from '../model.ts';
 import { Emitter } from '../wasm/emitter.ts';
 import type { Signature, WasmFunction } from '../wasm/module.ts';
 import { constant, load, local, type Node } from '../wasm/node.ts';
 import { OP } from '../wasm/opcodes.ts';
+import { WATCH_ANSWER } from '../watch.ts';
 import { RegisterlessBuilder } from './registerless.ts';
-import { CORE, HOLDS_CODE, READ, REGION_HANDLER, SIGNATURES, WRITE } from './runtime.ts';
+import { CORE, EXECUTE, HOLDS_CODE, READ, REGION_HANDLER, SIGNATURES, WRITE } from './runtime.ts';
 import { type RuntimeFunctions, SOFT_TLB_SHAPES } from './storage.ts';
 
 /** The words of a context that vector code switches to: where they are prepared, and where they are in use. */
@@ -114,12 +116,39 @@ export function countRefill({ e, s, v }: Body): void {
   e.store(OP.i32Store, v, counter, s.add(load('i32', OP.i32Load, v, counter), 1));
 }
 
+/**
+ * Asks the watch, where there is one, about an access that the page permits: returns 0 from the refill with the watch's
+ * vector when it stops it; else, where the page is watched, what `passing` emits: an entry for this access alone.
+ */
+export function askWatch(
+  { e, s, v }: Body,
+  { interrupts }: ProcessorModel,
+  [address, access, bytes]: readonly [Node, Node, Node],
+  passing: () => void,
+): void {
+  e.if(load('i32', OP.i32Load, v, WATCHED), false);
+  e.store(address.type === 'i64' ? OP.i64Store : OP.i32Store, v, EXIT_ADDRESS, address);
+  e.call(CORE.watch, access, bytes);
+  const answer = e.temporary('i32');
+  e.setFromStack(answer);
+  e.if(s.eq(local('i32', answer), WATCH_ANSWER.stop));
+  const { data, code } = interrupts.watch;
+  e.store(OP.i32Store, v, EXIT_VECTOR, s.select(s.eq(access, EXECUTE), code, data));
+  e.store(OP.i32Store, v, EXIT_SYNDROME, s.select(s.eq(access, WRITE), interrupts.store, 0));
+  e.return(constant('i32', 0));
+  e.end();
+  e.if(local('i32', answer));
+  passing();
+  e.end();
+  e.end();
+}
+
 /** The mask of the smallest page that a processor has. */
 const smallestPage = ({ word }: ProcessorModel): number => (word === 'i32' ? -1024 : -4096);
 
 /** Calls refill and returns 0 from the function when it failed; the answer is the page's addend. */
-function addendOf({ e, s }: Body, address: Node, access: number): Node {
-  e.call(CORE.refill, address, constant('i32', access));
+function addendOf({ e, s }: Body, address: Node, access: number, bytes: Node): Node {
+  e.call(CORE.refill, address, constant('i32', access), bytes);
   const entry = e.temporary('i32');
   e.setFromStack(entry);
   e.if(s.eqz(local('i32', entry)), false);
@@ -142,12 +171,13 @@ interface Span {
 function spanOf(body: Body, model: ProcessorModel, address: Node, bytes: Node, access: number): Span {
   const { e, s } = body;
   const pageMask = smallestPage(model);
-  const first = addendOf(body, address, access);
+  const first = addendOf(body, address, access, bytes);
   const last = e.temporary('i32');
   e.set(last, first);
   const boundary = s.let(s.inMode(s.and(s.add(s.add(address, s.wordFromUnsigned32(bytes)), -1), pageMask)));
   e.if(s.ne(boundary, s.and(address, pageMask)));
-  e.set(last, addendOf(body, boundary, access));
+  const ahead = s.let(s.low32(s.sub(boundary, address)));
+  e.set(last, addendOf(body, boundary, access, s.sub(ahead, bytes)));
   e.end();
   return { address, bytes, first, last: local('i32', last), boundary, pageMask };
 }
@@ -176,7 +206,7 @@ function slowLoad({ model }: FamilyRuntime): WasmFunction {
   const address = local(s.word, 0);
   const bytes = local('i32', 1);
   e.if(isAligned(body, address, bytes));
-  e.return(s.add(s.low32(address), addendOf(body, address, READ)));
+  e.return(s.add(s.low32(address), addendOf(body, address, READ, bytes)));
   e.end();
   eachByte(body, model, spanOf(body, model, address, bytes, READ), (i, real) => {
     e.store(OP.i32Store8, s.add(v, s.xor(i, model.order)), BOUNCE, load('i32', OP.i32Load8U, real, 0));
@@ -201,7 +231,7 @@ function slowStore({ model }: FamilyRuntime): WasmFunction {
   const narrow = s.wrap(value);
   const lane = (real: Node, size: number): Node => s.xor(real, model.order & -size);
   e.if(isAligned(body, address, bytes));
-  const real = s.let(s.add(s.low32(address), addendOf(body, address, WRITE)));
+  const real = s.let(s.add(s.low32(address), addendOf(body, address, WRITE, bytes)));
   e.if(s.eq(bytes, 4));
   e.store(OP.i32Store, lane(real, 4), 0, narrow);
   e.else();
@@ -240,7 +270,7 @@ function slowZeroBlock({ model }: FamilyRuntime): WasmFunction {
   const body = begin(model, 'slowZeroBlock');
   const { e, s } = body;
   const address = local(s.word, 0);
-  const real = s.let(s.add(s.low32(address), addendOf(body, address, WRITE)));
+  const real = s.let(s.add(s.low32(address), addendOf(body, address, WRITE, constant('i32', s.blockBytes))));
   for (let offset = 0; offset < s.blockBytes; offset += 8) e.store(OP.i64Store, real, offset, constant('i64', 0));
   noticeCode(body, real, constant('i32', s.blockBytes));
   e.push(constant('i32', 1));

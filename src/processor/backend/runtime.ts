@@ -24,7 +24,8 @@ function signatures<W extends 'i32' | 'i64'>(word: W) {
   return {
     run: { params: [], results: ['i32'] },
     region: { params: [word, 'i32'], results: ['i32'] },
-    refill: { params: [word, 'i32'], results: ['i32'] },
+    /** (address, access, bytes: negative in the second page of an access across pages). */
+    refill: { params: [word, 'i32', 'i32'], results: ['i32'] },
     slowLoad: { params: [word, 'i32'], results: ['i32'] },
     slowStore: { params: [word, 'i32', 'i64'], results: ['i32'] },
     slowZeroBlock: { params: [word], results: ['i32'] },
@@ -33,6 +34,8 @@ function signatures<W extends 'i32' | 'i64'>(word: W) {
     newPage: { params: ['i32'], results: ['i32'] },
     decode: { params: ['i32'], results: [] },
     hot: { params: ['i32'], results: [] },
+    /** (access, bytes) → WATCH_ANSWER, of an access to EXIT_ADDRESS. */
+    watch: { params: ['i32', 'i32'], results: ['i32'] },
     /** (what remains of the budget) → the new budget, or 0: leave. */
     tick: { params: ['i32'], results: ['i32'] },
     regionAt: { params: [word], results: ['i32'] },
@@ -45,7 +48,7 @@ function signatures<W extends 'i32' | 'i64'>(word: W) {
 export const SIGNATURES = { i32: signatures('i32'), i64: signatures('i64') } as const;
 
 /** Imports of the core module (interpreter and runtime), functions first by index. */
-export const CORE_FUNCTION_IMPORTS = ['timebase', 'codeWritten', 'newPage', 'decode', 'hot', 'tick'] as const;
+export const CORE_FUNCTION_IMPORTS = ['timebase', 'codeWritten', 'newPage', 'decode', 'hot', 'tick', 'watch'] as const;
 
 /** More pages than any memory has: the core fits every one. */
 const MAX_PAGES = 0x1_0000;
@@ -68,6 +71,7 @@ export const CORE = {
   decode: 3,
   hot: 4,
   tick: 5,
+  watch: 6,
   refill: FIRST,
   slowLoad: FIRST + 1,
   slowStore: FIRST + 2,

@@ -15,6 +15,8 @@ export interface InterruptNumbers {
   readonly store: number;
   /** Vector of the interrupt behind an instruction that was stepped over. */
   readonly trace: number;
+  /** The host's own events: an access that a watch stops, a fetch from a page that may only be stepped. */
+  readonly watch: { readonly data: number; readonly code: number };
 }
 
 export const BOOKE_INTERRUPTS: InterruptNumbers = {
@@ -34,6 +36,7 @@ export const BOOKE_INTERRUPTS: InterruptNumbers = {
   },
   store: ESR.ST,
   trace: BOOKE_VECTOR.debug,
+  watch: { data: BOOKE_VECTOR.watch, code: BOOKE_VECTOR.codeWatch },
 };
 
 export const SERVER_INTERRUPTS: InterruptNumbers = {
@@ -48,6 +51,7 @@ export const SERVER_INTERRUPTS: InterruptNumbers = {
   },
   store: DSISR.ISSTORE,
   trace: SERVER_VECTOR.trace,
+  watch: { data: SERVER_VECTOR.watch, code: SERVER_VECTOR.codeWatch },
 };
 
 /**

@@ -11,6 +11,7 @@ import { modelOf, type ProcessorModel } from '../model.ts';
 import { DEFAULT_TRANSLATION_MEMORY, HOT_THRESHOLD, RegionManager } from '../region/manager.ts';
 import { Translator } from '../region/translate.ts';
 import { RunLoop } from '../run-loop.ts';
+import { type Watch, WatchUnit } from '../watch.ts';
 import type { ContextMode, ServerCpu } from './interface.ts';
 import { FACILITIES, HOST_HTAB, HOST_HTAB_LOG2_GROUPS, WIDE_RESERVE_ADDRESS } from './layout.ts';
 import { serverRuntime } from './refill.ts';
@@ -60,6 +61,7 @@ export class HostServer implements ServerCpu {
   readonly #steps: (() => number)[] = [];
   readonly #mode: number;
   readonly #loop: RunLoop;
+  readonly #watch: WatchUnit;
 
   constructor(options: ServerCpuOptions) {
     const { memory, base } = options;
@@ -70,6 +72,7 @@ export class HostServer implements ServerCpu {
     this.#model = modelOf(options.model, memory.order);
     this.hashTable = { address: HOST_HTAB, log2Groups: options.log2Groups ?? HOST_HTAB_LOG2_GROUPS };
     this.#loop = new RunLoop(memory, base);
+    this.#watch = new WatchUnit(memory, base);
     this.#mode = (base + MODE) >> 2;
     this.#tlb = new ServerTlb(memory, base);
     i32[(base + WIDE_RESERVE_ADDRESS) >> 2] = 1;
@@ -89,6 +92,7 @@ export class HostServer implements ServerCpu {
       decode: (record: number) => this.#cache.decode(record),
       hot: (record: number) => this.#loop.regions.hot(record),
       tick,
+      watch: (access: number, bytes: number) => this.#watch.answer(access, bytes, true),
     };
     const { hotThreshold = HOT_THRESHOLD } = options;
     const { instance, packings } = this.#instantiate('usual', this.#model, (runtime) =>
@@ -168,7 +172,15 @@ export class HostServer implements ServerCpu {
     // Without assist meanings the first two modes are one.
     const mode = Math.max(1, this.memory.i32[this.#mode] as number);
     const run = this.#steps[mode] ?? this.#steppingRun(mode);
-    return this.#loop.step(run, mode >= TURNED ? TURNED : NARROW, budget);
+    this.#watch.stepping = true;
+    const vector = this.#loop.step(run, mode >= TURNED ? TURNED : NARROW, budget);
+    this.#watch.stepping = false;
+    return vector;
+  }
+
+  setWatch(watch: Watch | null): void {
+    this.#watch.set(watch);
+    if (watch !== null) this.#tlb.dropWatched(watch);
   }
 
   get onTick(): () => number {

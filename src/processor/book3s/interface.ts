@@ -28,10 +28,13 @@ export const SERVER_VECTOR = {
   facilityUnavailable: 0xf60,
   /** None of the hardware's: an assist meaning hands over to the vector code. */
   assist: 1,
+  /** Nor these: an access that a watch stops, and a fetch from a page that it covers. */
+  watch: 2,
+  codeWatch: 3,
 } as const;
 
 /** DSISR bits of a data storage interrupt; NOHPTE, PROTFAULT also in SRR1 of an instruction storage interrupt. */
-export const DSISR = { NOHPTE: 0x4000_0000, PROTFAULT: 0x0800_0000, ISSTORE: 0x0200_0000 } as const;
+export const DSISR = { NOHPTE: 0x4000_0000, PROTFAULT: 0x0800_0000, ISSTORE: 0x0200_0000, WATCH: 0x0040_0000 } as const;
 /** SRR1 of an instruction storage interrupt for code in a page that is not executable, or guarded. */
 export const SRR1_NOEXEC = 0x1000_0000;
 /** SRR1 bits of a program interrupt. */

@@ -4,9 +4,16 @@
  */
 
 import { EXECUTE, HOLDS_CODE, MAY_BE_WRITTEN, READ, WRITE } from '../backend/runtime.ts';
-import { type Body, begin, countRefill, type FamilyRuntime, setInterrupt } from '../backend/runtime-functions.ts';
+import {
+  askWatch,
+  type Body,
+  begin,
+  countRefill,
+  type FamilyRuntime,
+  setInterrupt,
+} from '../backend/runtime-functions.ts';
 import { SOFT_TLB_SHAPES } from '../backend/storage.ts';
-import { CODE_FLAGS_TABLE, CODE_PAGES, MODE, TLB_BASE } from '../layout.ts';
+import { BOUNCE, CODE_FLAGS_TABLE, CODE_PAGES, MODE, TLB_BASE } from '../layout.ts';
 import type { ProcessorModel } from '../model.ts';
 import type { WasmFunction } from '../wasm/module.ts';
 import { constant, load, local, type Node } from '../wasm/node.ts';
@@ -159,6 +166,10 @@ function refill(model: ProcessorModel, log2Groups: number): WasmFunction {
   e.end();
 
   const addend = s.let(s.sub(s.and(low, -4096), s.wrap(page)));
+  askWatch(body, model, [address, access, local('i32', 2)], () => {
+    e.store(OP.i32Store, v, BOUNCE - WIDE_READ_ADDEND, addend);
+    e.return(s.add(v, BOUNCE - 2 * WIDE_READ_ADDEND));
+  });
   e.if(s.eq(access, EXECUTE));
   e.set(entry, s.codeTlbEntry(address));
   logRefill(body, address, slot);

@@ -2,6 +2,7 @@
 
 import { CODE_PAGES, CODE_PAGES_TABLE, CODE_PAGES_TABLE_BYTES, MODE, TLB_BASE } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
+import type { Watch } from '../watch.ts';
 import { SERVER_CONTEXTS, SERVER_SLB_ENTRIES } from './interface.ts';
 import {
   CONTEXT,
@@ -204,6 +205,29 @@ export class ServerTlb {
       i32[code] = NO_TAG;
       i32[code + 1] = NO_TAG;
     }
+  }
+
+  /** Drops what a watch covers from all contexts. */
+  dropWatched(watch: Watch): void {
+    for (let context = 0; context < SERVER_CONTEXTS; context++) {
+      if (this.#isEmpty(context)) continue;
+      const from = this.#at(WIDE_TLB + context * WIDE_TLB_SET_BYTES);
+      const code = from + CODE_AT;
+      for (let at = from; at < code; at += WRITE_AT)
+        this.#dropIfCovered(at, (low, high) => watch.coversData(low, high));
+      for (let at = code; at < from + SET_WORDS; at += CODE_WORDS)
+        this.#dropIfCovered(at, (low, high) => watch.coversCode(low, high));
+    }
+  }
+
+  /** A tag's page goes from its place when it is covered. */
+  #dropIfCovered(at: number, isCovered: (low: number, high: number) => boolean): void {
+    const i32 = this.#i32;
+    const low = i32[at] as number;
+    // Pages have zeros where no tag has ones.
+    if ((low & 4095) !== 0 || !isCovered(low, i32[at + 1] as number)) return;
+    i32[at] = NO_TAG;
+    i32[at + 1] = NO_TAG;
   }
 
   /** Takes write permission from all cached translations to a page of host memory: it holds code now. */

@@ -10,6 +10,7 @@ import { MODEL_440 } from '../model.ts';
 import { DEFAULT_TRANSLATION_MEMORY, HOT_THRESHOLD, RegionManager } from '../region/manager.ts';
 import { Translator } from '../region/translate.ts';
 import { RunLoop } from '../run-loop.ts';
+import { type Watch, WatchUnit } from '../watch.ts';
 import type { Host440Cpu } from './interface.ts';
 import { RUNTIME_440 } from './refill440.ts';
 import { Tlb } from './soft-tlb.ts';
@@ -31,12 +32,14 @@ export class Host440 implements Host440Cpu {
   /** The stepping interpreter, made when it is first needed. */
   #step: (() => number) | null = null;
   readonly #loop: RunLoop;
+  readonly #watch: WatchUnit;
 
   constructor(options: HostCpuOptions) {
     const { memory, base } = options;
     this.memory = memory;
     this.base = base;
     this.#loop = new RunLoop(memory, base);
+    this.#watch = new WatchUnit(memory, base);
     this.#tlb = new Tlb(memory, base);
     memory.i32[(base + RESERVE_ADDRESS) >> 2] = NO_RESERVATION;
 
@@ -63,6 +66,7 @@ export class Host440 implements Host440Cpu {
       decode: (record: number) => this.#cache.decode(record),
       hot: (record: number) => this.#loop.regions.hot(record),
       tick,
+      watch: (access: number, bytes: number) => this.#watch.answer(access, bytes, false),
     };
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { e: this.#imports });
     this.#loop.regions = new RegionManager(
@@ -90,13 +94,21 @@ export class Host440 implements Host440Cpu {
 
   step(budget: number): number {
     this.#step ??= this.#steppingRun();
-    return this.#loop.step(this.#step, STEP_MODE, budget);
+    this.#watch.stepping = true;
+    const vector = this.#loop.step(this.#step, STEP_MODE, budget);
+    this.#watch.stepping = false;
+    return vector;
   }
 
   #steppingRun(): () => number {
     const { bytes } = coreImage(this.#cores, '440-step', () => generateSteppingCore(RUNTIME_440, this.#handlers));
     const module = new WebAssembly.Module(bytes as BufferSource);
     return new WebAssembly.Instance(module, { e: this.#imports }).exports['run'] as () => number;
+  }
+
+  setWatch(watch: Watch | null): void {
+    this.#watch.set(watch);
+    if (watch !== null) this.#tlb.dropWatched(watch);
   }
 
   get onTick(): () => number {

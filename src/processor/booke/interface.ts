@@ -21,6 +21,9 @@ export const BOOKE_VECTOR = {
   debug: 15,
   /** None of the hardware's: an assist meaning hands over to the vector code. */
   assist: 16,
+  /** Nor these: an access that a watch stops, and a fetch from a page that it covers. */
+  watch: 17,
+  codeWatch: 18,
 } as const;
 
 /** ESR bits of BookE that the processor sets in EXIT_SYNDROME (PowerPC 440 user's manual, ESR). */

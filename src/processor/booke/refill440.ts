@@ -1,7 +1,7 @@
 /** The 440's soft-TLB refill from its TLB. */
 
 import { EXECUTE, HOLDS_CODE, MAY_BE_WRITTEN, READ, UNCACHED, WRITE } from '../backend/runtime.ts';
-import { begin, countRefill, type FamilyRuntime, setInterrupt } from '../backend/runtime-functions.ts';
+import { askWatch, begin, countRefill, type FamilyRuntime, setInterrupt } from '../backend/runtime-functions.ts';
 import { SOFT_TLB_SHAPES } from '../backend/storage.ts';
 import {
   ADDRESS_SPACE,
@@ -31,7 +31,7 @@ import { BOOKE_VECTOR, ESR } from './interface.ts';
 const WRITE_PAIR = SOFT_TLB_SHAPES.i32.write;
 
 /**
- * refill(address, access) → address of a tag and addend in the soft TLB that permit the access, or 0 with EXIT_* set.
+ * refill(address, access, bytes) → address of a tag and addend in the soft TLB that permit the access, or 0 with EXIT_* set.
  * PowerPC 440 user's manual, "Memory Management": match on EPN, TS and TID (0 matches all), then access control.
  */
 function refill(): WasmFunction {
@@ -88,14 +88,18 @@ function refill(): WasmFunction {
   e.end();
 
   const addend = s.let(search(i, TLB_SEARCH_ADDEND));
+  const forThisAccess = (): void => {
+    e.store(OP.i32Store, v, BOUNCE - 4, addend);
+    e.return(s.add(v, BOUNCE - 8));
+  };
+  askWatch(body, MODEL_440, [address, access, local('i32', 2)], forThisAccess);
   e.if(s.and(allowed, UNCACHED), false);
   // Parts of a page of the soft TLB: the entry is made in the bounce area, for this access only. Code there is not run.
   e.if(s.eq(access, EXECUTE));
   setInterrupt(body, constant('i32', BOOKE_VECTOR.machineCheck), address, constant('i32', 0));
   e.return(constant('i32', 0));
   e.end();
-  e.store(OP.i32Store, v, BOUNCE - 4, addend);
-  e.return(s.add(v, BOUNCE - 8));
+  forThisAccess();
   e.end();
 
   const page = s.let(s.and(address, -4096));

@@ -25,6 +25,7 @@ import {
   TLB_SEARCH_PAGE,
 } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
+import type { Watch } from '../watch.ts';
 import { TLB44X } from './interface.ts';
 
 const DATA_WORDS = 4;
@@ -179,6 +180,22 @@ export class Tlb {
     for (let tag = from; tag < from + SET_WORDS; tag += 2)
       if (i32[tag] !== NO_TAG && ((i32[tag] as number) & mask) === page) i32[tag] = NO_TAG;
     this.setFlushes++;
+  }
+
+  /** Drops what a watch covers from all sets. */
+  dropWatched(watch: Watch): void {
+    const i32 = this.#i32;
+    for (let set = 0; set < SOFT_TLB_SETS; set++) {
+      if ((this.#keyOf[set] as number) < 0) continue;
+      const from = this.#at(SOFT_TLB + set * SOFT_TLB_SET_BYTES);
+      const code = from + (CODE_TLB >> 2);
+      // All tags stand at even words.
+      for (let at = from; at < from + SET_WORDS; at += 2) {
+        const tag = i32[at] as number;
+        if (tag === NO_TAG) continue;
+        if (at < code ? watch.coversData(tag, 0) : watch.coversCode(tag, 0)) i32[at] = NO_TAG;
+      }
+    }
   }
 
   /** Takes write permission from all cached translations to a page of host memory: it holds code now. */

@@ -461,7 +461,7 @@ function findCode(e: Emitter, s: HandlerBuilder, pc: Node, v: Node, lookup: Labe
   const entry = e.temporary('i32');
   e.set(entry, s.codeTlbEntry(pc));
   e.if(s.ne(s.codeTag(local('i32', entry)), s.and(pc, -4096)), false);
-  e.call(CORE.refill, pc, constant('i32', EXECUTE));
+  e.call(CORE.refill, pc, constant('i32', EXECUTE), constant('i32', 4));
   e.setFromStack(entry);
   e.if(s.eqz(local('i32', entry)), false);
   leave(e, v, lookup);

@@ -1,6 +1,6 @@
 /**
  * Pairs of instructions that the interpreter has handlers of their own for, so that it dispatches once for both: those that
- * boots of Linux interpret most often one behind the other, hottest first (`npm run pairs` counts them). A line is a pair;
+ * boots of Linux on a 440 and a POWER8 interpret most often one behind the other, hottest first. A line is a pair;
  * an instruction is a mnemonic, `near` for a branch within its page, and the values of its static fields.
  */
 

@@ -71,6 +71,7 @@ export class FakeServer implements ServerCpu {
   run(): never {
     throw new Error('this processor runs nothing');
   }
+  setWatch(): void {}
   step(): never {
     return this.run();
   }

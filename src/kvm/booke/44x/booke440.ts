@@ -82,10 +82,10 @@ export class Booke440 implements VcpuFamily {
     const context = new BookeContext(cpu, memory, slots, tlb, shadow, parts.accel === 'assist');
     const interrupts = new BookeInterrupts(context, counters);
     const timers = new BookeTimers(context.words, buffer, cpu.base, time, () => interrupts.refreshTimers());
-    const debug = new BookeDebug(new GuestDebug(counters, run), context, interrupts);
+    const debug = new BookeDebug(new GuestDebug(counters, run), cpu, context, interrupts);
     const sprs = new SprEmulation(context, timers, time, counters, run, () => debug.registersChanged());
     const emulation = new BookeEmulation(context, interrupts, sprs, tlb, shadow, slots, counters, run);
-    this.#storage = new StorageEmulation(context, interrupts, tlb, cpu, memory, counters, run);
+    this.#storage = new StorageEmulation(context, interrupts, tlb, cpu, memory, counters, run, debug);
     this.#exits = new BookeExits(
       context,
       interrupts,
@@ -152,6 +152,8 @@ export class Booke440 implements VcpuFamily {
 
   enter(): number {
     const words = this.#words;
+    const rest = this.#storage.rest();
+    if (rest !== RESUME_GUEST) return rest;
     this.#emulation.applyTlbWrites();
     const stepping = this.#context.stepping !== 0;
     if (stepping && this.#debug.host.due) return this.#debug.report();

@@ -1,0 +1,39 @@
+/** QEMU's options, by which its users begin here too: what each is called, or why there is none. */
+const HABITS: Readonly<Record<string, string>> = {
+  M: '--machine NAME is meant',
+  machine: '--machine NAME is meant',
+  m: '--memory SIZE is meant',
+  cpu: '--cpu MODEL is meant',
+  accel: '--accel WAY is meant',
+  kernel: '--kernel FILE is meant',
+  initrd: '--initrd FILE is meant',
+  append: '--append WORDS is meant',
+  dtb: '--dtb FILE is meant',
+  icount: '--icount N is meant',
+  'no-reboot': '--no-reboot is meant',
+  smp: 'every machine has one processor',
+  nographic: 'the console is this terminal always',
+  serial: 'the console is this terminal always',
+  display: 'there is no display: the console is this terminal',
+  vga: 'there is no display: the console is this terminal',
+  monitor: 'there is no monitor; Ctrl-A h lists the keys',
+  bios: 'machines start without firmware: --kernel FILE is what they boot',
+  'enable-kvm': 'KVM is always there; --accel says how it serves the guest',
+  drive: 'there are no disks; --initrd FILE is a RAM disk',
+  hda: 'there are no disks; --initrd FILE is a RAM disk',
+  nic: 'there is no network',
+  net: 'there is no network',
+  netdev: 'there is no network',
+  device: 'a machine has the devices that it has',
+  s: 'there is no gdb stub',
+  S: 'there is no gdb stub',
+  gdb: 'there is no gdb stub',
+};
+
+/** What to say of an option that there is not, when it is one of QEMU's; its values may stand right behind -M and -m. */
+export function qemuHint(option: string): string | undefined {
+  const name = /^-([mM])[0-9a-z]*$/.exec(option)?.[1] ?? option.replace(/^--?/, '');
+  const whole = option.replace(/^--?/, '');
+  const known = Object.hasOwn(HABITS, whole) ? whole : name;
+  return Object.hasOwn(HABITS, known) ? HABITS[known] : undefined;
+}

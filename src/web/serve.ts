@@ -1,0 +1,168 @@
+import type { CoreImages } from '../kvm/api.ts';
+import { readCore } from '../machine/cores.ts';
+import { type Board, Machine, MachineError } from '../machine/index.ts';
+import { BrowserHost } from './host.ts';
+import {
+  type FromMachine,
+  type MachineCalls,
+  type MachineDescription,
+  type Port,
+  type ServedOptions,
+  sendError,
+  type ToMachine,
+  workerPort,
+} from './protocol.ts';
+import { canShareMemory, WorkerTranslationPort } from './translation-port.ts';
+
+/** Output that the page has not shown yet: when there is more, the guest waits. */
+const MAX_UNSHOWN_BYTES = 2 ** 20;
+
+/** The cores that came with the package, fetched while the machine is made: only a worker may wait for that. */
+const coreFiles: CoreImages = {
+  find: (name) =>
+    readCore(name, (file) => {
+      const request = new XMLHttpRequest();
+      request.open('GET', new URL(`./cores/${file}`, import.meta.url), false);
+      request.responseType = 'arraybuffer';
+      request.send();
+      if (request.status !== 200) throw new Error(`${file} is not there`);
+      return new Uint8Array(request.response as ArrayBuffer);
+    }),
+};
+
+/** A host that does not run ahead of the page that shows its output. */
+class ServedHost extends BrowserHost {
+  readonly #output: { unshown: number; room: () => void };
+
+  constructor(send: (message: FromMachine, transfer: Transferable[]) => void, onTurn: () => void) {
+    const output = { unshown: 0, room: (): void => {} };
+    const write = (bytes: Uint8Array): void => {
+      output.unshown += bytes.length;
+      send({ output: bytes }, [bytes.buffer as ArrayBuffer]);
+    };
+    super({ write }, onTurn);
+    this.#output = output;
+  }
+
+  shown(bytes: number): void {
+    this.#output.unshown -= bytes;
+    if (this.#output.unshown <= MAX_UNSHOWN_BYTES) this.#output.room();
+  }
+
+  override async yield(): Promise<void> {
+    if (this.#output.unshown > MAX_UNSHOWN_BYTES)
+      await new Promise<void>((resolve) => {
+        this.#output.room = resolve;
+      });
+    return super.yield();
+  }
+}
+
+/** One machine and its console, at the worker's end of a port. */
+class Served {
+  readonly #boards: readonly Board[];
+  readonly #input: Uint8Array[] = [];
+  readonly #host: ServedHost;
+  #machine: Machine | undefined;
+
+  constructor(port: Port, boards: readonly Board[]) {
+    this.#boards = boards;
+    this.#host = new ServedHost(
+      (message, transfer) => port.postMessage(message, transfer),
+      () => this.#offer(),
+    );
+    port.onmessage = ({ data }: MessageEvent<ToMachine>) => {
+      if ('shown' in data) this.#host.shown(data.shown);
+      else
+        void this.#serve(data.call, data.words).then(
+          (answer) => port.postMessage({ id: data.id, answer } satisfies FromMachine),
+          (error) => port.postMessage({ id: data.id, error: sendError(error) } satisfies FromMachine),
+        );
+    };
+  }
+
+  async #serve(call: keyof MachineCalls, words: readonly unknown[]): Promise<unknown> {
+    const serve = this.#calls[call] as (...words: readonly unknown[]) => unknown;
+    return serve(...words);
+  }
+
+  get #made(): Machine {
+    if (this.#machine === undefined) throw new MachineError('the machine is not made yet');
+    return this.#machine;
+  }
+
+  readonly #calls: MachineCalls = {
+    create: (options) => this.#create(options),
+    run: () => this.#made.run(),
+    pause: () => this.#made.pause(),
+    resume: () => this.#made.resume(),
+    quit: (message) => this.#made.quit(message),
+    input: (bytes) => {
+      this.#input.push(bytes);
+      this.#offer();
+    },
+    state: () => this.#made.state,
+    stats: () => this.#made.stats(),
+    readMemory: (address, length) => this.#made.vm.memory.readBytes(address, length),
+    writeMemory: (address, bytes) => this.#made.vm.memory.writeBytes(address, bytes),
+    translate: (address) => this.#made.vcpu.translate(address),
+    getRegs: () => this.#made.vcpu.getRegs(),
+    setRegs: (regs) => this.#made.vcpu.setRegs(regs),
+    getSregs: () => this.#made.vcpu.getSregs(),
+    setSregs: (sregs) => this.#made.vcpu.setSregs(sregs),
+    getOneReg: (id) => this.#made.vcpu.getOneReg(id),
+    setOneReg: (id, value) => this.#made.vcpu.setOneReg(id, value),
+    saveDevices: () => this.#made.saveDevices(),
+    restoreDevices: (states) => this.#made.restoreDevices(states),
+  };
+
+  #create({ translationWorker, ...options }: ServedOptions): MachineDescription {
+    if (this.#machine !== undefined) throw new MachineError('this worker has a machine already');
+    if (translationWorker !== undefined && typeof translationWorker !== 'boolean')
+      throw new MachineError('the option translationWorker is true or false');
+    if (translationWorker === true && !canShareMemory())
+      throw new MachineError('a translation worker needs a page that is isolated by COOP and COEP');
+    const translates = translationWorker ?? (options.icount === undefined && canShareMemory());
+    const translation = translates ? new WorkerTranslationPort() : undefined;
+    try {
+      const machine = Machine.create({
+        ...options,
+        board: this.#boards.find(({ name }) => name === options.board) ?? options.board,
+        host: this.#host,
+        // A page's own thread may not wait for files.
+        cores: typeof document === 'undefined' ? coreFiles : undefined,
+        translation,
+      });
+      this.#machine = machine;
+      const { board, cpu, accel, memoryBytes } = machine;
+      return { board: board.name, cpu: cpu.model, accel, memoryBytes, translationWorker: translates };
+    } catch (error) {
+      translation?.close();
+      throw error;
+    }
+  }
+
+  /** Gives the guest what it has room for. */
+  #offer(): void {
+    for (let first = this.#input[0]; first !== undefined; first = this.#input[0]) {
+      const taken = this.#machine?.input(first) ?? 0;
+      if (taken < first.length) {
+        this.#input[0] = first.subarray(taken);
+        return;
+      }
+      this.#input.shift();
+    }
+  }
+}
+
+export interface ServeOptions {
+  /** Boards of one's own, which a page names like the package's. */
+  readonly boards?: readonly Board[];
+  /** In place of the worker's own port. */
+  readonly port?: Port;
+}
+
+/** Makes this worker one that `createMachine` can be given: it serves a machine to the page that made it. */
+export function serveMachine({ boards = [], port = workerPort() }: ServeOptions = {}): void {
+  new Served(port, boards);
+}

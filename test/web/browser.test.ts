@@ -1,0 +1,209 @@
+import assert from 'node:assert/strict';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { build } from 'esbuild';
+import { compile, packAndInstall, readmePrograms } from '../npm/project.ts';
+import { findBrowser, openPage } from './browser.ts';
+
+const guest = process.env['POWERVISOR_TEST_GUEST_440'];
+const browser = findBrowser();
+const noBrowser = browser === undefined ? 'there is no Chromium' : false;
+const skip = noBrowser || (guest === undefined ? 'no 440 guest (POWERVISOR_TEST_GUEST_440); npm test says why' : false);
+
+const IMPORTS = {
+  'powervisor/browser': '/app/node_modules/powervisor/dist/browser.js',
+  'powervisor/browser/worker': '/app/node_modules/powervisor/dist/browser-worker.js',
+  powervisor: '/app/node_modules/powervisor/dist/index.js',
+};
+
+/** What a page does with a machine, in each way that there is to run one. */
+const PAGE = `
+import { type BrowserMachine, createMachine, MachineError } from 'powervisor/browser';
+
+const fetchBytes = async (url: string): Promise<Uint8Array> => new Uint8Array(await (await fetch(url)).arrayBuffer());
+
+/** Boots to the shell, and has a conversation with it, a pause in its midst. */
+export async function converse(worker: false | undefined) {
+  let text = '';
+  const machine: BrowserMachine = await createMachine({
+    board: 'bamboo',
+    worker,
+    console: { write: (bytes) => { text += new TextDecoder('latin1').decode(bytes); } },
+    kernel: await fetchBytes('/guest/uImage'),
+    initrd: await fetchBytes('/guest/initramfs.cpio.gz'),
+    append: 'console=ttyS0 quiet',
+  });
+  const until = async (mark: string): Promise<void> => {
+    while (!text.includes(mark)) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+  const ended = machine.run();
+  await until('# ');
+  await machine.pause();
+  const state = await machine.state();
+  const regs = await machine.getRegs();
+  // The kernel is at address 0, in the processor's own byte order.
+  const memory = await machine.readMemory(0, 4);
+  const nowhere = await machine.readMemory(2 ** 30, 4);
+  await machine.resume();
+  await machine.input(new TextEncoder().encode('echo be$((1))gin $((6 * 7))\\n'));
+  await until('be1gin 42');
+  const second = await machine.run().catch((error) => error instanceof MachineError && error.message);
+  await machine.quit('enough');
+  const end = await ended;
+  const stats = await machine.stats();
+  machine.close();
+  const closed = await machine.stats().catch((error) => error instanceof MachineError && error.message);
+  return {
+    state, end, second, closed, nowhere: nowhere === undefined, memory: memory?.length, hasPc: regs.pc > 0n,
+    regions: (stats['translated_regions'] ?? 0) > 0, translationWorker: machine.description.translationWorker,
+    isolated: crossOriginIsolated,
+  };
+}
+
+/** The line of what goes wrong. */
+async function refusal(make: () => Promise<unknown>): Promise<string> {
+  try {
+    await make();
+    return 'nothing was refused';
+  } catch (error) {
+    return error instanceof MachineError ? error.message : 'not a MachineError: ' + String(error);
+  }
+}
+
+export async function refusals() {
+  const console = { write: () => {} };
+  const kernel = new Uint8Array(64);
+  const make = createMachine as (options: unknown) => Promise<BrowserMachine>;
+  const controller = new AbortController();
+  const machine = await createMachine({ board: 'bare', console, kernel: Uint8Array.of(0x48, 0, 0, 0) });
+  const run = machine.run({ signal: controller.signal });
+  controller.abort(new MachineError('aborted by the page'));
+  return [
+    await refusal(() => make({ board: 'bamboo', kernel })),
+    await refusal(() => make({ board: 'bamboo', console })),
+    await refusal(() => make({ board: 'bamboo', console, kernel: '/guest/uImage' })),
+    await refusal(() => make({ board: 'mine', console, kernel })),
+    await refusal(() => make({ board: 'bamboo', console, kernel, memory: 1 })),
+    await refusal(() => make({ board: 'bamboo', console, kernel, extra: () => {} })),
+    await refusal(() => make({ board: 'bamboo', console, kernel, worker: 'w.js' })),
+    await refusal(() => make({ board: 'bare', console, kernel, worker: new Worker('/nowhere.js', { type: 'module' }) })),
+    await refusal(() => run),
+  ];
+}
+
+/** A board of one's own, in a worker script of one's own. */
+export async function ownBoard() {
+  const kernel = new Uint8Array(8 * 4);
+  // li 3,0; oris 3,3,0xf000; ori 3,3,0x1000; li 4,0x5555; stw 4,0(3)
+  for (const [i, word] of [0x38600000, 0x6463f000, 0x60631000, 0x38805555, 0x90830000].entries())
+    new DataView(kernel.buffer).setUint32(4 * i, word);
+  const worker = new Worker('/app/out-bundler/bundled/own-worker.js', { type: 'module' });
+  const machine = await createMachine({ board: 'mine', console: { write: () => {} }, kernel, worker });
+  const end = await machine.run();
+  const devices = Object.keys(await machine.saveDevices());
+  machine.close();
+  return { end, devices };
+}
+`;
+
+const WORKER = `
+import { type DeviceSpec, findBoard } from 'powervisor';
+import { serveMachine } from 'powervisor/browser/worker';
+
+const nothing: DeviceSpec = { name: 'nothing', create: () => ({ reset() {}, save: () => ({}), restore() {} }) };
+const bare = findBoard('bare');
+serveMachine({ boards: [{ ...bare, name: 'mine', devices: (machine) => [...bare.devices(machine), nothing] }] });
+`;
+
+let folder = '';
+
+before(async () => {
+  if (noBrowser) return;
+  ({ folder } = packAndInstall());
+  const [, program = ''] = readmePrograms('ts');
+  writeFileSync(join(folder, 'page.ts'), program);
+  writeFileSync(join(folder, 'checks.ts'), PAGE);
+  writeFileSync(join(folder, 'own-worker.ts'), WORKER);
+  for (const resolution of ['nodenext', 'bundler'] as const)
+    assert.equal(compile(folder, resolution, ['page.ts', 'checks.ts', 'own-worker.ts'], true), '');
+  // Import maps do not reach workers. This bundler takes no notice of further workers and cores, which are then not there.
+  await build({
+    entryPoints: [join(folder, 'own-worker.ts')],
+    bundle: true,
+    format: 'esm',
+    outfile: join(folder, 'out-bundler/bundled/own-worker.js'),
+    logLevel: 'error',
+  });
+});
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function open(script: string, isolated: boolean, asked?: Set<string>): Promise<unknown> {
+  const folders = { app: folder, guest: guest ?? '/nowhere', '': guest ?? '/nowhere' };
+  return openPage(browser ?? '', { isolated, folders, imports: IMPORTS, script, ...(asked && { asked }) });
+}
+
+for (const isolated of [true, false]) {
+  const how = isolated ? 'with COOP and COEP' : 'without COOP and COEP';
+
+  test(`README's page boots Linux ${how}`, { skip, timeout: 300_000 }, async () => {
+    const script = `await import('/app/out-bundler/page.js'); result = document.body.innerText;`;
+    const asked = new Set<string>();
+    const text = await open(script, isolated, asked);
+    assert.ok(typeof text === 'string', JSON.stringify(text));
+    assert.match(text, /GUEST-READY/);
+    assert.match(text, /the guest reset the machine/);
+    assert.ok(asked.has('machine-worker.js') && asked.has('440-assist.wasm'), 'the package brings worker and core');
+    assert.equal(asked.has('translation-worker.js'), isolated);
+  });
+
+  for (const worker of [undefined, false] as const)
+    test(`a conversation ${how}, ${worker === false ? "on the page's thread" : 'in a worker'}`, {
+      skip,
+      timeout: 300_000,
+    }, async () => {
+      const script = `const { converse } = await import('/app/out-bundler/checks.js'); result = await converse(${worker});`;
+      assert.deepEqual(await open(script, isolated), {
+        state: 'paused',
+        end: { cause: 'quit', message: 'enough' },
+        second: 'the machine runs already; its first run has not ended',
+        closed: 'the machine was closed',
+        nowhere: true,
+        memory: 4,
+        hasPc: true,
+        regions: true,
+        translationWorker: isolated,
+        isolated,
+      });
+    });
+}
+
+test('what a page does wrong is told in one line', { skip: noBrowser, timeout: 120_000 }, async () => {
+  const script = `const { refusals } = await import('/app/out-bundler/checks.js'); result = await refusals();`;
+  const lines = await open(script, true);
+  assert.ok(Array.isArray(lines), JSON.stringify(lines));
+  const wanted = [
+    /^the option console is missing/,
+    /^the option kernel is missing/,
+    /^the option kernel is the string "\/guest\/uImage"; the file's contents/,
+    /^there is no board "mine"/,
+    /^there is no option "memory"; the options are/,
+    /^what a machine's worker is given must be data/,
+    /^the option worker is neither a Worker nor false$/,
+    /^the machine's worker failed: its script does not load$/,
+    /^aborted by the page$/,
+  ];
+  assert.equal(lines.length, wanted.length);
+  for (const [i, pattern] of wanted.entries()) assert.match(String(lines[i]), pattern);
+});
+
+test("a worker of one's own, bundled without the package's, has boards of one's own", {
+  skip: noBrowser,
+  timeout: 120_000,
+}, async () => {
+  const script = `const { ownBoard } = await import('/app/out-bundler/checks.js'); result = await ownBoard();`;
+  assert.deepEqual(await open(script, true), {
+    end: { cause: 'shutdown', message: 'the guest shut down' },
+    devices: ['serial0', 'power', 'nothing'],
+  });
+});

@@ -10,13 +10,24 @@ export class ConsoleOutput {
   #atLineStart = true;
   #broken = false;
 
-  constructor(stream: NodeJS.WriteStream, onBroken: (error: NodeJS.ErrnoException) => void) {
+  /** `onBroken` is called when the reader has gone away, `onRoom` when there is room again. */
+  constructor(
+    stream: NodeJS.WriteStream,
+    onBroken: (error: NodeJS.ErrnoException) => void,
+    onRoom: () => void = () => {},
+  ) {
     this.#stream = stream;
+    stream.on('drain', onRoom);
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (this.#broken) return;
       this.#broken = true;
       onBroken(error);
     });
+  }
+
+  /** So much waits for the reader that the guest has to wait, too. */
+  get full(): boolean {
+    return !this.#broken && this.#stream.writableLength > HIGH_WATER;
   }
 
   write(bytes: Uint8Array): void {
@@ -28,11 +39,6 @@ export class ConsoleOutput {
   /** Ends a line that the guest began, so that text of ours stands on lines of its own. */
   endLine(): void {
     this.write(new TextEncoder().encode(this.#atLineStart ? '' : '\n'));
-  }
-
-  /** Whether so much waits for the reader that the guest had better wait, too. */
-  get isCongested(): boolean {
-    return !this.#broken && this.#stream.writableLength > HIGH_WATER;
   }
 
   /** Resolves when the system has taken everything (or never will), or has taken nothing for some milliseconds. */

@@ -1,4 +1,4 @@
-import { BUDGET, EVENT, type HostCpu } from '../processor/index.ts';
+import { BUDGET, EVENT, type HostCpu, PC, VECTOR_HOST_STACK } from '../processor/index.ts';
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
@@ -141,7 +141,8 @@ export class VirtualCpu implements Vcpu {
         (counts[COUNTER.light_exits] as number)++;
         budget = (words[BUDGET >> 2] as number) - (time.icount === 0 ? EXIT_COST : 1);
         if (budget > 0) continue;
-      } else (counts[COUNTER.tick_exits] as number)++;
+      } else if (vector === VECTOR_HOST_STACK) return this.#hostStackSpent();
+      else (counts[COUNTER.tick_exits] as number)++;
       now = time.now();
       reason = family.updateTimers();
       if (reason !== RESUME_GUEST) return this.#leave(reason);
@@ -249,6 +250,12 @@ export class VirtualCpu implements Vcpu {
     this.#family.end();
     this.kvmRun.exitReason = reason as KvmExitReason;
     return reason as KvmExitReason;
+  }
+
+  #hostStackSpent(): KvmExitReason {
+    this.kvmRun.internal.message = "the host's stack has no room for what the guest needs";
+    this.kvmRun.internal.pc = this.#words[PC >> 2] as number;
+    return this.#leave(KVM_EXIT.INTERNAL_ERROR);
   }
 
   #interrupted(): KvmExitReason {

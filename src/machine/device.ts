@@ -118,32 +118,60 @@ export function interruptProperties(interrupts: readonly InterruptSpec[]): Recor
   };
 }
 
-/** Reads a number out of a saved state, as an unsigned word. */
-export function savedNumber(state: DeviceState, name: string): number {
-  const value = state[name];
-  if (typeof value !== 'number') throw new MachineError(`the saved state lacks the number "${name}"`);
-  return value >>> 0;
+/** An unsigned word: what the registers of devices hold. */
+const isWord = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffffffff;
+
+/** What a saved state has under a name: a state comes from outside, and may be anything. */
+function saved(state: unknown, name: string): unknown {
+  return typeof state === 'object' && state !== null && Object.hasOwn(state, name)
+    ? (state as Readonly<Record<string, unknown>>)[name]
+    : undefined;
 }
 
-/** Reads a number that is no word (a time, a fraction) out of a saved state. */
-export function savedReal(state: DeviceState, name: string): number {
-  const value = state[name];
-  if (typeof value !== 'number' || !Number.isFinite(value))
+/** Reads an unsigned word out of a saved state. */
+export function savedNumber(state: DeviceState, name: string): number {
+  const value = saved(state, name);
+  if (!isWord(value)) throw new MachineError(`the saved state lacks the number "${name}"`);
+  return value;
+}
+
+/** Reads a number that is no word (a time, a fraction) out of a saved state; its magnitude is at most `limit`. */
+export function savedReal(state: DeviceState, name: string, limit = Number.MAX_VALUE): number {
+  const value = saved(state, name);
+  if (typeof value !== 'number' || !(Math.abs(value) <= limit))
     throw new MachineError(`the saved state lacks the number "${name}"`);
   return value;
 }
 
 /** Reads a truth value out of a saved state. */
 export function savedBoolean(state: DeviceState, name: string): boolean {
-  const value = state[name];
+  const value = saved(state, name);
   if (typeof value !== 'boolean') throw new MachineError(`the saved state lacks the truth value "${name}"`);
   return value;
 }
 
 /** Reads a list of at most `limit` unsigned words out of a saved state. */
 export function savedNumbers(state: DeviceState, name: string, limit: number): number[] {
-  const value = state[name];
-  if (!Array.isArray(value) || value.length > limit || value.some((one) => typeof one !== 'number'))
+  const value = saved(state, name);
+  // A copy without holes.
+  const list = Array.isArray(value) && value.length <= limit ? Array.from<unknown>(value) : undefined;
+  if (!list?.every(isWord))
     throw new MachineError(`the saved state lacks the list "${name}" of at most ${limit} numbers`);
-  return (value as number[]).map((one) => one >>> 0);
+  return list;
+}
+
+/** Reads the contents of `count` registers out of a saved state: unsigned words, no fewer and no more. */
+export function savedRegisters(state: DeviceState, name: string, count: number): number[] {
+  const list = savedNumbers(state, name, count);
+  if (list.length !== count) throw new MachineError(`the saved state has ${list.length} of ${count} "${name}"`);
+  return list;
+}
+
+/** Reads the state of a part out of a saved state. */
+export function savedPart(state: DeviceState, name: string): DeviceState {
+  const value = saved(state, name);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new MachineError(`the saved state lacks the part "${name}"`);
+  return value as DeviceState;
 }

@@ -1,9 +1,17 @@
+/** Control and format characters, which terminals obey, and separators of lines. */
+const NO_TEXT = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
 /**
  * A user's mistake or an unusable image. The message is one line: what was wrong, and what would fit.
  * Everything in `machine` that refuses its input throws this class and no other.
  */
 export class MachineError extends Error {
   override name = 'MachineError';
+
+  /** What a message quotes may come from a file: whatever would not stand on a line as text is written as its number. */
+  constructor(message: string) {
+    super(message.replace(NO_TEXT, (character) => `\\x${character.codePointAt(0)?.toString(16).padStart(2, '0')}`));
+  }
 }
 
 /** An option that names what there is not, or does not fit the board. */

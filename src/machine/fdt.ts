@@ -1,4 +1,4 @@
-import { hex, MachineError } from './error.ts';
+import { formatBytes, hex, MachineError } from './error.ts';
 
 /** Header (Devicetree Specification v0.4, section 5.2): ten big-endian words. */
 const MAGIC = 0xd00dfeed;
@@ -13,7 +13,8 @@ const PROP = 3;
 const NOP = 4;
 const END = 9;
 
-/** Bounds for trees from outside: deeper or longer-named trees are refused. */
+/** Bounds for trees from outside: larger, deeper or longer-named ones are refused. Boards' own have some kilobytes. */
+const MAX_BYTES = 2 ** 21;
 const MAX_DEPTH = 64;
 const MAX_NAME = 255;
 
@@ -183,6 +184,7 @@ export function parseFdt(bytes: Uint8Array): Fdt {
   if (magic !== MAGIC) return fail(`it begins with ${hex(magic)} where a .dtb file has ${hex(MAGIC)}`);
   const total = view.getUint32(4);
   if (total > bytes.length) return fail(`it says it has ${total} bytes, but the file ends after ${bytes.length}`);
+  if (total > MAX_BYTES) return fail(`it has ${formatBytes(total)}; up to ${formatBytes(MAX_BYTES)} would fit`);
   const version = view.getUint32(20);
   if (view.getUint32(24) > VERSION || version < LAST_COMPATIBLE_VERSION)
     return fail(`its version is ${version}; version ${LAST_COMPATIBLE_VERSION} or ${VERSION} would fit`);

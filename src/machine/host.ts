@@ -7,6 +7,8 @@ export interface MachineHost extends FastCodecs {
   readonly console: {
     /** Takes what the guest wrote. The bytes are the callee's to keep. */
     write(bytes: Uint8Array): void;
+    /** It takes no more for now: the guest stands still until this is false, which a `wake()` tells. Absent: it takes everything. */
+    readonly full?: boolean;
   };
   /** Resolves when the clock has reached `untilNs` (Infinity: never by itself), or at the next `wake()`. */
   sleep(untilNs: number): Promise<void>;
@@ -64,6 +66,11 @@ export class ConsoleBuffer {
 
   constructor(host: MachineHost) {
     this.#host = host;
+  }
+
+  /** The host takes no more for now. */
+  get full(): boolean {
+    return this.#host.console.full === true;
   }
 
   writeByte(byte: number): void {

@@ -2,7 +2,7 @@ import type { Vcpu, Vm } from '../kvm/api.ts';
 import { KVM_INTERRUPT } from '../kvm/api.ts';
 import type { Board, BoardConfiguration } from './board.ts';
 import { Bus } from './bus.ts';
-import type { Device, DeviceSpec, DeviceState, TimedDevice } from './device.ts';
+import { type Device, type DeviceSpec, type DeviceState, savedPart, type TimedDevice } from './device.ts';
 import { MachineError } from './error.ts';
 import type { World } from './host.ts';
 import { Hypercalls } from './hypercalls.ts';
@@ -105,11 +105,17 @@ export class BoardInstance {
     return Object.fromEntries([...this.#devices].map(([name, device]) => [name, device.save()]));
   }
 
+  /**
+   * Takes what `save` gave; what else is there is ignored. @throws MachineError for anything else: every device then has the
+   * state that it had.
+   */
   restore(states: Readonly<Record<string, DeviceState>>): void {
-    for (const [name, device] of this.#devices) {
-      const state = states[name];
-      if (state === undefined) throw new MachineError(`the saved state lacks the device "${name}"`);
-      device.restore(state);
+    const before = this.save();
+    try {
+      for (const [name, device] of this.#devices) device.restore(savedPart(states, name));
+    } catch (error) {
+      for (const [name, device] of this.#devices) device.restore(before[name] as DeviceState);
+      throw error;
     }
   }
 

@@ -228,6 +228,7 @@ export class Machine {
       }
       if (this.#quit !== undefined) await this.#host.yield();
       else if (this.#pause !== undefined) await (isComplete ? this.#standStill(this.#pause) : this.#host.yield());
+      else if (this.#console.full) await this.#host.sleep(this.#clock.toHost(this.#deadline));
       else if (kvmRun.exitReason === KVM_EXIT.HLT) await this.#sleep();
       else await this.#host.yield();
     }
@@ -272,6 +273,8 @@ export class Machine {
     const { mmio, dcr, paprHcall } = run;
     const start = clock.now();
     if (start >= this.#deadline) return { cause: 'timeout', message: 'the time limit was reached' };
+    // What the guest would write has nowhere to go. Whoever ends or pauses it need not wait for a reader.
+    if (this.#console.full && this.#quit === undefined && this.#pause === undefined) return undefined;
     this.#slices++;
     let exits = 0;
     let pieces = 0;
@@ -418,6 +421,7 @@ export class Machine {
     return this.#instance.save();
   }
 
+  /** Takes what `saveDevices` gave. @throws MachineError for anything else; the devices then are as they were. */
   restoreDevices(states: Readonly<Record<string, DeviceState>>): void {
     this.#instance.restore(states);
   }

@@ -1,37 +1,79 @@
 import { getRandomValues } from 'node:crypto';
+import { Writable } from 'node:stream';
 import { crc32, gunzipSync } from 'node:zlib';
 import type { MachineHost } from '../machine/index.ts';
 
 /** Node's timers are good to a millisecond or two; what is shorter is waited out exactly, with the thread asleep. */
 const SHORT_NS = 2e6;
-/** How often a machine that waits for its console's reader looks at what else there is. */
-const CONGESTED_MS = 10;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 /** Kernels come out in a few pieces, not in thousands. */
 const GUNZIP_CHUNK = 8 * 2 ** 20;
 const nothing = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * A stream of Node's as a console. What it has not passed on yet is full at the stream's high-water mark; one that has ended,
+ * or that has failed, takes everything and drops it: its errors are its owner's to hear of.
+ */
+class StreamConsole {
+  static readonly #known = new WeakMap<Writable, StreamConsole>();
+  readonly #stream: Writable;
+  /** Those who wait for room. */
+  readonly #waiting = new Set<() => void>();
+
+  private constructor(stream: Writable) {
+    this.#stream = stream;
+    const wake = (): void => {
+      for (const one of this.#waiting) one();
+      this.#waiting.clear();
+    };
+    for (const event of ['drain', 'close', 'error']) stream.on(event, wake);
+  }
+
+  /** One for each stream, however many machines write to it. */
+  static of(stream: Writable): StreamConsole {
+    let known = StreamConsole.#known.get(stream);
+    if (known === undefined) StreamConsole.#known.set(stream, (known = new StreamConsole(stream)));
+    return known;
+  }
+
+  get full(): boolean {
+    return this.#stream.writableNeedDrain && this.#stream.writable;
+  }
+
+  /** `onRoom` is called once when there is room again. */
+  write(bytes: Uint8Array, onRoom: () => void): void {
+    if (!this.#stream.writable) return;
+    this.#stream.write(bytes);
+    if (this.full) this.#waiting.add(onRoom);
+  }
+}
 
 /** What a machine needs from the world, by Node. */
 export class NodeHost implements MachineHost {
   readonly clock = { now: (): number => performance.now() * 1e6 };
   readonly console: MachineHost['console'];
   readonly #onTurn: () => void;
-  readonly #isCongested: () => boolean;
   #woken = false;
   #end: (() => void) | undefined;
 
   /**
-   * `onTurn` is called at the end of each of the guest's slices, when it can take input; as long as `isCongested` says so,
-   * the guest waits for the reader of its console.
+   * `console` takes what the guest writes: a stream of Node's, such as `process.stdout`, which the guest waits for while it is
+   * full; or an object of one's own. `onTurn` is called at the end of each of the guest's slices, when it can take input.
    */
-  constructor(
-    console: MachineHost['console'],
-    onTurn: () => void = () => {},
-    isCongested: () => boolean = () => false,
-  ) {
-    this.console = console;
+  constructor(console: MachineHost['console'], onTurn: () => void = () => {}) {
     this.#onTurn = onTurn;
-    this.#isCongested = isCongested;
+    if (!(console instanceof Writable)) {
+      this.console = console;
+      return;
+    }
+    const stream = StreamConsole.of(console);
+    const wake = (): void => this.wake();
+    this.console = {
+      write: (bytes) => stream.write(bytes, wake),
+      get full() {
+        return stream.full;
+      },
+    };
   }
 
   async sleep(untilNs: number): Promise<void> {
@@ -82,7 +124,7 @@ export class NodeHost implements MachineHost {
 
   yield(): Promise<void> {
     this.#onTurn();
-    return this.#isCongested() ? this.#pause(CONGESTED_MS) : this.#turn();
+    return this.#turn();
   }
 
   #turn(): Promise<void> {

@@ -11,6 +11,8 @@ import type { Watch } from './watch.ts';
 
 /** `run` returned because the budget is spent or the EVENT word is set: the host's own timer tick. */
 export const VECTOR_HOST_TICK = -1;
+/** `run` returned because the host's stack is spent, and the guest's state is lost with it: it cannot go on. */
+export const VECTOR_HOST_STACK = -2;
 
 /**
  * Assist meanings: what KVM wants inlined in place of a privileged instruction's trap, for code that runs in

@@ -63,6 +63,9 @@ export const WATCHED = 0x19c;
 export const CONTEXTS = 0x1a0;
 export const CONTEXT_BYTES = 0x10;
 
+/** Bytes of the host's stack that the frames of regions may take (host-stack.ts). */
+export const STACK_BYTES = 0x1e0;
+
 /** Sixteen bytes through which unaligned and page-crossing accesses pass. */
 export const BOUNCE = 0x1f0;
 /** Counters that generated code keeps, an i32 each (wrapping): see `COUNTERS`. */

@@ -1,4 +1,6 @@
 import { rotateMask } from '../isa/fields.ts';
+import { type HostStack, isStackOverflow } from './host-stack.ts';
+import { VECTOR_HOST_STACK } from './interface.ts';
 import type { CodeCache } from './interpreter/code-cache.ts';
 import {
   BUDGET,
@@ -11,11 +13,10 @@ import {
   MODE,
 } from './layout.ts';
 import type { HostMemory } from './memory.ts';
-import type { RegionManager } from './region/manager.ts';
+import { INSTRUCTIONS_PER_WORK, type RegionManager } from './region/manager.ts';
 
-/** How often a run begins with a look at translations: after so many runs or so many instructions. */
+/** A run begins with a look at translations after so many others, or INSTRUCTIONS_PER_WORK. */
 const RUNS_PER_WORK = 100;
-const INSTRUCTIONS_PER_WORK = 15_000;
 
 /** What all host processors do around their interpreter: budgets, retired instructions, translation between runs. */
 export class RunLoop {
@@ -24,6 +25,7 @@ export class RunLoop {
   readonly #budget: number;
   /** Set when the processor is complete. */
   regions!: RegionManager;
+  stack!: HostStack;
   onTick = (): number => 0;
   /** The owner has refused another budget in this run. */
   #isEnding = false;
@@ -31,6 +33,7 @@ export class RunLoop {
   #granted = 0;
   #runsUntilWork = 0;
   #workAt = 0;
+  #workedAt = 0;
 
   constructor(memory: HostMemory, base: number) {
     this.#memory = memory;
@@ -51,15 +54,28 @@ export class RunLoop {
     if (--this.#runsUntilWork < 0 || this.#retired > this.#workAt) {
       this.#runsUntilWork = RUNS_PER_WORK;
       this.#workAt = this.#retired + INSTRUCTIONS_PER_WORK;
-      this.regions.work();
+      this.regions.work(this.#retired - this.#workedAt);
+      this.#workedAt = this.#retired;
       this.regions.store.trim();
+      this.stack.measure();
     }
     i32[this.#budget] = budget;
     this.#granted = budget;
     this.#isEnding = false;
-    const vector = interpreter();
+    const vector = this.#enter(interpreter);
     this.#retired += this.#granted - (i32[this.#budget] as number);
     return vector;
+  }
+
+  #enter(interpreter: () => number): number {
+    for (;;) {
+      try {
+        return interpreter();
+      } catch (error) {
+        if (!isStackOverflow(error)) throw error;
+        if (!this.stack.recover(error)) return VECTOR_HOST_STACK;
+      }
+    }
   }
 
   /** Runs a stepping `interpreter` on records of their own, those of `mode`: they are never translated. */
@@ -85,7 +101,7 @@ export class RunLoop {
     i32[this.#budget] = remaining;
     // A region that leaves because of the answer comes by here once more.
     if (this.#isEnding) return 0;
-    this.regions.work();
+    this.regions.poll();
     const granted = this.onTick();
     if (granted <= 0) {
       this.#isEnding = true;
@@ -110,6 +126,7 @@ export class RunLoop {
       translation_memory: store.moduleBytes,
       translation_modules: store.moduleCount,
       evicted_modules: store.evictedModules,
+      host_stack_overflows: this.stack.overflows,
       link_cells: store.cellCount,
       code_pages: cache.pageCount,
       code_page_memory: store.recordBytes,

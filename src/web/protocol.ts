@@ -1,6 +1,6 @@
 /** What a page and its machine's worker say to each other. */
 import { KvmError, type KvmRegs, type KvmSregs, type KvmTranslation } from '../kvm/api.ts';
-import { MachineError } from '../machine/error.ts';
+import { MachineError, OptionError } from '../machine/error.ts';
 import type { DeviceState, MachineEnd, MachineOptions, MachineState } from '../machine/index.ts';
 
 /** The options that are sent: all that can be cloned. */
@@ -86,6 +86,7 @@ export function sendError(error: unknown): SentError {
 /** The error again, of its own class where that is one of ours. */
 export function receiveError({ name, message }: SentError): Error {
   if (name === 'MachineError') return new MachineError(message);
+  if (name === 'OptionError') return new OptionError(message);
   if (name === 'KvmError') return new KvmError(message);
   return Object.assign(new Error(message), { name });
 }

@@ -11,6 +11,7 @@ import { BoardInstance } from '../../src/machine/instance.ts';
 import { interestingWord } from '../truth/machine-state.ts';
 import { Random } from '../truth/random.ts';
 import { type Form, randomWord } from '../truth/single.ts';
+import { HostileDebugger } from './debugger.ts';
 import { type GuestEnd, NS_PER_INSTRUCTION, SLICES, serveSlice } from './serve.ts';
 
 const MEMORY_BYTES = 8 * 2 ** 20;
@@ -38,6 +39,7 @@ export class HostileGuests {
   readonly #vcpu: Vcpu;
   readonly #board: BoardInstance;
   readonly #serial: Ns16550;
+  readonly #debugger: HostileDebugger;
   /** Bytes that guests wrote to the console. */
   printed = 0;
 
@@ -52,6 +54,7 @@ export class HostileGuests {
     });
     this.#vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: MEMORY_BYTES });
     this.#vcpu = this.#vm.createVcpu(0);
+    this.#debugger = new HostileDebugger(this.#vm, this.#vcpu, CODE_BYTES, PLACES.map(BigInt));
     const configuration = { memoryBytes: MEMORY_BYTES, cpu: bamboo.cpus[0] };
     this.#board = new BoardInstance(bamboo, configuration, this.#vm, this.#vcpu, repeatableWorld());
     this.#serial = this.#board.device('serial0') as Ns16550;
@@ -70,9 +73,10 @@ export class HostileGuests {
     this.#fillMemory(random);
     this.#fillTlb(random);
     this.#fillRegisters(random);
+    this.#debugger.begin(random);
     for (let slice = 0; slice < SLICES; slice++) {
       this.#disturb(random);
-      const end = serveSlice(this.#vcpu, this.#board, random, GUEST_INSTRUCTIONS);
+      const end = serveSlice(this.#vcpu, this.#board, random, GUEST_INSTRUCTIONS, this.#debugger);
       if (end) return end;
     }
     return 'limit';
@@ -84,6 +88,7 @@ export class HostileGuests {
       this.#serial.receive(Uint8Array.from({ length: random.below(40) }, () => random.below(256)));
     if (random.chance(0.2)) this.#vcpu.interrupt(random.pick([KVM_INTERRUPT.SET_LEVEL, KVM_INTERRUPT.UNSET]));
     if (random.chance(0.1)) this.#vcpu.criticalInterrupt(random.pick([KVM_INTERRUPT.SET_LEVEL, KVM_INTERRUPT.UNSET]));
+    if (random.chance(0.2)) this.#debugger.change(random);
     // A device writes over code.
     if (random.chance(0.2)) this.#vm.memory.write32(4 * random.below(CODE_BYTES / 4), random.word() >>> 0);
   }

@@ -2,6 +2,7 @@
 import { KVM_EXIT, KVM_SYSTEM_EVENT, type Vcpu } from '../../src/kvm/index.ts';
 import type { BoardInstance } from '../../src/machine/instance.ts';
 import type { Random } from '../truth/random.ts';
+import type { HostileDebugger } from './debugger.ts';
 
 /** A guest runs in slices, between which user space does something. */
 export const SLICES = 4;
@@ -18,6 +19,7 @@ export function serveSlice(
   board: BoardInstance,
   random: Random,
   instructions: number,
+  debug: HostileDebugger,
 ): GuestEnd | undefined {
   const { bus, hypercalls, power } = board;
   const run = vcpu.kvmRun;
@@ -34,6 +36,9 @@ export function serveSlice(
         break;
       case KVM_EXIT.PAPR_HCALL:
         hypercalls.serve(run.paprHcall, vcpu.id);
+        break;
+      case KVM_EXIT.DEBUG:
+        debug.stopped(random);
         break;
       case KVM_EXIT.INTR:
         return undefined;

@@ -13,6 +13,7 @@ import { BoardInstance } from '../../src/machine/instance.ts';
 import { createHostCpu, createServerCpu, type HostMemory } from '../../src/processor/index.ts';
 import { interestingWord } from '../truth/machine-state.ts';
 import { Random } from '../truth/random.ts';
+import { HostileDebugger } from './debugger.ts';
 import { Guards } from './guards.ts';
 import { type GuestEnd, NS_PER_INSTRUCTION, SLICES, serveSlice } from './serve.ts';
 import { fillCode, fillVectors } from './server-code.ts';
@@ -77,6 +78,7 @@ export class HostileServers {
   readonly #littleEndian: boolean;
   readonly #memory: HostMemory;
   readonly #guards: Guards;
+  readonly #debugger: HostileDebugger;
   /** KVM's own hash table, host real. */
   readonly #htab: number;
   printed = 0;
@@ -109,6 +111,8 @@ export class HostileServers {
     vm.setUserMemoryRegion({ slot: 2, guestPhysAddr: FAR_RAM, memorySize: FAR_RAM_BYTES });
     this.#vm = vm;
     this.#vcpu = vm.createVcpu(0);
+    const places = PLACES.map(([high, low]) => wide(high, low));
+    this.#debugger = new HostileDebugger(vm, this.#vcpu, CODE_END, places);
     this.#board = new BoardInstance(
       kind.board,
       { memoryBytes: RAM_BYTES, cpu: spec },
@@ -121,7 +125,14 @@ export class HostileServers {
     if (memory === undefined) throw new Error('no processor was made');
     this.#memory = memory;
     this.#htab = memory.byteLength - LARGEST_HTAB_BYTES;
-    this.#guards = new Guards(memory, vm.memory, this.#htab, this.#papr, hashTable(new Random(0), 0));
+    this.#guards = new Guards(memory, vm.memory, {
+      slots: [
+        { address: 0, bytes: RAM_BYTES },
+        { address: FAR_RAM, bytes: FAR_RAM_BYTES },
+      ],
+      table: { start: this.#htab, bytes: this.#papr ? HTAB_BYTES : 0 },
+      ...(!this.#papr && { readOnly: { address: ROM, contents: hashTable(new Random(0), 0) } }),
+    });
   }
 
   get stats(): Record<string, number> {
@@ -142,10 +153,11 @@ export class HostileServers {
     this.#fillMemory(random, this.#littleEndian !== otherOrder);
     this.#fillTables(random);
     this.#fillRegisters(random, this.#littleEndian !== otherOrder);
+    this.#debugger.begin(random);
     let end: GuestEnd | undefined;
     for (let slice = 0; slice < SLICES && end === undefined; slice++) {
       this.#disturb(random);
-      end = serveSlice(vcpu, this.#board, random, INSTRUCTIONS);
+      end = serveSlice(vcpu, this.#board, random, INSTRUCTIONS, this.#debugger);
     }
     this.#guards.checkNear();
     return end ?? 'limit';
@@ -164,6 +176,7 @@ export class HostileServers {
     if (random.chance(0.2))
       vcpu.interrupt(random.pick([KVM_INTERRUPT.SET_LEVEL, KVM_INTERRUPT.SET, KVM_INTERRUPT.UNSET]));
     if (random.chance(0.2)) this.#vm.memory.write32(4 * random.below(CODE_END / 4), random.word() >>> 0);
+    if (random.chance(0.2)) this.#debugger.change(random);
     if (random.chance(0.2)) this.#vm.getDirtyLog(0);
     if (random.chance(0.2)) vcpu.translate(random.pick(PLACES)[1] + 2 ** 40 * random.below(4096));
     if (random.chance(0.1)) vcpu.setRegs(vcpu.getRegs());

@@ -14,9 +14,10 @@ const isError = (pattern: RegExp) => (error: unknown) => {
   return true;
 };
 
-test('commands are run one after another, each with its output and status', async () => {
+test('commands are run one after another, each with its output and status', async (t) => {
   let heard = '';
   const guest = await GuestConsole.boot(machine(ready), 60, (text) => (heard += text));
+  t.after(() => guest.kill());
   assert.match(heard, /^boots\n/);
   const { output, status } = await guest.run('echo \'it is\' "done"; echo wrong >&2; cat; exit 3', 60);
   assert.deepEqual([output, status], ['it is done\nwrong\n', 3]);
@@ -27,7 +28,6 @@ test('commands are run one after another, each with its output and status', asyn
     '\n42\n',
   );
   await assert.rejects(guest.run(`: ${'x'.repeat(4096)}`, 60), isError(/a terminal takes no line of \d+ characters/));
-  await guest.kill();
 });
 
 test('a machine that ends or is not there is told of', async () => {

@@ -65,7 +65,7 @@ export class GuestConsole {
     try {
       const ready = await console.#until(/^GUEST-READY /m, 0, timeoutSeconds, 'GUEST-READY');
       const prompt = await console.#until(/[#$] $/, ready, timeoutSeconds, 'prompt');
-      console.#type(`stty -echo; export TERM=dumb PAGER=cat PS1= PS2=; exec bash --norc --noediting\n`);
+      console.#type(`stty -echo 2>/dev/null; export TERM=dumb PAGER=cat PS1= PS2=; exec bash --norc --noediting\n`);
       console.#type(`printf '${OCTAL_MARK}ok${OCTAL_MARK}'\n`);
       await console.#until(new RegExp(`${MARK}ok${MARK}`), prompt, timeoutSeconds, 'shell');
     } catch (error) {

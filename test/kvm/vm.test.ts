@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KvmError } from '../../src/kvm/api.ts';
-import { CODE, INTR, RAM_BYTES, Rig, step } from './fake-cpu.ts';
+import { VECTOR_HOST_STACK } from '../../src/processor/index.ts';
+import { CODE, INTERNAL_ERROR, INTR, RAM_BYTES, Rig, step } from './fake-cpu.ts';
 
 test('options and slots that do not fit are refused with one line', () => {
   for (const options of [
@@ -90,4 +91,13 @@ test('a guest that only faults still ends its time slice', () => {
   };
   assert.equal(rig.vcpu.run(10000), INTR);
   assert.ok((rig.vcpu.stats['sum_exits'] as number) >= 10000);
+});
+
+test("a processor whose host's stack is spent ends the run with an error that says so", () => {
+  const rig = new Rig();
+  assert.equal(
+    rig.run(() => VECTOR_HOST_STACK),
+    INTERNAL_ERROR,
+  );
+  assert.match(rig.vcpu.kvmRun.internal.message, /^the host's stack has no room/);
 });

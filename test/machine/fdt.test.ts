@@ -147,3 +147,26 @@ test('damaged blobs are refused with a MachineError and nothing else', () => {
     assert.throws(() => parseFdt(blob.subarray(0, length)), MachineError);
   fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), parsesOrRefuses));
 });
+
+test('what a message quotes of a blob stays on its line, and no terminal obeys it', () => {
+  const blob = buildFdt({ root: new FdtNode('').set('\u001b[2J\na\u0085', 1), reservations: [], bootCpu: 0 });
+  const view = new DataView(blob.buffer);
+  // The length of the first property's value: behind two tokens and the root's empty name.
+  view.setUint32(view.getUint32(8) + 12, 0x10000);
+  assert.throws(() => parseFdt(blob), {
+    name: 'MachineError',
+    message: 'the device tree is not usable: the value of "\\x1b[2J\\x0aa\\x85" lies outside of the file',
+  });
+});
+
+test('a blob larger than any tree is refused before it is taken apart', () => {
+  const blob = new Uint8Array(3 * 2 ** 20);
+  blob.set(buildFdt({ root: new FdtNode(''), reservations: [], bootCpu: 0 }));
+  // What stands behind the tree is not looked at.
+  parseFdt(blob);
+  new DataView(blob.buffer).setUint32(4, blob.length);
+  assert.throws(
+    () => parseFdt(blob),
+    /^MachineError: the device tree is not usable: it has 3 MiB; up to 2 MiB would fit$/,
+  );
+});

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { KVM_EXIT, KVM_INTERRUPT, KVM_SYSTEM_EVENT, type KvmRun } from '../../src/kvm/api.ts';
 import { bamboo } from '../../src/machine/boards/bamboo.ts';
 import { placeImages } from '../../src/machine/boot.ts';
+import type { DeviceState } from '../../src/machine/device.ts';
 import { parseFdt } from '../../src/machine/fdt.ts';
 import { Machine, MachineError, type MachineOptions } from '../../src/machine/index.ts';
 import { makeFakeHost, makeFakeVm, type Script } from './fake-vm.ts';
@@ -47,7 +48,7 @@ test('kernel, initrd and device tree are in memory, and the processor is at the 
   const { vm } = make(function* () {}, { initrd, append: 'quiet' });
   assert.deepEqual([...vm.bytes.subarray(0, 8)], [0x48, 0, 0, 0, 1, 2, 3, 4]);
   assert.deepEqual(vm.bytes.subarray(0x1900000, 0x1900005), initrd);
-  const chosen = parseFdt(vm.bytes.subarray(0x1800000)).root.find('/chosen');
+  const chosen = parseFdt(vm.bytes.subarray(0x1800000, 0x1900000)).root.find('/chosen');
   assert.equal(chosen?.text('bootargs'), 'quiet');
   assert.deepEqual(chosen?.cells('linux,initrd-start'), [0x1900000]);
   assert.deepEqual(chosen?.cells('linux,initrd-end'), [0x1900005]);
@@ -184,6 +185,30 @@ test('the state of all devices comes back', async () => {
   assert.deepEqual(other.saveDevices(), states);
   assert.throws(() => other.restoreDevices({ ...states, uic0: {} }), MachineError);
   assert.throws(() => other.restoreDevices({}), MachineError);
+});
+
+test('a state that is no state is refused with one line, and changes nothing', () => {
+  const { machine } = make(function* () {});
+  const states = machine.saveDevices();
+  const uart = states['serial0'] as DeviceState;
+  const registers = (states['cpr0'] as DeviceState)['registers'] as number[];
+  const wrong: unknown[] = [
+    ...[undefined, null, 5, 'x', [], {}],
+    ...[undefined, null, 5, 'x', []].map((part) => ({ ...states, pci0: part })),
+    ...[undefined, null, 5, 'x', []].map((bridge) => ({ ...states, pci0: { ...states['pci0'], bridge } })),
+    ...[Number.NaN, -1, 0.5, 2 ** 32, '5', null].map((scr) => ({ ...states, serial0: { ...uart, scr } })),
+    ...[[Number.NaN], [-1], new Array(2), { length: 0 }].map((fifo) => ({ ...states, serial0: { ...uart, fifo } })),
+    ...[[], registers.slice(1), [...registers, 0]].map((list) => ({
+      ...states,
+      cpr0: { address: 0, registers: list },
+    })),
+    // The first devices' states are right, and different.
+    { ...states, uic0: { ...states['uic0'], er: 5 }, pci0: {} },
+  ];
+  for (const one of wrong) {
+    assert.throws(() => machine.restoreDevices(one as typeof states), MachineError, JSON.stringify(one)?.slice(0, 99));
+    assert.deepEqual(machine.saveDevices(), states);
+  }
 });
 
 test("a user's mistakes give one line that says what would fit", () => {

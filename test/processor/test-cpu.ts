@@ -154,7 +154,7 @@ export class TestCpu {
   translate(): void {
     // Translations are looked after once in so many runs.
     const pc = this.word(PC);
-    for (let i = 0; i < 300; i++) this.run(pc, 0);
+    for (let i = 0; i < 1500; i++) this.run(pc, 0);
   }
 
   /** Runs once to find the code and once more as the tier has it. `prepare` sets what the first run changes. */

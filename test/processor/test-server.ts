@@ -153,7 +153,7 @@ export class TestServer {
   /** Has what was run so far translated, in the tier that translates. */
   translate(): void {
     const pc = Number(this.doubleword(PC) - SEGMENT);
-    for (let i = 0; i < 300; i++) this.run(pc, 0);
+    for (let i = 0; i < 1500; i++) this.run(pc, 0);
   }
 
   /** Runs once to find the code and once more as the tier has it. `prepare` sets what the first run changes. */

@@ -93,23 +93,28 @@ async function boot(options: BootArguments): Promise<number> {
 
   /** The status that something outside of the guest decided on. */
   let decided: number | undefined;
+  const { promise: unheard, resolve: giveUp } = Promise.withResolvers<void>();
+  /** The machine has ended, and its output is on its way. */
+  let isOver = false;
   const stop = (status: number): void => {
     decided ??= status;
     machine.quit();
+    if (isOver) giveUp();
   };
-  const output = new ConsoleOutput(process.stdout, (error) => {
-    if (error.code !== 'EPIPE') console.error(`powervisor: cannot write to standard output: ${fileProblem(error)}`);
-    stop(error.code === 'EPIPE' ? brokenPipeStatus : 1);
-  });
+  const output = new ConsoleOutput(
+    process.stdout,
+    (error) => {
+      if (error.code !== 'EPIPE') console.error(`powervisor: cannot write to standard output: ${fileProblem(error)}`);
+      stop(error.code === 'EPIPE' ? brokenPipeStatus : 1);
+    },
+    () => host.wake(),
+  );
   const input = new ConsoleInput(process.stdin, (bytes) => machine.input(bytes));
+  const host = new NodeHost(output, () => input.offer());
   const start = performance.now();
   const machine = createMachine({
     board: options.machine,
-    host: new NodeHost(
-      output,
-      () => input.offer(),
-      () => output.isCongested,
-    ),
+    host,
     kernel,
     initrd,
     dtb,
@@ -148,8 +153,9 @@ async function boot(options: BootArguments): Promise<number> {
   }
   output.endLine();
   writeStats(end.cause);
-  // Whoever ended the machine does not wait for a reader that does not read.
-  await output.drain(end.cause === 'quit' || end.cause === 'timeout' ? STALLED_MS : undefined);
+  isOver = true;
+  // Whoever ended the machine does not wait for a reader that does not read, nor does whoever ends the command now.
+  await Promise.race([output.drain(end.cause === 'quit' || end.cause === 'timeout' ? STALLED_MS : undefined), unheard]);
   return decided ?? statusOf(end, options.timeout);
 }
 

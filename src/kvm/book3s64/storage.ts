@@ -80,8 +80,9 @@ export class StorageEmulation {
     // An access across a page boundary faults with the address of its second page: such a one to a device interrupts.
     if (!this.#begins(move, word, low, high) || (low & 0xfff) + length > 0x1000)
       return this.#alignment(word, low, high);
-    if (this.#debug.watches && this.#debug.coversData(low, high) && this.#debug.stops(low, high, length, move.store))
-      return this.#debug.watchpoint(move.store);
+    const debug = this.#debug;
+    if (debug.watches && debug.coversData(low, high) && debug.stops(low, high, length, move.store))
+      return debug.watchpoint(move.store);
     if (move.update) {
       const base = W_GPR + 2 * ((word >>> 16) & 31);
       words[base] = low;

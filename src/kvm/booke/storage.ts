@@ -98,9 +98,9 @@ export class StorageEmulation {
     const last = effective + Math.max(pieces.length, 1) - 1;
     if (effective !== address || ((effective ^ last) & pageMask(this.#tlb.size(index))) !== 0)
       return this.#alignment(effective, 0);
-    const { length } = pieces;
-    if (this.#debug.watches && this.#debug.coversData(address) && this.#debug.stops(address, 0, length, move.store))
-      return this.#debug.watchpoint();
+    const debug = this.#debug;
+    if (debug.watches && debug.coversData(address) && debug.stops(address, 0, pieces.length, move.store))
+      return debug.watchpoint();
     if (move.update) words[W_GPR + 2 * ra] = effective;
     context.step();
     const turned = littleEndian && !pieces.isString;

@@ -4,7 +4,7 @@ import {
   type DeviceSpec,
   type DeviceState,
   savedNumber,
-  savedNumbers,
+  savedRegisters,
   type TreeNodeSpec,
 } from '../device.ts';
 
@@ -45,7 +45,7 @@ export class IndirectDcrs implements Device, DcrRegion {
 
   restore(state: DeviceState): void {
     this.#address = savedNumber(state, 'address');
-    this.#registers.set(savedNumbers(state, 'registers', INDIRECT_REGISTERS));
+    this.#registers.set(savedRegisters(state, 'registers', INDIRECT_REGISTERS));
   }
 }
 
@@ -78,7 +78,7 @@ export class PlainDcrs implements Device, DcrRegion {
   }
 
   restore(state: DeviceState): void {
-    this.#registers.set(savedNumbers(state, 'registers', this.#registers.length));
+    this.#registers.set(savedRegisters(state, 'registers', this.#registers.length));
   }
 }
 

@@ -366,7 +366,7 @@ export class Ns16550 implements ConsoleDevice, TimedDevice, MmioRegion {
     this.#looped = savedBoolean(state, 'looped');
     this.#polled = savedBoolean(state, 'polled');
     this.#polls = Math.min(savedNumber(state, 'polls'), 2);
-    this.#nextPiece = savedReal(state, 'nextPiece');
+    this.#nextPiece = savedReal(state, 'nextPiece', Number.MAX_SAFE_INTEGER);
     this.#pieceBytes = Math.min(savedNumber(state, 'pieceBytes'), FIFO_BYTES);
     this.#fifo.set(fifo);
     this.#queue.set(queue);

@@ -1,4 +1,4 @@
-import { type DeviceState, savedNumbers } from '../device.ts';
+import { type DeviceState, savedRegisters } from '../device.ts';
 
 /** Bytes of a function's configuration space (PCI Local Bus Specification 3.0, section 6.1). */
 export const PCI_CONFIG_BYTES = 256;
@@ -59,7 +59,7 @@ export class PciConfigSpace implements PciFunction {
   }
 
   restore(state: DeviceState): void {
-    this.#bytes.set(savedNumbers(state, 'config', PCI_CONFIG_BYTES));
+    this.#bytes.set(savedRegisters(state, 'config', PCI_CONFIG_BYTES));
   }
 }
 

@@ -5,7 +5,8 @@ import {
   type InterruptSpec,
   type MmioRegion,
   savedNumber,
-  savedNumbers,
+  savedPart,
+  savedRegisters,
   type TreeCell,
 } from '../device.ts';
 import { PciBus, PciConfigSpace } from './pci.ts';
@@ -80,8 +81,8 @@ export class Ppc4xxPci implements Device {
 
   restore(state: DeviceState): void {
     this.#configAddress = savedNumber(state, 'configAddress');
-    this.#maps.set(savedNumbers(state, 'maps', this.#maps.length));
-    this.#bridge.restore((state.bridge ?? {}) as DeviceState);
+    this.#maps.set(savedRegisters(state, 'maps', this.#maps.length));
+    this.#bridge.restore(savedPart(state, 'bridge'));
   }
 }
 

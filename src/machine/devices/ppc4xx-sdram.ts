@@ -4,7 +4,7 @@ import {
   type DeviceSpec,
   type DeviceState,
   savedNumber,
-  savedNumbers,
+  savedRegisters,
 } from '../device.ts';
 
 /** DCRs: an address and a data register in front of the controller's own (PPC440EP User's Manual, "DDR SDRAM Controller"). */
@@ -84,7 +84,7 @@ export class Ppc4xxSdram implements Device, DcrRegion {
 
   restore(state: DeviceState): void {
     this.#address = savedNumber(state, 'address') & (REGISTERS - 1);
-    this.#registers.set(savedNumbers(state, 'registers', this.#registers.length));
+    this.#registers.set(savedRegisters(state, 'registers', this.#registers.length));
   }
 }
 

@@ -1,5 +1,5 @@
 import type { GuestMemory } from '../../kvm/api.ts';
-import { type Device, type DeviceSpec, type DeviceState, savedNumbers } from '../device.ts';
+import { type Device, type DeviceSpec, type DeviceState, savedRegisters } from '../device.ts';
 import { RTAS_PARAMETER_ERROR, RTAS_SUCCESS, type RtasArguments, type RtasCall } from './spapr-rtas.ts';
 
 export const NVRAM_BYTES = 65536;
@@ -74,7 +74,7 @@ export class SpaprNvram implements Device {
   }
 
   restore(state: DeviceState): void {
-    this.#bytes.set(savedNumbers(state, 'bytes', NVRAM_BYTES));
+    this.#bytes.set(savedRegisters(state, 'bytes', NVRAM_BYTES));
   }
 }
 

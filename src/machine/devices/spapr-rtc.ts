@@ -2,6 +2,9 @@ import type { Clock } from '../../kvm/api.ts';
 import { type Device, type DeviceSpec, type DeviceState, savedReal } from '../device.ts';
 import { RTAS_PARAMETER_ERROR, RTAS_SUCCESS, type RtasArguments, type RtasCall } from './spapr-rtas.ts';
 
+/** Seconds since 1970 that a calendar has (ECMA-262, "Time Values and Time Range"). */
+const LAST_SECOND = 8.64e12;
+
 /** The calendar clock of a partition: UTC, from the host's at the start, going on by the guest's time. */
 export class SpaprRtc implements Device {
   readonly rtas: readonly RtasCall[] = [
@@ -60,7 +63,7 @@ export class SpaprRtc implements Device {
   }
 
   restore(state: DeviceState): void {
-    this.#base = savedReal(state, 'unixTime') - this.#clock.now() / 1e9;
+    this.#base = savedReal(state, 'unixTime', LAST_SECOND) - this.#clock.now() / 1e9;
   }
 }
 

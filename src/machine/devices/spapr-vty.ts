@@ -136,7 +136,7 @@ export class SpaprVty implements ConsoleDevice, TimedDevice {
   restore(state: DeviceState): void {
     this.#queue.set(savedNumbers(state, 'queue', VTY_QUEUE_BYTES));
     this.#here = Math.min(savedNumber(state, 'here'), MOST_BYTES, this.#queue.length);
-    this.#next = savedReal(state, 'next');
+    this.#next = savedReal(state, 'next', Number.MAX_SAFE_INTEGER);
   }
 
   counters(): Record<string, number> {

@@ -1,4 +1,4 @@
-import { type Device, type DeviceSpec, type DeviceState, type InterruptSpec, savedNumbers } from '../device.ts';
+import { type Device, type DeviceSpec, type DeviceState, type InterruptSpec, savedRegisters } from '../device.ts';
 import { H_PARAMETER, H_SUCCESS, type Hypercall, type HypercallArguments } from '../hypercalls.ts';
 import type { InterruptLine, InterruptSink } from '../interrupts.ts';
 import { RTAS_PARAMETER_ERROR, RTAS_SUCCESS, type RtasArguments, type RtasCall } from './spapr-rtas.ts';
@@ -304,7 +304,7 @@ export class Xics implements Device, InterruptSink {
   }
 
   restore(state: DeviceState): void {
-    const perServer = (name: string): number[] => savedNumbers(state, name, this.#servers.length);
+    const perServer = (name: string): number[] => savedRegisters(state, name, this.#servers.length);
     const [cppr, mfrr, xisr, priority] = [
       perServer('cppr'),
       perServer('mfrr'),
@@ -319,10 +319,10 @@ export class Xics implements Device, InterruptSink {
       this.#outputs[i]?.set(server.xisr !== 0);
     });
     const count = this.#status.length;
-    this.#status.set(savedNumbers(state, 'status', count));
-    this.#server.set(savedNumbers(state, 'server', count));
-    this.#priority.set(savedNumbers(state, 'priority', count));
-    this.#savedPriority.set(savedNumbers(state, 'savedPriority', count));
+    this.#status.set(savedRegisters(state, 'status', count));
+    this.#server.set(savedRegisters(state, 'server', count));
+    this.#priority.set(savedRegisters(state, 'priority', count));
+    this.#savedPriority.set(savedRegisters(state, 'savedPriority', count));
   }
 }
 

@@ -14,6 +14,7 @@ import {
   EXIT_ADDRESS,
   EXIT_SYNDROME,
   EXIT_VECTOR,
+  gprOffset,
   LINK_CELL,
   TLB_BASE,
   WATCHED,
@@ -322,6 +323,29 @@ function vector({ model, contexts }: FamilyRuntime, code: VectorCode | undefined
   return e.finish();
 }
 
+/** Numbers that each frame of `stackProbe` holds: so many doublewords at least it takes of the stack. */
+export const PROBE_DOUBLEWORDS = 16;
+
+/** stackProbe(levels) → calls itself so many times over, to see whether the stack has room for it. */
+function stackProbe({ model }: FamilyRuntime): WasmFunction {
+  const { e, s, v } = begin(model, 'stackProbe');
+  const levels = local('i32', 0);
+  const held = Array.from({ length: PROBE_DOUBLEWORDS }, (_, i) => {
+    const index = e.newLocal('i64');
+    e.set(index, load('i64', OP.i64Load, v, gprOffset(i)));
+    return local('i64', index);
+  });
+  const sum = e.newLocal('i32');
+  e.if(levels);
+  e.call(CORE.stackProbe, s.sub(levels, 1));
+  e.setFromStack(sum);
+  // What is needed after the call has to be kept somewhere.
+  for (const value of held) e.set(sum, s.add(s.rotl(local('i32', sum), 1), s.wrap(s.rotl(value, constant('i64', 7)))));
+  e.end();
+  e.push(local('i32', sum));
+  return e.finish();
+}
+
 /** The runtime's functions in the order of CORE. */
 export function runtimeFunctions(family: FamilyRuntime, vectorCode: VectorCode | undefined): WasmFunction[] {
   const named = {
@@ -332,6 +356,7 @@ export function runtimeFunctions(family: FamilyRuntime, vectorCode: VectorCode |
     regionAt: regionAt(family),
     link: link(family),
     vector: vector(family, vectorCode),
+    stackProbe: stackProbe(family),
   };
   return Object.entries(named).map(([name, made]) => ({ ...made, exportName: name, name }));
 }

@@ -41,6 +41,7 @@ function signatures<W extends 'i32' | 'i64'>(word: W) {
     regionAt: { params: [word], results: ['i32'] },
     link: { params: [word, 'i32'], results: ['i32'] },
     vector: { params: [], results: ['i32'] },
+    stackProbe: { params: ['i32'], results: ['i32'] },
   } as const satisfies Record<string, Signature>;
 }
 
@@ -78,7 +79,8 @@ export const CORE = {
   regionAt: FIRST + 4,
   link: FIRST + 5,
   vector: FIRST + 6,
-  run: FIRST + 7,
+  stackProbe: FIRST + 7,
+  run: FIRST + 8,
 } as const;
 
 /** Functions of the core module that regions may import. */

@@ -1,5 +1,6 @@
 import type { FamilyRuntime } from '../backend/runtime-functions.ts';
 import { coreImage, generateCore, generateSteppingCore, NEVER_HOT } from '../core.ts';
+import { HostStack, type StackProbe } from '../host-stack.ts';
 import type { CoreImage, HostCpuOptions } from '../interface.ts';
 import { CodeCache, type DecodingMode } from '../interpreter/code-cache.ts';
 import { HandlerTable } from '../interpreter/handlers.ts';
@@ -113,6 +114,7 @@ export class HostServer implements ServerCpu {
         limit: options.translationMemory ?? DEFAULT_TRANSLATION_MEMORY,
       },
     );
+    this.#loop.stack = new HostStack(memory, base, instance.exports['stackProbe'] as StackProbe);
     const run = instance.exports['run'] as () => number;
     this.#runs.push(run, run);
   }

@@ -1,4 +1,5 @@
 import { coreImage, generateCore, generateSteppingCore } from '../core.ts';
+import { HostStack, type StackProbe } from '../host-stack.ts';
 import type { CoreImage, CoreImages, HostCpuOptions } from '../interface.ts';
 import { CodeCache } from '../interpreter/code-cache.ts';
 import { HandlerTable } from '../interpreter/handlers.ts';
@@ -83,6 +84,7 @@ export class Host440 implements Host440Cpu {
         limit: options.translationMemory ?? DEFAULT_TRANSLATION_MEMORY,
       },
     );
+    this.#loop.stack = new HostStack(memory, base, instance.exports['stackProbe'] as StackProbe);
     this.#run = instance.exports.run as () => number;
   }
 

@@ -26,6 +26,7 @@ import {
   PC,
   PROFILE,
   PROFILE_ENTRIES,
+  STACK_BYTES,
   TLB_BASE,
 } from '../layout.ts';
 import { MODEL_440, type ProcessorModel } from '../model.ts';
@@ -498,13 +499,15 @@ function emitSpecial(e: Emitter, h: HandlerBuilder, handler: number, locals: Loc
       e.br(targets.lookup);
       return;
     case HANDLER.region: {
-      // Type 0 of the module is the region's: (effective address of the page, depth) → REGION_RESULT.
+      // Type 0 of the module is the region's: (effective address of the page, bytes of the stack) → REGION_RESULT.
       e.store(OP.i32Store, v, CODE_CHANGED, constant('i32', 0));
       e.store(OP.i32Store, v, BUDGET, remaining(h, locals, 0));
       count(e, h, v, 'region_entries', constant('i32', 1));
       count(e, h, v, 'region_instructions', load('i32', OP.i32Load, v, BUDGET));
+      // All state is in the block when a region begins, PC too: one that finds no room on the stack is as if it was not called.
+      h.storePc(h.pc());
       const page = h.let(h.and(h.pc(), -4096));
-      e.callIndirect(0, load('i32', OP.i32Load, record, 4), page, constant('i32', 0));
+      e.callIndirect(0, load('i32', OP.i32Load, record, 4), page, load('i32', OP.i32Load, v, STACK_BYTES));
       const result = e.temporary('i32');
       e.setFromStack(result);
       count(e, h, v, 'region_instructions', h.neg(load('i32', OP.i32Load, v, BUDGET)));

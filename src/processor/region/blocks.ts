@@ -47,7 +47,10 @@ export interface PageSource {
 
 export interface RegionLimits {
   readonly blocks: number;
+  /** Where there are so many, no further block begins. */
   readonly instructions: number;
+  /** Where there are so many, the region ends. */
+  readonly length: number;
 }
 
 /** Decodes words for translation, remembering what it found: code repeats itself. */
@@ -146,7 +149,8 @@ export function findBlocks(
   const runs = source.branchesTo(entry);
   let instructions = 0;
   // First the extents, with all leaders known at the end …
-  while (queue.length > 0 && found.size < limits.blocks && instructions < limits.instructions) {
+  const most = Math.min(limits.instructions, limits.length);
+  while (queue.length > 0 && found.size < limits.blocks && instructions < most) {
     const start = queue.shift() as number;
     if (found.has(start)) continue;
     let offset = start;
@@ -169,7 +173,7 @@ export function findBlocks(
         exits = successorOffsets(decoded.instruction, word, offset - 4);
         break;
       }
-      if (leaders.has(offset) || source.hasRegion(offset)) {
+      if (leaders.has(offset) || source.hasRegion(offset) || instructions >= limits.length) {
         exits = [offset];
         break;
       }

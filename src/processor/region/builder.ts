@@ -2,7 +2,7 @@
  * The back end that emits a region: basic blocks in structured control flow, state in locals, one common exit that
  * writes the state back.
  *
- * A region is a function (effective address of its page, call depth) → 0, or 1 after an interrupt; PC and BUDGET are in
+ * A region is a function (effective address of its page, bytes of the host's stack) → REGION_RESULT; PC and BUDGET are in
  * the vCPU block. `bl` is a call: the callee's region runs on top of this one, and when it comes back with PC at the
  * return address the caller goes on; with any other PC the caller leaves as well.
  */
@@ -31,15 +31,36 @@ import { analyse, type Dispatcher, type FlowGraph } from './graph.ts';
 import type { RegionRuntime } from './runtime.ts';
 import { RegionStorage } from './storage.ts';
 
-/** Deeper calls leave to the dispatcher: the host's stack is bounded. */
-const MAX_DEPTH = 500;
+/**
+ * What a frame has beside its locals. V8's frames take no more than both, in each of its tiers: its baseline code gives
+ * each local a place, its optimised code what it has to spill.
+ */
+const FRAME_BYTES = 160;
 /** The fault word: offset in the page (13 bits), then the instructions that have retired and are not counted yet. */
 const FAULT_OFFSET_BITS = 13;
 
 /** Where a call goes: to this page, to a fixed place in another, or to an address in a register. */
 type CallTarget = 'near' | 'far' | 'anywhere';
 
-const DEPTH = local('i32', 1);
+/** Bytes of the host's stack that may be taken by this function's frame and those on top of it. */
+const STACK = local('i32', 1);
+
+/**
+ * Bytes of code of a function at most: what an optimising compiler takes of time and memory grows faster than they do. (V8: a
+ * second and half a gigabyte for a megabyte.) Two hundred usual instructions have a fourth of it.
+ */
+const MAX_CODE_BYTES = 48 * 1024;
+
+/** A function was given up because it became too long, after so many instructions. */
+export class RegionTooLong extends Error {
+  override name = 'RegionTooLong';
+  readonly instructions: number;
+
+  constructor(instructions: number) {
+    super(`${instructions} instructions take more code than a function may have`);
+    this.instructions = instructions;
+  }
+}
 
 class RegionBuilder extends RegionStorage {
   readonly #blocks: readonly Block[];
@@ -62,6 +83,8 @@ class RegionBuilder extends RegionStorage {
   #terminated = false;
   /** Instructions that the budget was not lowered by yet: with the whole of this block, and up to this instruction. */
   #uncounted = 0;
+  /** Instructions that were emitted. */
+  #emitted = 0;
   #retired = 0;
   readonly #selectors = new Map<number, number>();
   readonly #crAtBlocks: readonly CrFields[];
@@ -124,6 +147,7 @@ class RegionBuilder extends RegionStorage {
     e.br(this.#return);
     e.end(); // exit: to the region that begins there, which takes this one's place
     const pc = this.#pc;
+    this.#storePc(pc);
     e.if(this.gtSigned(this.#budget, 0), true);
     const slot = e.temporary('i32');
     const cell = local('i32', this.#cell);
@@ -135,13 +159,14 @@ class RegionBuilder extends RegionStorage {
     e.end();
     e.if(local('i32', slot), true);
     e.store(OP.i32Store, this.block, BUDGET, this.#budget);
-    e.returnCallIndirect(0, local('i32', slot), this.and(pc, -4096), DEPTH);
+    e.returnCallIndirect(0, local('i32', slot), this.and(pc, -4096), STACK);
     e.end();
     e.end();
     e.end(); // return
     e.store(OP.i32Store, this.block, BUDGET, this.#budget);
     this.#storePc(pc);
     e.push(this.#result);
+    e.resolve(FRAME_BYTES + e.localBytes);
     return e.finish();
   }
 
@@ -219,7 +244,10 @@ class RegionBuilder extends RegionStorage {
       if (decoded.instruction.ends) unite(this.dirty, decoded.effects.writes);
       if (decoded.meaning) decoded.meaning(this, decoded.operands);
       else this.interrupt('program', 'privileged');
+      this.#emitted++;
+      if (e.code.length > MAX_CODE_BYTES) throw new RegionTooLong(this.#emitted);
       if (decoded.instruction.ends) continue;
+      e.releaseTemporaries();
       unite(this.dirty, decoded.effects.writes);
       this.facilities = facilitiesAfter(decoded, this.facilities);
     }
@@ -378,10 +406,16 @@ class RegionBuilder extends RegionStorage {
     e.store(OP.i32Store, this.block, BUDGET, this.#budget);
     this.#storePc(target);
     const slot = this.#slotOf(target, where);
-    e.if(this.or(this.eqz(slot), this.gtUnsigned(DEPTH, MAX_DEPTH)), false);
+    // Deeper calls leave to the dispatcher: the host's stack is bounded.
+    const above = e.temporary('i32');
+    e.push(STACK);
+    e.pushLater();
+    e.code.u8(OP.i32Sub);
+    e.setFromStack(above);
+    e.if(this.or(this.eqz(slot), this.ltSigned(local('i32', above), 0)), false);
     e.return(constant('i32', REGION_RESULT.left));
     e.end();
-    e.callIndirect(0, slot, where === 'near' ? this.#page : this.and(target, -4096), this.add(DEPTH, 1));
+    e.callIndirect(0, slot, where === 'near' ? this.#page : this.and(target, -4096), local('i32', above));
     const result = e.temporary('i32');
     e.setFromStack(result);
     e.if(local('i32', result), false);
@@ -503,7 +537,10 @@ class RegionBuilder extends RegionStorage {
   }
 }
 
-/** Emits the function of a region; null for a control flow that is beyond structuring. */
+/**
+ * Emits the function of a region; null for a control flow that is beyond structuring.
+ * @throws RegionTooLong
+ */
 export function emitRegion(
   blocks: readonly Block[],
   runtime: RegionRuntime,

@@ -8,8 +8,18 @@ import { type CodeProfile, PageKeys } from './profile.ts';
 import { RegionStore } from './store.ts';
 import type { Translator } from './translate.ts';
 
+/** How often there is a look at translations, in instructions; so many a look counts for where runs are short. */
+export const INSTRUCTIONS_PER_WORK = 15_000;
+
 /** Regions a module holds at most. */
 const BATCH = 48;
+
+/**
+ * Who translates on the guest's own thread stops it meanwhile: a module of so many bytes takes some ten milliseconds. Then
+ * it has its turn, for so many instructions a byte: counted, not timed, so that runs with counted time repeat exactly.
+ */
+const HERE_BYTES = 32 * 1024;
+const INSTRUCTIONS_PER_BYTE = 4;
 
 /** Of another thread: so few that they come back soon; more where many wait, since a module costs as much as ten instructions. */
 const PORT_BATCH = 4;
@@ -82,6 +92,8 @@ export class RegionManager {
   readonly #past: CodeProfile | undefined;
   readonly #keys: PageKeys;
   #outstanding = false;
+  /** Instructions that the guest is to run before anything is translated here again. */
+  #debt = 0;
   batches = 0;
   /** Of whichever thread translates. */
   translationMilliseconds = 0;
@@ -157,13 +169,26 @@ export class RegionManager {
     return requests;
   }
 
-  /** Has translated what waits, and installs what came; to be called when no generated code runs. */
-  work(): void {
+  /**
+   * Between runs: has translated what waits, and installs what came.
+   * @param retired instructions of the guest since the last time.
+   */
+  work(retired: number): void {
     const place = this.#place;
-    if (!isPort(place)) {
-      for (let next = this.#next(BATCH); next.length > 0; next = this.#next(BATCH)) this.#translateHere(place, next);
+    if (isPort(place)) {
+      this.poll();
       return;
     }
+    this.#debt = Math.max(0, this.#debt - Math.max(retired, INSTRUCTIONS_PER_WORK));
+    if (this.#debt > 0) return;
+    const requests = this.#next(BATCH);
+    if (requests.length > 0) this.#translateHere(place, requests);
+  }
+
+  /** What `work` does that can be done while regions run, and takes little time and stack: all but translation itself. */
+  poll(): void {
+    const place = this.#place;
+    if (!isPort(place)) return;
     if (place.lost === true) {
       // What it was to translate turns hot again.
       this.#place = this.#here();
@@ -214,10 +239,14 @@ export class RegionManager {
 
   #translateHere(translator: Translator, requests: readonly RegionRequest[]): void {
     const started = performance.now();
-    const { bytes, regions, covered } = translator.translate({ requests, released: this.store.takeReleased() });
+    const job = { requests, released: this.store.takeReleased() };
+    const { bytes, regions, covered, rest } = translator.translate(job, HERE_BYTES);
     this.#askAgain(covered);
+    for (const request of rest)
+      this.#waiting.set(request.records + (request.real & 4095) * 2, { request, rounds: 0, seen: 0 });
     if (bytes) {
       this.batches++;
+      this.#debt = bytes.length * INSTRUCTIONS_PER_BYTE;
       this.store.install(new WebAssembly.Module(bytes as BufferSource), bytes.length, regions);
       this.#note(regions);
     }

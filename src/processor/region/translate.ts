@@ -8,8 +8,8 @@ import { LINK_CELL_BYTES, LINK_CELLS, MAX_LINK_CELLS, PROFILE_ENTRIES, TRANSLATI
 import type { HostMemory } from '../memory.ts';
 import type { ProcessorModel } from '../model.ts';
 import { encodeModule, type WasmFunction } from '../wasm/module.ts';
-import { findBlocks, type PageSource, RegionDecoder, type RegionLimits } from './blocks.ts';
-import { emitRegion } from './builder.ts';
+import { type Block, findBlocks, type PageSource, RegionDecoder, type RegionLimits } from './blocks.ts';
+import { emitRegion, RegionTooLong } from './builder.ts';
 import { ModuleRuntime } from './runtime.ts';
 
 export interface TranslatedBatch {
@@ -18,6 +18,8 @@ export interface TranslatedBatch {
   readonly regions: readonly TranslatedRegion[];
   /** Entries that were left out because another region has them inside; they may ask again. */
   readonly covered: readonly RegionRequest[];
+  /** Entries that it did not come to. */
+  readonly rest: readonly RegionRequest[];
 }
 
 /** What the translator remembers of a page, as long as the page's code stays the same. */
@@ -68,7 +70,10 @@ class PageCoverage {
 /** Regions of up to so many instructions are held by others too, rather than gone to. */
 const SMALL_REGION = 40;
 
-const LIMITS: RegionLimits = { blocks: 40, instructions: 200 };
+/** A region that was too long is made anew of this part of the instructions that had room. */
+const SHORTER = 3 / 4;
+
+const LIMITS: RegionLimits = { blocks: 40, instructions: 200, length: 1024 };
 
 /**
  * Whether an offset is where a call returns to. It has a region because the callee once had none; the caller's holds it too,
@@ -126,15 +131,17 @@ export class Translator {
     return fresh;
   }
 
-  /** Translates entries into one module. */
-  translate({ requests, released }: TranslationJob): TranslatedBatch {
+  /** Translates entries into one module, which ends with the function that makes it as long as `limit`. */
+  translate({ requests, released }: TranslationJob, limit = Number.POSITIVE_INFINITY): TranslatedBatch {
     for (const cell of released.cells) this.#freeCells.push(cell);
     for (const { records, offset } of released.entries) this.#coverage.get(records)?.forget(offset);
     const covered: RegionRequest[] = [];
     const functions: WasmFunction[] = [];
     const runtime = new ModuleRuntime(this.#model);
     const regions: TranslatedRegion[] = [];
-    for (const request of requests) {
+    let done = 0;
+    for (let length = 0; done < requests.length && length < limit; done++) {
+      const request = requests[done] as RegionRequest;
       const page = request.real & ~4095;
       const { records } = request;
       const coverage = this.#coverageOf(records, request.version);
@@ -153,19 +160,10 @@ export class Translator {
         ...(remembered && { remembered }),
       };
       const decoder = this.#decoders[request.mode] as RegionDecoder;
-      const blocks = findBlocks(source, decoder, request.real & 4095, LIMITS);
-      if (!blocks) continue;
-      const cells: number[] = [];
-      const newCell = (): number => {
-        const cell = this.#newCell();
-        if (cell !== 0) cells.push(cell);
-        return cell;
-      };
-      const emitted = emitRegion(blocks, runtime, newCell, this.#model);
-      if (!emitted) {
-        this.#freeCells.push(...cells);
-        continue;
-      }
+      const made = this.#emit(source, decoder, request.real & 4095, runtime);
+      if (!made) continue;
+      const { blocks, emitted, cells } = made;
+      length += emitted.body.length;
       const instructions = blocks.reduce((n, block) => n + block.code.length, 0);
       const offset = request.real & 4095;
       coverage.add(
@@ -189,6 +187,35 @@ export class Translator {
       functions.length === 0
         ? null
         : encodeModule(runtime.imports(pages), functions, [SIGNATURES[this.#model.word].region]);
-    return { bytes, regions, covered };
+    return { bytes, regions, covered, rest: requests.slice(done) };
+  }
+
+  /** The region at an offset, with as many instructions as a function has room for. */
+  #emit(
+    source: PageSource,
+    decoder: RegionDecoder,
+    entry: number,
+    runtime: ModuleRuntime,
+  ): { blocks: readonly Block[]; emitted: WasmFunction; cells: readonly number[] } | null {
+    for (let limits = LIMITS; ; ) {
+      const blocks = findBlocks(source, decoder, entry, limits);
+      if (!blocks) return null;
+      const cells: number[] = [];
+      const newCell = (): number => {
+        const cell = this.#newCell();
+        if (cell !== 0) cells.push(cell);
+        return cell;
+      };
+      try {
+        const emitted = emitRegion(blocks, runtime, newCell, this.#model);
+        if (emitted) return { blocks, emitted, cells };
+        this.#freeCells.push(...cells);
+        return null;
+      } catch (error) {
+        this.#freeCells.push(...cells);
+        if (!(error instanceof RegionTooLong) || limits.length === 1) throw error;
+        limits = { ...limits, length: Math.max(1, Math.floor(error.instructions * SHORTER)) };
+      }
+    }
   }
 }

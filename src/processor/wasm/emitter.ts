@@ -6,6 +6,9 @@ import { OP, type WasmType } from './opcodes.ts';
 /** A label: the nesting depth at which its block was opened. */
 export type Label = number;
 
+/** Length of a constant that is told later, in LEB128. */
+const LATER_BYTES = 3;
+
 /** Writes one function's body: locals, structured control flow, branch hints. */
 export class Emitter {
   readonly code = new Code();
@@ -15,6 +18,8 @@ export class Emitter {
   readonly #free: Record<WasmType, number[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
   readonly #taken: { type: WasmType; index: number }[] = [];
   readonly #temporaries = new Set<number>();
+  /** Where constants stand that are not known yet. */
+  readonly #later: number[] = [];
   #depth = 0;
 
   constructor(signature: Signature) {
@@ -57,6 +62,29 @@ export class Emitter {
   setFromStack(index: number): void {
     this.code.u8(OP.localSet);
     this.code.unsigned(index);
+  }
+
+  /** Pushes an i32 that is known when the function is complete: `resolve` tells it. */
+  pushLater(): void {
+    this.code.u8(OP.i32Const);
+    this.#later.push(this.code.length);
+    for (let i = 1; i < LATER_BYTES; i++) this.code.u8(0x80);
+    this.code.u8(0);
+  }
+
+  /** The value that `pushLater` stands for: from 0 to 2^20 - 1. */
+  resolve(value: number): void {
+    for (const at of this.#later)
+      for (let i = 0; i < LATER_BYTES; i++) {
+        const more = i + 1 < LATER_BYTES ? 0x80 : 0;
+        this.code.bytes[at + i] = ((value >> (7 * i)) & 0x7f) | more;
+      }
+  }
+
+  /** Bytes that the locals have in a frame where each has its place, parameters among them. */
+  get localBytes(): number {
+    const { params } = this.signature;
+    return [...params, ...this.#locals].reduce((bytes, type) => bytes + (type === 'v128' ? 16 : 8), 0);
   }
 
   /** Evaluates into a temporary (a temporary stays itself). */

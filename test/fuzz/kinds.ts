@@ -1,0 +1,72 @@
+/** Every kind of hostile input: its name, and how the cases of a seed are run. */
+import type { Accel } from '../../src/kvm/index.ts';
+import { FILE_PLACES, FILES, HostileFiles } from './files.ts';
+import { HostileGuests } from './guests.ts';
+import { HostilePrograms, PLACES, type Place } from './machines.ts';
+import { HostileServers, SERVER_KINDS } from './servers.ts';
+import { HostileStates } from './states.ts';
+import { HostileStreams } from './streams.ts';
+
+/** Something that runs cases by their seeds, and says how each ended. It throws what must not be thrown. */
+export interface Cases {
+  run(seed: number): string | Promise<string>;
+  /** Checks what is too large to be checked after each case. */
+  checkAll?(): void;
+}
+
+export interface Kind {
+  /** Its group, and within it what sets it apart. */
+  readonly name: string;
+  /** As much of its group's cases. */
+  readonly share: number;
+  readonly make: () => Cases;
+}
+
+const ACCELS: readonly Accel[] = ['trap', 'pv', 'assist'];
+const accelsOf = ({ board }: Place): readonly Accel[] => (board === 'bamboo' ? ['trap', 'assist'] : ACCELS);
+const placeName = ({ board, cpu, littleEndian }: Place): string =>
+  `${board} ${cpu}${littleEndian ? ' little-endian' : ''}`;
+
+/** A group whose kinds have equal shares. */
+const group = (kinds: readonly Omit<Kind, 'share'>[]): Kind[] =>
+  kinds.map((kind) => ({ ...kind, share: 1 / kinds.length }));
+
+const programs = PLACES.flatMap((place) => accelsOf(place).map((accel) => ({ place, accel })));
+const boards = PLACES.filter(({ cpu, board }) => board !== 'bare' || cpu === 'power8');
+
+export const KINDS: readonly Kind[] = [
+  // Small code on the boards, without `Machine`.
+  ...group(
+    (['trap', 'assist'] as const).map((accel) => ({
+      name: `440 ${accel}`,
+      make: () => new HostileGuests(accel),
+    })),
+  ),
+  ...group(
+    SERVER_KINDS.flatMap((kind) =>
+      ACCELS.map((accel) => ({
+        name: `server ${placeName({ ...kind, board: kind.board.name as Place['board'] })} ${accel}`,
+        make: () => new HostileServers(accel, kind),
+      })),
+    ),
+  ),
+  // Large hot code on machines: with counted time, with the wall's, with a translation thread.
+  ...(['counted', 'here', 'thread'] as const).flatMap((translation) =>
+    group(
+      programs.map(({ place, accel }) => ({
+        name: `program ${translation} ${placeName(place)} ${accel}`,
+        make: () => new HostilePrograms(place, accel, translation),
+      })),
+    ),
+  ),
+  ...FILES.flatMap((kind) =>
+    group(
+      FILE_PLACES.map((place) => ({
+        name: `${kind} ${placeName(place)}`,
+        make: () => new HostileFiles(kind, place),
+      })),
+    ),
+  ),
+  ...group(boards.map((place) => ({ name: `states ${placeName(place)}`, make: () => new HostileStates(place) }))),
+  ...group([{ name: 'streams bare', make: () => new HostileStreams() }]),
+];

@@ -4,7 +4,7 @@ import type { MachineHost } from '../../src/machine/index.ts';
 import { NodeHost } from '../../src/node/host.ts';
 
 /** Nanoseconds that a look at the counted clock takes, so that time passes in every loop that looks at it. */
-const NS_PER_LOOK = 1e5;
+const NS_PER_LOOK = 2e6;
 
 /** What a run's owner does in a turn; false ends the run. */
 export type OnTurn = () => boolean;

@@ -80,6 +80,10 @@ export class FakeCpu implements Host440Cpu {
     this.entries[index] = null;
   }
 
+  tlbInvalidateAll(): void {
+    this.entries.fill(null);
+  }
+
   codeWritten(address: number, length: number): void {
     this.written.push([address, length]);
   }

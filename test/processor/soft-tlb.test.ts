@@ -197,6 +197,27 @@ bothTiers('address spaces and process identifiers have entries of their own', (c
   assert.equal(seen(0, 2, 0x70000000), 6);
 });
 
+bothTiers('all entries go at once, and each set is cleared once, however large they were', (cpu) => {
+  prepare(cpu);
+  const processes = 3;
+  const large = 20;
+  for (let pid = 1; pid <= processes; pid++) cpu.cpu.setContext(0, pid, 0);
+  for (let i = 0; i < large; i++) cpu.map(1 + i, 0x10000000 + i * 0x1000000, 0, { size: '16M' });
+  cpu.write32(0x5000, 5);
+  for (let pid = 1; pid <= processes; pid++) {
+    cpu.cpu.setContext(0, pid, 0);
+    assert.equal(load(cpu, 0x10005000), 5);
+  }
+  const before = flushes(cpu);
+  cpu.cpu.tlbInvalidateAll();
+  assert.ok(flushes(cpu) - before <= processes + 1, `${flushes(cpu) - before} sets were cleared`);
+  cpu.map(0, CODE, CODE, { access: 'x' });
+  for (let pid = 1; pid <= processes; pid++) {
+    cpu.cpu.setContext(0, pid, 0);
+    assert.equal(load(cpu, 0x10005000), 'miss');
+  }
+});
+
 bothTiers('more processes than there are sets', (cpu) => {
   cpu.map(0, CODE, CODE, { access: 'x' });
   cpu.load(CODE, 'lwz 4,0(3); sc');

@@ -140,6 +140,10 @@ export class Host440 implements Host440Cpu {
     this.#tlb.invalidate(index);
   }
 
+  tlbInvalidateAll(): void {
+    this.#tlb.invalidateAll();
+  }
+
   codeWritten(address: number, length: number): void {
     this.#cache.written(address, length);
   }

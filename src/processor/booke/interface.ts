@@ -77,5 +77,7 @@ export interface Host440Cpu extends HostCpu {
   tlbWrite(index: number, word0: number, word1: number, word2: number, tid: number): void;
   /** Invalidates a hardware TLB entry. */
   tlbInvalidate(index: number): void;
+  /** Invalidates all entries of the hardware TLB, which costs less than one after another. */
+  tlbInvalidateAll(): void;
   readonly tlbEntries: number;
 }

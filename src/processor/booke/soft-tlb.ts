@@ -31,8 +31,12 @@ import { TLB44X } from './interface.ts';
 const DATA_WORDS = 4;
 const CODE_WORDS = 2;
 const SET_WORDS = SOFT_TLB_SET_BYTES / 4;
+/** Pages of an entry that are dropped from a set one by one. */
+const MOST_PAGES_DROPPED = 256;
 /** Not the address of any page. */
 const NO_TAG = -1;
+/** To be copied: engines fill shared memory word by word, which takes six times as long. */
+const EMPTY_SET = new Int32Array(SET_WORDS).fill(NO_TAG);
 
 /**
  * The hardware's TLB and the soft TLB in front of it. The soft TLB is a cache in sets, one for each (address space,
@@ -109,7 +113,7 @@ export class Tlb {
 
   #clearSet(set: number): void {
     const from = this.#at(SOFT_TLB + set * SOFT_TLB_SET_BYTES);
-    this.#i32.fill(NO_TAG, from, from + SET_WORDS);
+    this.#i32.set(EMPTY_SET, from);
     this.setFlushes++;
   }
 
@@ -157,8 +161,9 @@ export class Tlb {
     for (let set = first; set <= last; set++) {
       if ((this.#keyOf[set] as number) >> 8 !== space) continue;
       const from = this.#at(SOFT_TLB + set * SOFT_TLB_SET_BYTES);
-      if (pages <= 64) for (let i = 0; i < pages; i++) this.#dropPage(from, (page + i * 4096) & -4096);
-      else this.#dropRange(from, page, mask);
+      // To clear a set costs no more than to look for so many pages in it.
+      if (pages > MOST_PAGES_DROPPED) this.#clearSet(set);
+      else for (let i = 0; i < pages; i++) this.#dropPage(from, (page + i * 4096) & -4096);
     }
   }
 
@@ -174,12 +179,36 @@ export class Tlb {
     if (i32[code] === page) i32[code] = NO_TAG;
   }
 
-  #dropRange(from: number, page: number, mask: number): void {
+  /**
+   * All entries of the hardware TLB go. The sets that are in use or prepared for are cleared, once, however many entries had
+   * pages in them; the others are given up.
+   */
+  invalidateAll(): void {
     const i32 = this.#i32;
-    // All tags stand at even words, of data and of code entries.
-    for (let tag = from; tag < from + SET_WORDS; tag += 2)
-      if (i32[tag] !== NO_TAG && ((i32[tag] as number) & mask) === page) i32[tag] = NO_TAG;
-    this.setFlushes++;
+    for (let index = 0; index < TLB_SEARCH_ENTRIES; index++) {
+      i32[this.#at(HARDWARE_TLB + index * HARDWARE_TLB_ENTRY_BYTES)] = 0;
+      this.#clearSearch(index);
+    }
+    for (let set = 0; set < SOFT_TLB_SETS; set++) {
+      const key = this.#keyOf[set] as number;
+      if (key < 0) continue;
+      if (this.#isSelected(set)) this.#clearSet(set);
+      else {
+        this.#keyOf[set] = this.#setOf[key] = -1;
+        this.#usedAt[set] = 0;
+      }
+    }
+  }
+
+  /** A set is that of the context, or of one that vector code can switch to. */
+  #isSelected(set: number): boolean {
+    const address = this.#base + SOFT_TLB + set * SOFT_TLB_SET_BYTES;
+    const i32 = this.#i32;
+    return (
+      i32[this.#at(TLB_BASE)] === address ||
+      i32[this.#at(CONTEXTS)] === address ||
+      i32[this.#at(CONTEXTS + CONTEXT_BYTES)] === address
+    );
   }
 
   /** Drops what a watch covers from all sets. */

@@ -135,15 +135,17 @@ export class Shadow440 {
 
   dropAll(): void {
     (this.#counters.counts[COUNTER.shadow_flushes] as number)++;
-    for (let i = 0; i < this.#count; i++) {
-      if (this.#guest[i] === -1) continue;
-      this.#guest[i] = -1;
-      this.#cpu.tlbInvalidate(i);
-    }
+    if (this.#hasShadows()) this.#cpu.tlbInvalidateAll();
+    this.#guest.fill(-1);
     this.#first.fill(-1);
     this.#waterMark = this.#count;
     this.#smallCursor = 0;
     this.#largeCursor = this.#count;
+  }
+
+  #hasShadows(): boolean {
+    for (let i = 0; i < GUEST_TLB_ENTRIES; i++) if ((this.#first[i] as number) >= 0) return true;
+    return false;
   }
 
   /** Host indexes that shadow a guest entry, for tests. */

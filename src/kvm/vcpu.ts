@@ -33,6 +33,8 @@ import type { GuestTime } from './time.ts';
 const MIN_SLICE = 20_000;
 const MAX_SLICE = 200_000;
 const SLOW_INSTRUCTIONS_PER_NS = 0.25;
+/** What takes longer than this between two looks is looked at twice as often; what takes less than a fourth, half as often. */
+const LONG_LOOK_NS = 8e6;
 /** What an exit is worth in instructions, so that a guest that only traps is looked at as often. */
 const EXIT_COST = 64;
 
@@ -72,6 +74,9 @@ export class VirtualCpu implements Vcpu {
   readonly #words: Int32Array;
   /** When the present `run` has to return, clock nanoseconds. */
   #end = 0;
+  /** Instructions between two looks at the clock, and when it was looked at last: some take a microsecond each. */
+  #pace = MAX_SLICE;
+  #lookedAt = 0;
 
   constructor(id: number, cpu: HostCpu, family: VcpuFamily, time: GuestTime, counters: VcpuCounters, run: KvmRun) {
     this.id = id;
@@ -92,6 +97,7 @@ export class VirtualCpu implements Vcpu {
     // Nothing is less than a clock that has gone wrong says.
     if (!(now < this.#end) || now >= this.#family.nextTimer()) return 0;
     (this.#counters.counts[COUNTER.tick_exits] as number)++;
+    this.#adaptPace(now);
     const budget = this.#budget(now, this.#end);
     if (this.#time.icount !== 0) {
       this.#time.finish();
@@ -144,6 +150,7 @@ export class VirtualCpu implements Vcpu {
       } else if (vector === VECTOR_HOST_STACK) return this.#hostStackSpent();
       else (counts[COUNTER.tick_exits] as number)++;
       now = time.now();
+      this.#adaptPace(now);
       reason = family.updateTimers();
       if (reason !== RESUME_GUEST) return this.#leave(reason);
       if (!(now < end) || run.immediateExit) return this.#interrupted();
@@ -234,13 +241,21 @@ export class VirtualCpu implements Vcpu {
     return { ...this.#counters.toObject(), ...this.#family.stats };
   }
 
+  /** A look at the clock tells how long the one before is ago. With icount it does not. */
+  #adaptPace(now: number): void {
+    const took = now - this.#lookedAt;
+    if (took > LONG_LOOK_NS) this.#pace = Math.max(MIN_SLICE, this.#pace >> 1);
+    else if (took < LONG_LOOK_NS / 4 && this.#pace < MAX_SLICE) this.#pace = Math.min(MAX_SLICE, this.#pace << 1);
+  }
+
   /** Instructions until the clock must be looked at. With icount timers fire on the very instruction. */
   #budget(now: number, end: number): number {
     const { icount } = this.#time;
     const until = Math.min(end, this.#family.nextTimer());
     if (icount === 0) {
+      this.#lookedAt = now;
       const safe = Math.floor((until - now) * SLOW_INSTRUCTIONS_PER_NS);
-      return Math.max(MIN_SLICE, Math.min(MAX_SLICE, safe));
+      return Math.max(MIN_SLICE, Math.min(this.#pace, safe));
     }
     const instructions = Math.ceil((until - now) / icount);
     return Math.max(1, Math.min(MIN_SLICE, instructions));

@@ -40,6 +40,8 @@ export interface RunOptions {
 const SLICE_NS = 5e6;
 /** A guest that talks to devices all the time is timed once in so many exits. */
 const EXITS_PER_TIME_CHECK = 8;
+/** Counted time does not tell how long the host takes: so many instructions, and the host's clock is looked at. */
+const INSTRUCTIONS_PER_PIECE = 1e5;
 /** Pieces of a slice at most, for clocks that stand still: a device may be due ten times in a millisecond. */
 const PIECES_PER_SLICE = 64;
 
@@ -104,6 +106,8 @@ export class Machine {
   readonly #serial: ConsoleDevice | undefined;
   readonly #kernel: KernelImage;
   readonly #world: World;
+  /** What the guest runs at once. */
+  readonly #pieceNs: number;
   /** The machine's time, which both the guest's and `timeoutNs` come from. */
   readonly #clock: MachineClock;
   readonly #deadline: number;
@@ -138,6 +142,7 @@ export class Machine {
     this.#host = host;
     this.#clock = new MachineClock(host.clock);
     this.#world = options.icount === undefined ? hostWorld(host) : repeatableWorld();
+    this.#pieceNs = Math.min(SLICE_NS, (options.icount ?? Number.POSITIVE_INFINITY) * INSTRUCTIONS_PER_PIECE);
     this.#kernel = loadKernel(options.kernel, memoryBytes, host, board.kernelBits);
     this.vm = (options.createVm ?? createVm)({
       cpu: this.cpu.model,
@@ -308,14 +313,15 @@ export class Machine {
     }
   }
 
-  /** Lets the devices do what is due; answers how long the guest may run until they are due again, at most a slice. */
+  /** Lets the devices do what is due; answers how long the guest may run until they are due again, at most a piece of a slice. */
   #untilDue(): number {
     const due = this.#instance.due();
-    if (due === Number.POSITIVE_INFINITY) return SLICE_NS;
+    const piece = this.#pieceNs;
+    if (due === Number.POSITIVE_INFINITY) return piece;
     const now = this.vm.clock.now();
-    if (due > now) return Math.min(due - now, SLICE_NS);
+    if (due > now) return Math.min(due - now, piece);
     this.#instance.turn();
-    return Math.max(1, Math.min(this.#instance.due() - now, SLICE_NS));
+    return Math.max(1, Math.min(this.#instance.due() - now, piece));
   }
 
   #powerEvent(): MachineEnd | undefined {

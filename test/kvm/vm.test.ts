@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KvmError } from '../../src/kvm/api.ts';
-import { VECTOR_HOST_STACK } from '../../src/processor/index.ts';
+import { BUDGET, VECTOR_HOST_STACK, VECTOR_HOST_TICK } from '../../src/processor/index.ts';
 import { CODE, INTERNAL_ERROR, INTR, RAM_BYTES, Rig, step } from './fake-cpu.ts';
 
 test('options and slots that do not fit are refused with one line', () => {
@@ -100,4 +100,35 @@ test("a processor whose host's stack is spent ends the run with an error that sa
     INTERNAL_ERROR,
   );
   assert.match(rig.vcpu.kvmRun.internal.message, /^the host's stack has no room/);
+});
+
+test('where instructions take long, the clock is looked at more often', () => {
+  const rig = new Rig();
+  const run = (nanoseconds: number): number => {
+    rig.cpu.script = [
+      (cpu) => {
+        rig.now += nanoseconds;
+        cpu.word(BUDGET, -1);
+        return VECTOR_HOST_TICK;
+      },
+    ];
+    rig.cpu.budgets.length = 0;
+    assert.equal(rig.vcpu.run(5e6), INTR);
+    return rig.cpu.budgets[0] as number;
+  };
+  const usual = run(5e6);
+  run(200e6);
+  assert.ok(run(200e6) < usual);
+  for (let i = 0; i < 10; i++) run(200e6);
+  assert.ok(run(200e6) <= usual / 8);
+  // It is done in no time: the rest of the slice comes at once.
+  for (let i = 0; i < 10; i++) {
+    rig.cpu.script = Array.from({ length: 5 }, () => (cpu) => {
+      rig.now += 1e6;
+      cpu.word(BUDGET, -1);
+      return VECTOR_HOST_TICK;
+    });
+    assert.equal(rig.vcpu.run(5e6), INTR);
+  }
+  assert.equal(run(5e6), usual);
 });

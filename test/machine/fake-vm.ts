@@ -21,6 +21,8 @@ export interface FakeVm extends Vm {
   regs: KvmRegs;
   resets: number;
   runs: number;
+  /** The longest that a run might have taken, nanoseconds. */
+  longest: number;
   /** Arguments of allocateHtab and enableCap, in order. */
   htabs: number[];
   capabilities: VcpuCapability[];
@@ -66,6 +68,7 @@ export function makeFakeVm(memoryBytes: number, script: Script): FakeVm {
     },
     resets: 0,
     runs: 0,
+    longest: 0,
     htabs: [],
     capabilities: [],
     pvinfo: undefined,
@@ -98,8 +101,9 @@ export function makeFakeVm(memoryBytes: number, script: Script): FakeVm {
     createVcpu: (id): Vcpu => ({
       id,
       kvmRun,
-      run: () => {
+      run: (maxNanoseconds) => {
         vm.runs++;
+        vm.longest = Math.max(vm.longest, maxNanoseconds);
         const step = steps.next();
         kvmRun.exitReason = step.done === true ? KVM_EXIT.INTR : step.value;
         return kvmRun.exitReason;

@@ -116,6 +116,19 @@ test('counted time is not slept through', async () => {
   assert.deepEqual(host.sleeps, []);
 });
 
+test("counted time does not keep the host's event loop waiting: the guest runs by pieces of some instructions", async () => {
+  const script: Script = function* (run) {
+    for (let i = 0; i < 100; i++) yield KVM_EXIT.INTR;
+    yield* event(run, KVM_SYSTEM_EVENT.SHUTDOWN);
+  };
+  const counted = make(script, { icount: 10 });
+  await counted.machine.run();
+  assert.equal(counted.vm.longest, 1e5 * 10);
+  const timed = make(script);
+  await timed.machine.run();
+  assert.equal(timed.vm.longest, 5e6);
+});
+
 test('a reset boots again, or ends the run', async () => {
   const script: Script = function* (run) {
     yield* write(run, UART + 7, 0x77);

@@ -115,6 +115,12 @@ export const RTAS_TOKENS = {
   'event-scan': 0x200f,
   'nvram-fetch': 0x2012,
   'nvram-store': 0x2013,
+  'read-pci-config': 0x2014,
+  'write-pci-config': 0x2015,
+  'ibm,read-pci-config': 0x2016,
+  'ibm,write-pci-config': 0x2017,
+  'ibm,query-interrupt-source-number': 0x2018,
+  'ibm,change-msi': 0x2019,
   'get-sensor-state': 0x201d,
   'ibm,os-term': 0x201f,
 } as const;

@@ -7,7 +7,7 @@ import { spaprPci, spaprPciNode, spaprPciTce } from '../devices/spapr-pci.ts';
 import { spaprPlatform } from '../devices/spapr-platform.ts';
 import { spaprProcessors } from '../devices/spapr-processors.ts';
 import { spaprRng } from '../devices/spapr-rng.ts';
-import { spaprRtas } from '../devices/spapr-rtas.ts';
+import { RTAS_PCI_CALLS, spaprRtas } from '../devices/spapr-rtas.ts';
 import { spaprRtc } from '../devices/spapr-rtc.ts';
 import { spaprVty } from '../devices/spapr-vty.ts';
 import { xics } from '../devices/xics.ts';
@@ -97,6 +97,7 @@ function devices(configuration: BoardConfiguration): readonly DeviceSpec[] {
       memoryBytes,
       devices: ['xics', 'vty0', 'nvram', 'rtc', 'processors', 'platform', ...(pci.length > 0 ? [PCI] : [])],
       hypertasFunctions: HYPERTAS_FUNCTIONS,
+      absent: pci.length > 0 ? [] : RTAS_PCI_CALLS,
     }),
   ];
 }

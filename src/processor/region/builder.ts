@@ -78,6 +78,7 @@ class RegionBuilder extends RegionStorage {
   readonly #cell: number;
   /** Where the processor notes branches: offset of the last one that was taken here, plus one; 0: CFAR has it. */
   readonly #from: Node | null;
+  #notesBranches = false;
   readonly #blockLabels: (Label | undefined)[] = [];
   readonly #loopLabels: (Label | undefined)[] = [];
   #exit: Label = 0;
@@ -192,11 +193,13 @@ class RegionBuilder extends RegionStorage {
   }
   /** The branch of this page at an offset is taken. */
   #noteBranch(offset: number): void {
-    if (this.#from) this.e.set(this.#from.value as number, constant('i32', offset + 1));
+    if (!this.#from) return;
+    this.#notesBranches = true;
+    this.e.set(this.#from.value as number, constant('i32', offset + 1));
   }
   #storeFrom(): void {
     const from = this.#from;
-    if (!from) return;
+    if (!from || !this.#notesBranches) return;
     this.e.if(from, false);
     this.e.store(OP.i64Store, this.block, CFAR, this.add(this.#page, this.extendUnsigned(this.sub(from, 1))));
     this.e.end();
@@ -208,7 +211,6 @@ class RegionBuilder extends RegionStorage {
     this.#setBudget(load('i32', OP.i32Load, this.block, BUDGET));
     this.loadState(live);
     this.forgetPages();
-    if (this.#from) this.e.set(this.#from.value as number, constant('i32', 0));
   }
 
   // --- control flow
@@ -461,6 +463,7 @@ class RegionBuilder extends RegionStorage {
     e.releaseTemporaries();
     const next = this.#indexOf.get(block.end);
     this.#reload(next === undefined ? { low: 0, high: 0 } : (this.#state.liveIn[next] as StateSet));
+    if (this.#from) e.set(this.#from.value as number, constant('i32', 0));
     this.cr = new Array<CrOrigin>(8).fill('bits');
     this.dirty = { low: 0, high: 0 };
     this.facilities = 0;

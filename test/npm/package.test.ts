@@ -19,7 +19,7 @@ test('the package has entries, types, threads and cores, and nothing else', () =
   const strays = files.filter(
     (file) =>
       !/^(package\.json|README\.md|LICENSE|bin\/[\w.]+|dist\/[\w-]+\.m?js|dist\/LICENSES\.txt)$/.test(file) &&
-      !/^dist\/(cores\/[\w-]+\.(wasm|json)|types\/[\w/-]+\.d\.ts)$/.test(file),
+      !/^dist\/(cores\/[\w-]+\.(wasm|tables)|types\/[\w/-]+\.d\.ts)$/.test(file),
   );
   assert.deepEqual(strays, []);
   const { exports, dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {

@@ -4,6 +4,7 @@
  * are indexes of 32-bit words in the block; a doubleword's high word follows its low one.
  */
 import {
+  CFAR,
   FACILITIES,
   type MemoryOrder,
   PPR,
@@ -91,6 +92,7 @@ export const wordOfIntPending = (order: MemoryOrder): number => sharedWordOffset
 /** Registers that the processor owns, of 64-bit processors. */
 export const W_TAR = TAR >> 2;
 export const W_PPR = PPR >> 2;
+export const W_CFAR = CFAR >> 2;
 export const W_FACILITIES = FACILITIES >> 2;
 export const W_VSCR = VSCR >> 2;
 export const W_VECTOR_AVAILABLE = VECTOR_AVAILABLE >> 2;

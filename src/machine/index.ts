@@ -43,5 +43,20 @@ export {
 } from './hypercalls.ts';
 export type { InterruptLine, InterruptSink } from './interrupts.ts';
 export { Machine, type MachineEnd, type MachineState, type RunOptions, type RunSignal } from './machine.ts';
+export {
+  type FileAccess,
+  type FileChanges,
+  type FileStatus,
+  type Folder,
+  type FolderDirectory,
+  FolderError,
+  type FolderFile,
+  type FolderRoom,
+  MemoryFolder,
+  type NewTime,
+  NinePServer,
+  type NinePServerOptions,
+  type Soon,
+} from './ninep/index.ts';
 export type { CodeCache, MachineOptions } from './options.ts';
 export type { PowerEvent, PowerSwitch } from './power.ts';

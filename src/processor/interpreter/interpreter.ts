@@ -15,7 +15,6 @@ import { CORE, EXECUTE, REGION_HANDLER, REGION_RESULT, SIGNATURES } from '../bac
 import { SOFT_TLB_SHAPES } from '../backend/storage.ts';
 import { setInstructionInterrupt } from '../backend/traps.ts';
 import { CFAR } from '../book3s/layout.ts';
-import type { Packing } from '../interface.ts';
 import {
   BUDGET,
   CODE_CHANGED,
@@ -35,6 +34,7 @@ import { Emitter, type Label } from '../wasm/emitter.ts';
 import type { WasmFunction } from '../wasm/module.ts';
 import { constant, load, local, type Node } from '../wasm/node.ts';
 import { OP } from '../wasm/opcodes.ts';
+import { type Packing, packPackings } from './packings.ts';
 import type { StaticValues } from './variants.ts';
 
 export const RECORD_BYTES = 8;
@@ -285,7 +285,7 @@ function remaining(s: Builder, locals: Locals, ahead: number): Node {
 export interface GeneratedInterpreter {
   readonly run: WasmFunction;
   readonly outlined: readonly WasmFunction[];
-  readonly packings: readonly (readonly Packing[])[];
+  readonly packings: Int32Array;
 }
 
 /**
@@ -433,7 +433,7 @@ export function generateInterpreter(
   leave(e, v, again);
   e.end();
   e.unreachable();
-  return { run: { ...e.finish('run'), name: 'interpreter' }, outlined, packings };
+  return { run: { ...e.finish('run'), name: 'interpreter' }, outlined, packings: packPackings(packings) };
 }
 
 /**

@@ -85,7 +85,7 @@ describe('TCP of the user network', () => {
     ['through a small buffer', { receiveBuffer: 5000, segmentBytes: 400 }, {}],
   ];
   for (const [name, options, card] of ways) {
-    const size = (name.includes('small') || name.includes('full') ? 8 : 100) * MEGABYTE;
+    const size = (name.startsWith('in ') ? 100 : 8) * MEGABYTE;
     it(`carries ${size / MEGABYTE} MB each way ${name}`, async () => {
       const sent = noise(size);
       let received: Promise<string> | undefined;

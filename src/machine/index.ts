@@ -46,6 +46,21 @@ export { Machine, type MachineEnd, type MachineState, type RunOptions, type RunS
 export { formatAddress, parseAddress } from './network/addresses.ts';
 export { type Forward, parseNetwork, type UserNetworkOptions } from './network/options.ts';
 export { type OpenForward, UserNetwork } from './network/user-network.ts';
+export {
+  type FileAccess,
+  type FileChanges,
+  type FileStatus,
+  type Folder,
+  type FolderDirectory,
+  FolderError,
+  type FolderFile,
+  type FolderRoom,
+  MemoryFolder,
+  type NewTime,
+  NinePServer,
+  type NinePServerOptions,
+  type Soon,
+} from './ninep/index.ts';
 export type { CodeCache, MachineOptions } from './options.ts';
 export { MAX_FRAME_BYTES, type PacketLink, type PacketReceiver } from './outside/packets.ts';
 export type {

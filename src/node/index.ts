@@ -3,3 +3,5 @@ export { codeCacheFolder } from './code-cache.ts';
 export { NodeFolder } from './folder.ts';
 export { NodeHost } from './host.ts';
 export { createMachine, type NodeMachineOptions } from './machine.ts';
+export { createUserNetwork } from './network.ts';
+export { NodeSockets, type NodeSocketsOptions } from './sockets.ts';

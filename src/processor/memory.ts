@@ -7,6 +7,8 @@
  * Nothing outside this file and the code generator's access helpers knows the order.
  */
 
+import { type ByteTurner, createByteTurner } from './byte-turner.ts';
+
 /** How RAM is stored: `natural`, or reversed within aligned 4-byte or 8-byte units. The number is the XOR of byte addresses. */
 export type MemoryOrder = 0 | 3 | 7;
 
@@ -18,6 +20,9 @@ declare global {
     interface Instance {}
   }
 }
+
+/** From so many bytes on, generated code turns them round. */
+const TURNER_BYTES = 65536;
 
 /** WebAssembly's page, the unit in which memory is created. */
 export const WASM_PAGE_BYTES = 65536;
@@ -34,6 +39,7 @@ export class HostMemory {
   readonly u32: Uint32Array;
   readonly i32: Int32Array;
   readonly byteLength: number;
+  #turn: ByteTurner | undefined;
 
   constructor(wasm: WebAssembly.Memory, order: MemoryOrder) {
     this.wasm = wasm;
@@ -123,6 +129,13 @@ export class HostMemory {
       for (; i < end; i++) u8[((address + i) ^ order) >>> 0] = bytes[i] as number;
     };
     byByte(Math.min(bytes.length, -address & 7));
+    if (bytes.length >= TURNER_BYTES) {
+      const whole = (bytes.length - i) & ~7;
+      u8.set(bytes.subarray(i, i + whole), address + i);
+      this.#turn ??= createByteTurner(this.wasm, order === 7 ? 8 : 4);
+      this.#turn(address + i, address + i + whole);
+      i += whole;
+    }
     // Whole words go through a view that turns them round.
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const { u32 } = this;

@@ -1,6 +1,6 @@
-import { coreImage, generateCore, generateSteppingCore } from '../core.ts';
+import { coreName, generateCore, generateSteppingCore, madeCore } from '../core.ts';
 import { HostStack, type StackProbe } from '../host-stack.ts';
-import type { CoreImage, CoreImages, HostCpuOptions } from '../interface.ts';
+import type { CoreImages, HostCpuOptions } from '../interface.ts';
 import { CodeCache } from '../interpreter/code-cache.ts';
 import { HandlerTable } from '../interpreter/handlers.ts';
 import { MODE, NO_RESERVATION, RESERVE_ADDRESS, TLB_SEARCH_ENTRIES, TRANSLATION_MODES } from '../layout.ts';
@@ -43,12 +43,13 @@ export class Host440 implements Host440Cpu {
     this.#tlb = new Tlb(memory, base);
     memory.i32[(base + RESERVE_ADDRESS) >> 2] = NO_RESERVATION;
 
-    const handlers = new HandlerTable(LEVELS_440, options.assist);
     const { hotThreshold = HOT_THRESHOLD, vectorCode } = options;
-    const name = `440-${options.assist ? 'assist' : 'plain'}`;
+    const name = coreName('440', memory.order, 'usual', options.assist !== null);
     const cores = hotThreshold === HOT_THRESHOLD ? options.cores : undefined;
-    const generate = (): CoreImage => generateCore(RUNTIME_440, handlers, vectorCode, hotThreshold);
-    const { bytes, packings } = coreImage(cores, name, generate);
+    const kept = cores?.find(name);
+    const handlers = new HandlerTable(LEVELS_440, options.assist, kept?.handlers);
+    const { bytes, packings } =
+      kept ?? madeCore(cores, name, generateCore(RUNTIME_440, handlers, vectorCode, hotThreshold));
     this.#cache = new CodeCache(memory, handlers, packings, (page) => this.#tlb.protectPage(page), base);
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
     const mode = (base + MODE) >> 2;
@@ -101,7 +102,9 @@ export class Host440 implements Host440Cpu {
   }
 
   #steppingRun(): () => number {
-    const { bytes } = coreImage(this.#cores, '440-step', () => generateSteppingCore(RUNTIME_440, this.#handlers));
+    const name = coreName('440', this.memory.order, 'step', false);
+    const { bytes } =
+      this.#cores?.find(name) ?? madeCore(this.#cores, name, generateSteppingCore(RUNTIME_440, this.#handlers));
     const module = new WebAssembly.Module(bytes as BufferSource);
     return new WebAssembly.Instance(module, { e: this.#imports }).exports['run'] as () => number;
   }

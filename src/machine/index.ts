@@ -43,5 +43,34 @@ export {
 } from './hypercalls.ts';
 export type { InterruptLine, InterruptSink } from './interrupts.ts';
 export { Machine, type MachineEnd, type MachineState, type RunOptions, type RunSignal } from './machine.ts';
+export { formatAddress, parseAddress } from './network/addresses.ts';
+export { type Forward, parseNetwork, type UserNetworkOptions } from './network/options.ts';
+export { type OpenForward, UserNetwork } from './network/user-network.ts';
+export {
+  type FileAccess,
+  type FileChanges,
+  type FileStatus,
+  type Folder,
+  type FolderDirectory,
+  FolderError,
+  type FolderFile,
+  type FolderRoom,
+  MemoryFolder,
+  type NewTime,
+  NinePServer,
+  type NinePServerOptions,
+  type Soon,
+} from './ninep/index.ts';
 export type { CodeCache, MachineOptions } from './options.ts';
+export { MAX_FRAME_BYTES, type PacketLink, type PacketReceiver } from './outside/packets.ts';
+export type {
+  Accept,
+  DatagramSocket,
+  DatagramUser,
+  Listener,
+  Sockets,
+  Stream,
+  StreamEnd,
+  StreamUser,
+} from './outside/sockets.ts';
 export type { PowerEvent, PowerSwitch } from './power.ts';

@@ -1,4 +1,7 @@
 /** A machine on Node: the package's entry `powervisor/node`. */
 export { codeCacheFolder } from './code-cache.ts';
+export { NodeFolder } from './folder.ts';
 export { NodeHost } from './host.ts';
 export { createMachine, type NodeMachineOptions } from './machine.ts';
+export { createUserNetwork } from './network.ts';
+export { NodeSockets, type NodeSocketsOptions } from './sockets.ts';

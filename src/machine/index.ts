@@ -30,6 +30,17 @@ export {
   type TreeValue,
   type Wiring,
 } from './device.ts';
+export {
+  type BackingName,
+  createQcow2,
+  DISK_FORMATS,
+  type DiskCodecs,
+  type DiskFormat,
+  type OpenDiskOptions,
+  openDisk,
+  openOverlay,
+  type Qcow2Options,
+} from './disks/index.ts';
 export { MachineError, OptionError } from './error.ts';
 export type { MachineHost, World } from './host.ts';
 export {
@@ -44,4 +55,5 @@ export {
 export type { InterruptLine, InterruptSink } from './interrupts.ts';
 export { Machine, type MachineEnd, type MachineState, type RunOptions, type RunSignal } from './machine.ts';
 export type { CodeCache, MachineOptions } from './options.ts';
+export type { BlockStore, ByteStore } from './outside/blocks.ts';
 export type { PowerEvent, PowerSwitch } from './power.ts';

@@ -5,6 +5,7 @@ import { Gate } from '../gate.ts';
 import { damaged } from './damage.ts';
 import type { Header } from './header.ts';
 import type { Entry } from './mapping.ts';
+import { zstdFrameBytes } from './zstd-frame.ts';
 
 /** Clusters that are kept: guests read one in small pieces. */
 const KEPT = 4;
@@ -15,6 +16,7 @@ const WIDTH = 8;
 export class CompressedClusters {
   readonly #store: ByteStore;
   readonly #clusterBytes: number;
+  readonly #isZstd: boolean;
   readonly #decompress: DiskCodecs['inflate'];
   readonly #gate = new Gate(WIDTH);
   /** By offset in the file, in the order of their last use. */
@@ -23,6 +25,7 @@ export class CompressedClusters {
   constructor(store: ByteStore, header: Header, codecs: DiskCodecs) {
     this.#store = store;
     this.#clusterBytes = 2 ** header.clusterBits;
+    this.#isZstd = header.compression === 'zstd';
     this.#decompress =
       header.compression === 'zlib'
         ? codecs.inflate
@@ -59,7 +62,8 @@ export class CompressedClusters {
     const count = await this.#store.read(offset, bytes);
     let result: Uint8Array;
     try {
-      result = await this.#decompress(bytes.subarray(0, count), this.#clusterBytes);
+      const end = this.#isZstd ? (zstdFrameBytes(bytes.subarray(0, count)) ?? count) : count;
+      result = await this.#decompress(bytes.subarray(0, end), this.#clusterBytes);
     } catch (error) {
       if (error instanceof MachineError) throw error;
       throw damaged(this.#store.name, `the compressed cluster at ${offset} cannot be decompressed`);

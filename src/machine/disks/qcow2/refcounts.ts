@@ -6,7 +6,7 @@ import { readCount, writeCount } from './counts.ts';
 import { damaged } from './damage.ts';
 import { FIELD, type Header } from './header.ts';
 import { type Table, TableCache, type TableChange } from './table-cache.ts';
-import { readNumber64, viewOf, writeNumber64 } from './words.ts';
+import { viewOf, writeNumber64 } from './words.ts';
 
 /** Blocks of reference counts that are kept: one of 64 KiB counts for 2 GiB of the file. */
 const CACHE_BYTES = 4 * 2 ** 20;

@@ -14,7 +14,7 @@ interface Layer {
 }
 
 const anyFile = ['*'];
-const machineFiles = ['index.ts', 'error.ts', 'cores.ts', 'loaders/index.ts', 'disks/index.ts'];
+const machineFiles = ['index.ts', 'error.ts', 'cores.ts', 'loaders/index.ts', 'ninep/index.ts', 'disks/index.ts'];
 const layers: Readonly<Record<string, Layer>> = {
   isa: { uses: {}, packages: [] },
   processor: { uses: { isa: anyFile }, packages: [] },

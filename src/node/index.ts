@@ -2,5 +2,8 @@
 export { codeCacheFolder } from './code-cache.ts';
 export { type DiskFileOptions, openDiskFile } from './disks/disk-file.ts';
 export { FileStore, type FileStoreOptions } from './disks/file-store.ts';
+export { NodeFolder } from './folder.ts';
 export { NodeHost } from './host.ts';
 export { createMachine, type NodeMachineOptions } from './machine.ts';
+export { createUserNetwork } from './network.ts';
+export { NodeSockets, type NodeSocketsOptions } from './sockets.ts';

@@ -4,6 +4,7 @@
  * are indexes of 32-bit words in the block; a doubleword's high word follows its low one.
  */
 import {
+  CFAR,
   FACILITIES,
   type MemoryOrder,
   PPR,
@@ -62,7 +63,9 @@ const stateWord = (name: (typeof WORD_NAMES)[number]): number => (WORDS >> 2) + 
 /** Doubles: byte offset in the block. Time base at which DEC had the value in 'dec'. */
 export const DOUBLES = 0x3500;
 export const D_DEC_START = 0;
-export const D_VTB_START = 1;
+/** VTB, and the time base when it was that; NaN: it stands still. */
+export const D_VTB = 1;
+export const D_VTB_SEEN = 3;
 /** Instructions of the processor at which IC had 0. */
 export const D_IC_START = 2;
 export const DOUBLE_COUNT = 8;
@@ -91,6 +94,7 @@ export const wordOfIntPending = (order: MemoryOrder): number => sharedWordOffset
 /** Registers that the processor owns, of 64-bit processors. */
 export const W_TAR = TAR >> 2;
 export const W_PPR = PPR >> 2;
+export const W_CFAR = CFAR >> 2;
 export const W_FACILITIES = FACILITIES >> 2;
 export const W_VSCR = VSCR >> 2;
 export const W_VECTOR_AVAILABLE = VECTOR_AVAILABLE >> 2;

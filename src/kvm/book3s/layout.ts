@@ -63,7 +63,9 @@ const stateWord = (name: (typeof WORD_NAMES)[number]): number => (WORDS >> 2) + 
 /** Doubles: byte offset in the block. Time base at which DEC had the value in 'dec'. */
 export const DOUBLES = 0x3500;
 export const D_DEC_START = 0;
-export const D_VTB_START = 1;
+/** VTB, and the time base when it was that; NaN: it stands still. */
+export const D_VTB = 1;
+export const D_VTB_SEEN = 3;
 /** Instructions of the processor at which IC had 0. */
 export const D_IC_START = 2;
 export const DOUBLE_COUNT = 8;

@@ -39,6 +39,7 @@ import {
 import { ACCESS, TRANSLATION } from '../book3s/mmu.ts';
 import type { Book3sModel } from '../book3s/model.ts';
 import { ShadowPages } from '../book3s/shadow.ts';
+import { VirtualTime } from '../book3s/virtual-time.ts';
 import { VsidMap } from '../book3s/vsid-map.ts';
 import { GuestDebug } from '../debug.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
@@ -92,6 +93,7 @@ export class Book3s64 implements VcpuFamily {
   readonly #context: Book3sContext;
   readonly #interrupts: Book3sInterrupts;
   readonly #decrementer: Decrementer;
+  readonly #virtualTime: VirtualTime;
   readonly #sprs: SprEmulation;
   readonly #storage: StorageEmulation;
   readonly #papr: PaprHypercalls;
@@ -122,6 +124,7 @@ export class Book3s64 implements VcpuFamily {
     const decrementer = new Decrementer(context.words, buffer, cpu.base, time, (pending) =>
       interrupts.set(PRIORITY.DECREMENTER, pending),
     );
+    const virtualTime = new VirtualTime(buffer, cpu.base, time);
     const debug = new Book3sDebug(new GuestDebug(counters, run), cpu, context, interrupts);
     const storage = new StorageEmulation(context, interrupts, memory.littleEndian, counters, run, debug);
     const emulatedSegments = new SegmentEmulation(context, slb, hosts, shadow, vsids);
@@ -142,6 +145,7 @@ export class Book3s64 implements VcpuFamily {
       context,
       sprTable(LEVELS_OF[model.name]),
       decrementer,
+      virtualTime,
       time,
       counters,
       () => cpu.retired,
@@ -175,6 +179,7 @@ export class Book3s64 implements VcpuFamily {
       context,
       slb,
       decrementer,
+      virtualTime,
       sprs,
       areas,
       () => time.timebase(),
@@ -192,6 +197,7 @@ export class Book3s64 implements VcpuFamily {
     this.#context = context;
     this.#interrupts = interrupts;
     this.#decrementer = decrementer;
+    this.#virtualTime = virtualTime;
     this.#sprs = sprs;
     this.#storage = storage;
     this.#papr = papr;
@@ -221,6 +227,7 @@ export class Book3s64 implements VcpuFamily {
     this.#translationChanged();
     this.#context.refresh();
     this.#decrementer.reset();
+    this.#virtualTime.reset();
     this.#sprs.instructions = 0;
   }
 
@@ -235,7 +242,9 @@ export class Book3s64 implements VcpuFamily {
   }
 
   updateTimers(): number {
-    this.#decrementer.poll();
+    const now = this.#time.timebase();
+    this.#decrementer.poll(now);
+    this.#virtualTime.advance(now);
     return RESUME_GUEST;
   }
 
@@ -370,6 +379,7 @@ export class Book3s64 implements VcpuFamily {
 
   /** The guest waits for an interrupt, whether or not it lets it through. */
   #halt(): number {
+    this.#virtualTime.halt();
     this.#parts.run.hlt.wakeAt = this.nextTimer();
     (this.#counts[COUNTER.halt_exits] as number)++;
     return KVM_EXIT.HLT;

@@ -32,6 +32,7 @@ import {
   writeCr,
   writeXer,
 } from '../book3s/layout.ts';
+import type { VirtualTime } from '../book3s/virtual-time.ts';
 import { indexOf, KVM_REG_PPC } from '../one-reg.ts';
 import type { GuestSlb } from './slb.ts';
 import type { SprEmulation } from './spr-emulation.ts';
@@ -107,6 +108,7 @@ export class Book3sRegisters {
   readonly #areas: VirtualProcessorAreas;
   readonly #slb: GuestSlb;
   readonly #decrementer: Decrementer;
+  readonly #virtualTime: VirtualTime;
   readonly #sprs: SprEmulation;
   readonly #timebase: () => number;
   /** The segments or the hash table were replaced. */
@@ -118,6 +120,7 @@ export class Book3sRegisters {
     context: Book3sContext,
     slb: GuestSlb,
     decrementer: Decrementer,
+    virtualTime: VirtualTime,
     sprs: SprEmulation,
     areas: VirtualProcessorAreas,
     timebase: () => number,
@@ -138,6 +141,7 @@ export class Book3sRegisters {
     this.#areas = areas;
     this.#slb = slb;
     this.#decrementer = decrementer;
+    this.#virtualTime = virtualTime;
     this.#sprs = sprs;
     this.#timebase = timebase;
     this.#onTranslation = onTranslation;
@@ -227,7 +231,7 @@ export class Book3sRegisters {
       case KVM_REG_PPC.IC:
         return this.#file.has(IC_SPR) ? BigInt(this.#sprs.instructions) : undefined;
       case KVM_REG_PPC.VTB:
-        return this.#file.has(VTB_SPR) ? BigInt(this.#decrementer.virtualTime()) : undefined;
+        return this.#file.has(VTB_SPR) ? BigInt(this.#virtualTime.ticks) : undefined;
     }
     const area = AREAS.get(id);
     if (area !== undefined) {
@@ -271,9 +275,11 @@ export class Book3sRegisters {
       this.#words[W_DECIMAL_ROUNDING] = this.#hasDecimal ? Number((value >> 32n) & DRN) : 0;
     } else if (id === KVM_REG_PPC.IC && this.#file.has(IC_SPR))
       this.#sprs.instructions = Number(BigInt.asUintN(53, value));
-    else if (id === KVM_REG_PPC.VTB && this.#file.has(VTB_SPR)) this.#decrementer.setVirtualTime(number);
-    else if (id === KVM_REG_PPC.TB_OFFSET) this.#decrementer.timebaseOffset = number;
-    else if (id === KVM_REG_PPC.DEC_EXPIRY) this.#decrementer.expiry = number;
+    else if (id === KVM_REG_PPC.VTB && this.#file.has(VTB_SPR)) this.#virtualTime.ticks = number;
+    else if (id === KVM_REG_PPC.TB_OFFSET) {
+      this.#decrementer.timebaseOffset = number;
+      this.#virtualTime.stop();
+    } else if (id === KVM_REG_PPC.DEC_EXPIRY) this.#decrementer.expiry = number;
     else return false;
     return true;
   }

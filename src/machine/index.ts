@@ -10,6 +10,7 @@ export type {
 } from './board.ts';
 export { boards, findBoard } from './boards/index.ts';
 export type { BootFiles } from './boot.ts';
+export type { Card, CardOptions, ConsolePortOptions, PlacedCard } from './cards.ts';
 export {
   type ByteSink,
   type ConsoleDevice,
@@ -30,6 +31,9 @@ export {
   type TreeValue,
   type Wiring,
 } from './device.ts';
+export type { ShareOptions } from './devices/virtio-9p.ts';
+export type { DiskOptions } from './devices/virtio-blk.ts';
+export type { NetworkOptions } from './devices/virtio-net.ts';
 export { MachineError, OptionError } from './error.ts';
 export type { MachineHost, World } from './host.ts';
 export {
@@ -62,7 +66,11 @@ export {
   type Soon,
 } from './ninep/index.ts';
 export type { CodeCache, MachineOptions } from './options.ts';
+export type { BlockStore, ByteStore } from './outside/blocks.ts';
+export type { Outside } from './outside/events.ts';
+export type { MessageServer } from './outside/messages.ts';
 export { MAX_FRAME_BYTES, type PacketLink, type PacketReceiver } from './outside/packets.ts';
+export type { GuestPort, PortEnd } from './outside/ports.ts';
 export type {
   Accept,
   DatagramSocket,
@@ -74,3 +82,6 @@ export type {
   StreamUser,
 } from './outside/sockets.ts';
 export type { PowerEvent, PowerSwitch } from './power.ts';
+export type { Chain } from './virtio/chain.ts';
+export { VIRTIO_ID, type VirtioDevice, type VirtioPort, type VirtioSpec } from './virtio/device.ts';
+export { QueueService } from './virtio/service.ts';

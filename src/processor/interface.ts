@@ -133,6 +133,11 @@ export interface HostCpuOptions {
   readonly vectorCode?: VectorCode;
   /** The time base, in ticks, as a double (up to 2^53 ticks). */
   readonly timebase: () => number;
+  /**
+   * Ticks that pass with an instruction at the least: between readings, the time base goes on by so much. Absent: it is read
+   * each time that the guest reads it.
+   */
+  readonly timebaseStep?: number;
   /** Another thread that translates; else translation happens between runs, on this one. */
   readonly translation?: TranslationPort;
   /** Interpretations of a block after which it is translated; Infinity: never. */

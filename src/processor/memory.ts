@@ -151,24 +151,34 @@ export class HostMemory {
   /** Copies bytes (in address order) out of memory. */
   readBytes(address: number, length: number): Uint8Array {
     this.#check(address, length);
-    if (this.order === 0) return this.u8.slice(address, address + length);
-    const { u8, u32, order } = this;
     const bytes = new Uint8Array(length);
-    let i = 0;
-    const byByte = (end: number): void => {
-      for (; i < end; i++) bytes[i] = u8[((address + i) ^ order) >>> 0] as number;
-    };
-    byByte(Math.min(length, -address & 7));
-    // Whole words go through a view that turns them round.
-    const view = new DataView(bytes.buffer);
-    const swap = order === 7 ? 1 : 0;
-    for (const end = length - 7; i < end; i += 8) {
-      const word = (address + i) >>> 2;
-      view.setUint32(i, u32[word + swap] as number);
-      view.setUint32(i + 4, u32[word + 1 - swap] as number);
-    }
-    byByte(length);
+    this.readInto(address, bytes);
     return bytes;
+  }
+
+  /** Fills `into` (in address order) from memory. */
+  readInto(address: number, into: Uint8Array): void {
+    const { length } = into;
+    this.#check(address, length);
+    const { u8, u32, order } = this;
+    if (order === 0) {
+      into.set(u8.subarray(address, address + length));
+      return;
+    }
+    const head = Math.min(length, -address & 7);
+    for (let i = 0; i < head; i++) into[i] = u8[((address + i) ^ order) >>> 0] as number;
+    let i = head;
+    if (length - i >= 8) {
+      // Whole words go through a view that turns them round.
+      const view = new DataView(into.buffer, into.byteOffset, length);
+      const swap = order === 7 ? 1 : 0;
+      for (const end = length - 7; i < end; i += 8) {
+        const word = (address + i) >>> 2;
+        view.setUint32(i, u32[word + swap] as number);
+        view.setUint32(i + 4, u32[word + 1 - swap] as number);
+      }
+    }
+    for (; i < length; i++) into[i] = u8[((address + i) ^ order) >>> 0] as number;
   }
 
   /** Fills with one byte value. */

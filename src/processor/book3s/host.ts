@@ -71,7 +71,7 @@ export class HostServer implements ServerCpu {
     this.#options = options;
     this.#model = modelOf(options.model, memory.order);
     this.hashTable = { address: HOST_HTAB, log2Groups: options.log2Groups ?? HOST_HTAB_LOG2_GROUPS };
-    this.#loop = new RunLoop(memory, base);
+    this.#loop = new RunLoop(memory, base, options.timebaseStep);
     this.#watch = new WatchUnit(memory, base);
     this.#mode = (base + MODE) >> 2;
     this.#tlb = new ServerTlb(memory, base);
@@ -89,12 +89,12 @@ export class HostServer implements ServerCpu {
       table,
       vcpu,
       timebase: options.timebase,
-      codeWritten: (real: number, length: number) => this.#cache.written(real >>> 0, length),
-      newPage: (real: number) => this.#cache.newPage(real >>> 0, i32[this.#mode] as number),
-      decode: (record: number) => this.#cache.decode(record),
-      hot: (record: number) => this.#loop.regions.hot(record),
+      codeWritten: this.#loop.slow((real: number, length: number) => this.#cache.written(real >>> 0, length)),
+      newPage: this.#loop.slow((real: number) => this.#cache.newPage(real >>> 0, i32[this.#mode] as number)),
+      decode: this.#loop.slow((record: number) => this.#cache.decode(record)),
+      hot: this.#loop.slow((record: number) => this.#loop.regions.hot(record)),
       tick,
-      watch: (access: number, bytes: number) => this.#watch.answer(access, bytes, true),
+      watch: this.#loop.slow((access: number, bytes: number) => this.#watch.answer(access, bytes, true)),
     };
     const { hotThreshold = HOT_THRESHOLD } = options;
     const { instance, packings } = this.#instantiate('usual', this.#model, kept, (runtime) =>
@@ -106,7 +106,7 @@ export class HostServer implements ServerCpu {
       this.#cache,
       options.translation,
       () => new Translator(memory, this.#handlers, options.assist, this.#model),
-      { table, vcpu, core: instance.exports, own: { timebase: options.timebase, tick } },
+      { table, vcpu, core: instance.exports, own: { tick } },
       {
         base,
         model: this.#model,

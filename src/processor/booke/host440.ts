@@ -38,7 +38,7 @@ export class Host440 implements Host440Cpu {
     const { memory, base } = options;
     this.memory = memory;
     this.base = base;
-    this.#loop = new RunLoop(memory, base);
+    this.#loop = new RunLoop(memory, base, options.timebaseStep);
     this.#watch = new WatchUnit(memory, base);
     this.#tlb = new Tlb(memory, base);
     memory.i32[(base + RESERVE_ADDRESS) >> 2] = NO_RESERVATION;
@@ -62,12 +62,12 @@ export class Host440 implements Host440Cpu {
       table,
       vcpu,
       timebase: options.timebase,
-      codeWritten: (real: number, length: number) => this.#cache.written(real >>> 0, length),
-      newPage: (real: number) => this.#cache.newPage(real >>> 0, memory.i32[mode] as number),
-      decode: (record: number) => this.#cache.decode(record),
-      hot: (record: number) => this.#loop.regions.hot(record),
+      codeWritten: this.#loop.slow((real: number, length: number) => this.#cache.written(real >>> 0, length)),
+      newPage: this.#loop.slow((real: number) => this.#cache.newPage(real >>> 0, memory.i32[mode] as number)),
+      decode: this.#loop.slow((record: number) => this.#cache.decode(record)),
+      hot: this.#loop.slow((record: number) => this.#loop.regions.hot(record)),
       tick,
-      watch: (access: number, bytes: number) => this.#watch.answer(access, bytes, false),
+      watch: this.#loop.slow((access: number, bytes: number) => this.#watch.answer(access, bytes, false)),
     };
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { e: this.#imports });
     this.#loop.regions = new RegionManager(
@@ -75,7 +75,7 @@ export class Host440 implements Host440Cpu {
       this.#cache,
       options.translation,
       () => new Translator(memory, handlers, options.assist, MODEL_440),
-      { table, vcpu, core: instance.exports, own: { timebase: options.timebase, tick } },
+      { table, vcpu, core: instance.exports, own: { tick } },
       {
         base,
         model: MODEL_440,

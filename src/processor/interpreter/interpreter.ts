@@ -213,6 +213,10 @@ class HandlerBuilder extends Builder {
     return this.inMode(this.pc());
   }
 
+  protected override remainingBudget(): Node {
+    return remaining(this, this.#locals, RECORD_BYTES);
+  }
+
   /** Ends the handler at the next record. */
   finish(): void {
     if (!this.falls) return;

@@ -185,6 +185,9 @@ class RegionBuilder extends RegionStorage {
     if (this.#uncounted > 0) this.#setBudget(this.add(this.#budget, -this.#uncounted));
     this.#uncounted = 0;
   }
+  protected override remainingBudget(): Node {
+    return this.add(this.#budget, -this.#uncounted);
+  }
   #setPc(value: Node): void {
     this.e.set(this.#pc.value as number, value);
   }

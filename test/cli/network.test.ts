@@ -16,6 +16,13 @@ const guests = [
   { name: 'PPC64EL', machine: 'pseries', kernel: 'vmlinux', words: 'console=hvc0 virtio', megabytes: 32 },
 ] as const;
 
+/** Sends bytes to a port that a guest is about to listen at: it refuses until then. */
+function send(bytes: Buffer, port: number): void {
+  const client = connect(port, '127.0.0.1');
+  client.on('error', () => setTimeout(send, 100, bytes, port));
+  client.end(bytes);
+}
+
 describe('--net', () => {
   const download = randomBytes(32 * MEGABYTE);
   /** What came last. */
@@ -74,10 +81,7 @@ describe('--net', () => {
             { after: 'sent=0', do: 'echo on=lis""tening; nc -l -p 7000 > /tmp/y; md5sum /tmp/y\n' },
             {
               after: 'on=listening',
-              do: () => {
-                const client = connect(ports.forward, '127.0.0.1').on('error', () => {});
-                client.end(forwarded);
-              },
+              do: () => send(forwarded, ports.forward),
             },
             { after: md5(forwarded), do: '$(cat /etc/off)\n' },
           ],

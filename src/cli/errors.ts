@@ -1,3 +1,5 @@
+export { problemOf as fileProblem } from '../node/problems.ts';
+
 /** A mistake in how the command was called: one line for the user, exit status 2. */
 export class UsageError extends Error {
   override name = 'UsageError';
@@ -12,24 +14,4 @@ export class CommandError extends Error {
 export function oneLine(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return message.replace(/\s*\n\s*/g, ' ').trim();
-}
-
-/** What went wrong with a file, without the system call's own name and number. */
-export function fileProblem(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code;
-  switch (code) {
-    case 'ENOENT':
-      return 'there is no such file';
-    case 'EACCES':
-    case 'EPERM':
-      return 'permission denied';
-    case 'EISDIR':
-      return 'it is a folder';
-    case 'ENOTDIR':
-      return 'a part of its path is not a folder';
-    case 'ENOSPC':
-      return 'the disk is full';
-    default:
-      return oneLine(error);
-  }
 }

@@ -34,6 +34,17 @@ export {
 export type { ShareOptions } from './devices/virtio-9p.ts';
 export type { DiskOptions } from './devices/virtio-blk.ts';
 export type { NetworkOptions } from './devices/virtio-net.ts';
+export {
+  type BackingName,
+  createQcow2,
+  DISK_FORMATS,
+  type DiskCodecs,
+  type DiskFormat,
+  type OpenDiskOptions,
+  openDisk,
+  openOverlay,
+  type Qcow2Options,
+} from './disks/index.ts';
 export { MachineError, OptionError } from './error.ts';
 export type { MachineHost, World } from './host.ts';
 export {

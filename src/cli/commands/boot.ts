@@ -5,6 +5,7 @@ import { codeCacheFolder, createMachine, NodeHost, shareFolder } from '../../nod
 import { ConsoleInput } from '../console-input.ts';
 import { CommandError, fileProblem, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
+import { type NetworkArgument, parseNetworkArgument, plugIn } from '../network.ts';
 import { ConsoleOutput } from '../output.ts';
 import { parseShare, type ShareArgument } from '../shares.ts';
 import { isIgnored } from '../signals.ts';
@@ -24,6 +25,7 @@ interface BootArguments {
   append?: string;
   memory?: number;
   dtb?: string;
+  net?: NetworkArgument;
   cpu?: string;
   accel?: Accel;
   stats?: string;
@@ -51,6 +53,11 @@ export function addBoot(program: Command): void {
     .option('--memory <size>', "memory, such as 256M or 1G (the machine's own choice if absent)", parseMemory)
     .option('--cpu <model>', "processor (the machine's first if absent)")
     .option('--dtb <file>', 'a device tree to use in place of the built-in one')
+    .option(
+      '--net <kind>',
+      'a network card: user[,forward=tcp:HOSTPORT:GUESTPORT][,restrict=on][,host-loopback=on][,mac=ADDRESS], or none (as if absent)',
+      parseNetworkArgument,
+    )
     .option(
       '--accel <way>',
       `how privileged instructions are served: ${accels.join(', ')} (the machine's fastest if absent)`,
@@ -100,6 +107,8 @@ function complete(options: TypedArguments): BootArguments {
 async function boot(options: BootArguments): Promise<number> {
   if (options.statsInterval !== undefined && (options.stats ?? '-') === '-')
     throw new UsageError('--stats-interval writes a file: --stats FILE names it');
+  if (options.net !== undefined && options.icount !== undefined)
+    throw new UsageError('--icount has runs repeat exactly, which a network cannot: --net none fits');
   const kernel = readInput(options.kernel, 'kernel');
   const initrd = options.initrd === undefined ? undefined : readInput(options.initrd, 'initrd');
   const dtb = options.dtb === undefined ? undefined : readInput(options.dtb, 'device tree');
@@ -124,6 +133,7 @@ async function boot(options: BootArguments): Promise<number> {
   );
   const input = new ConsoleInput(process.stdin, (bytes) => machine.input(bytes));
   const host = new NodeHost(output, () => input.offer());
+  const network = await plugIn(options.net);
   const start = performance.now();
   const machine = createMachine({
     board: options.machine,
@@ -132,6 +142,7 @@ async function boot(options: BootArguments): Promise<number> {
     initrd,
     dtb,
     append: options.append,
+    network: network.card,
     memoryBytes: options.memory,
     cpu: options.cpu,
     accel: options.accel,
@@ -164,6 +175,7 @@ async function boot(options: BootArguments): Promise<number> {
     end = await machine.run();
   } finally {
     clearInterval(timer);
+    network.close();
     terminal.close();
   }
   output.endLine();

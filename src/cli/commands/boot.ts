@@ -1,15 +1,17 @@
 import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
 import type { MachineEnd } from '../../machine/index.ts';
-import { codeCacheFolder, createMachine, NodeHost } from '../../node/index.ts';
+import { codeCacheFolder, createMachine, NodeHost, shareFolder } from '../../node/index.ts';
 import { ConsoleInput } from '../console-input.ts';
 import { type ConsolePortArgument, openConsolePorts, parseConsolePort } from '../console-ports.ts';
 import { CommandError, fileProblem, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
+import { type NetworkArgument, parseNetworkArgument, plugIn } from '../network.ts';
 import { ConsoleOutput } from '../output.ts';
+import { parseShare, type ShareArgument } from '../shares.ts';
 import { isIgnored } from '../signals.ts';
 import { Terminal } from '../terminal.ts';
-import { parseChoice, parseIcount, parseMemory, parseSeconds } from '../values.ts';
+import { parseChoice, parseIcount, parseMemory, parseSeconds, parseThreads } from '../values.ts';
 
 const accels = ['trap', 'pv', 'assist'] as const satisfies readonly Accel[];
 const endSignals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
@@ -24,6 +26,7 @@ interface BootArguments {
   append?: string;
   memory?: number;
   dtb?: string;
+  net?: NetworkArgument;
   cpu?: string;
   accel?: Accel;
   stats?: string;
@@ -35,6 +38,8 @@ interface BootArguments {
   translationMemory?: number;
   consolePort?: readonly ConsolePortArgument[];
   rng?: boolean;
+  translationThreads?: number;
+  share?: readonly ShareArgument[];
 }
 
 /** As they were typed. */
@@ -52,6 +57,11 @@ export function addBoot(program: Command): void {
     .option('--cpu <model>', "processor (the machine's first if absent)")
     .option('--dtb <file>', 'a device tree to use in place of the built-in one')
     .option(
+      '--net <kind>',
+      'a network card: user[,forward=tcp:HOSTPORT:GUESTPORT][,restrict=on][,host-loopback=on][,mac=ADDRESS], or none (as if absent)',
+      parseNetworkArgument,
+    )
+    .option(
       '--accel <way>',
       `how privileged instructions are served: ${accels.join(', ')} (the machine's fastest if absent)`,
       (text: string) => parseChoice(text, accels, 'way'),
@@ -63,9 +73,19 @@ export function addBoot(program: Command): void {
     .option('--icount <n>', 'time is the count of instructions, 2^n nanoseconds each: runs repeat exactly', parseIcount)
     .option('--code-cache <folder>', 'where to remember what code was hot, or off', codeCacheFolder())
     .option(
+      '--translation-threads <n>',
+      'threads that translate hot code (as many as there are processors to spare)',
+      parseThreads,
+    )
+    .option(
       '--translation-memory <size>',
       "memory for translations of the guest's code (an eighth of its own if absent, from 64M to 256M)",
       parseMemory,
+    )
+    .option(
+      '--share <tag=folder>',
+      'give the guest a folder, to be mounted as 9p by its tag; FOLDER,rw lets it write; may be repeated',
+      parseShare,
     )
     .option(
       '--console-port <name=file>',
@@ -96,6 +116,8 @@ function complete(options: TypedArguments): BootArguments {
 async function boot(options: BootArguments): Promise<number> {
   if (options.statsInterval !== undefined && (options.stats ?? '-') === '-')
     throw new UsageError('--stats-interval writes a file: --stats FILE names it');
+  if (options.net !== undefined && options.icount !== undefined)
+    throw new UsageError('--icount has runs repeat exactly, which a network cannot: --net none fits');
   const kernel = readInput(options.kernel, 'kernel');
   const initrd = options.initrd === undefined ? undefined : readInput(options.initrd, 'initrd');
   const dtb = options.dtb === undefined ? undefined : readInput(options.dtb, 'device tree');
@@ -122,6 +144,7 @@ async function boot(options: BootArguments): Promise<number> {
   );
   const input = new ConsoleInput(process.stdin, (bytes) => machine.input(bytes));
   const host = new NodeHost(output, () => input.offer());
+  const network = await plugIn(options.net);
   const start = performance.now();
   const machine = createMachine({
     board: options.machine,
@@ -130,6 +153,7 @@ async function boot(options: BootArguments): Promise<number> {
     initrd,
     dtb,
     append: options.append,
+    network: network.card,
     memoryBytes: options.memory,
     cpu: options.cpu,
     accel: options.accel,
@@ -140,6 +164,8 @@ async function boot(options: BootArguments): Promise<number> {
     translationMemory: options.translationMemory,
     consolePorts,
     rng: options.rng,
+    translationThreads: options.translationThreads,
+    shares: options.share?.map(({ tag, folder, writable }) => ({ tag, server: shareFolder(folder, { writable }) })),
   });
 
   for (const [signal, status] of Object.entries(endSignals))
@@ -162,6 +188,7 @@ async function boot(options: BootArguments): Promise<number> {
     end = await machine.run();
   } finally {
     clearInterval(timer);
+    network.close();
     terminal.close();
   }
   output.endLine();

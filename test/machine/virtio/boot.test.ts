@@ -67,18 +67,17 @@ class Answering implements PortEnd {
 
 test('big-endian server: a disk over PCI with MSI-X, a named port, random numbers', { skip: skip('big') }, async () => {
   const end = new Answering();
-  const { output } = await tryDisk(
+  const { output, stats } = await tryDisk(
     'big',
     (disk) => ({ disks: [{ store: disk }], consolePorts: [{ name: 'org.test', end }], rng: true, balloon: true }),
     [
       ['', 'P=/dev/$(ls /sys/class/virtio-ports); (echo to outside; read x; echo "heard $x" >/dev/hvc0) <>$P >&0\n'],
-      ['heard from outside', 'dd if=/dev/hwrng of=/dev/null bs=16 count=1; echo fourth $((1+1))\n'],
-      ['fourth 2'],
+      ['heard from outside'],
     ],
   );
   assert.equal(end.heard, 'to outside\n');
   assert.match(output, /: +[1-9]\d* +pSeries-PCI-MSI \d+ Edge +virtio\d-req/);
-  assert.match(output, /1\+0 records out\r\nfourth/);
+  assert.ok((stats['rng0_bytes'] ?? 0) > 0, "the kernel's own generator has asked");
 });
 
 test("Debian's little-endian kernel: a disk over PCI", { skip: skip('little') }, async () => {

@@ -3,6 +3,7 @@ import type { Accel } from '../../kvm/api.ts';
 import type { MachineEnd } from '../../machine/index.ts';
 import { codeCacheFolder, createMachine, NodeHost } from '../../node/index.ts';
 import { ConsoleInput } from '../console-input.ts';
+import { closeDisks, type DiskArgument, openDisks, parseDisk } from '../disks.ts';
 import { CommandError, fileProblem, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
 import { ConsoleOutput } from '../output.ts';
@@ -23,6 +24,7 @@ interface BootArguments {
   append?: string;
   memory?: number;
   dtb?: string;
+  disk?: DiskArgument[];
   cpu?: string;
   accel?: Accel;
   stats?: string;
@@ -48,6 +50,11 @@ export function addBoot(program: Command): void {
     .option('--memory <size>', "memory, such as 256M or 1G (the machine's own choice if absent)", parseMemory)
     .option('--cpu <model>', "processor (the machine's first if absent)")
     .option('--dtb <file>', 'a device tree to use in place of the built-in one')
+    .option(
+      '--disk <file>',
+      'a disk: FILE[,format=raw|qcow2][,ro][,snapshot=on][,serial=WORD][,backing=FILE]; as often as there are disks',
+      parseDisk,
+    )
     .option(
       '--accel <way>',
       `how privileged instructions are served: ${accels.join(', ')} (the machine's fastest if absent)`,
@@ -87,6 +94,10 @@ function complete(options: TypedArguments): BootArguments {
 async function boot(options: BootArguments): Promise<number> {
   if (options.statsInterval !== undefined && (options.stats ?? '-') === '-')
     throw new UsageError('--stats-interval writes a file: --stats FILE names it');
+  if (options.disk !== undefined && options.icount !== undefined)
+    throw new UsageError(
+      '--icount has runs repeat exactly, which a disk on the host does not: --initrd is there in both',
+    );
   const kernel = readInput(options.kernel, 'kernel');
   const initrd = options.initrd === undefined ? undefined : readInput(options.initrd, 'initrd');
   const dtb = options.dtb === undefined ? undefined : readInput(options.dtb, 'device tree');
@@ -111,6 +122,7 @@ async function boot(options: BootArguments): Promise<number> {
   );
   const input = new ConsoleInput(process.stdin, (bytes) => machine.input(bytes));
   const host = new NodeHost(output, () => input.offer());
+  const disks = await openDisks(options.disk ?? []);
   const start = performance.now();
   const machine = createMachine({
     board: options.machine,
@@ -119,6 +131,7 @@ async function boot(options: BootArguments): Promise<number> {
     initrd,
     dtb,
     append: options.append,
+    disks,
     memoryBytes: options.memory,
     cpu: options.cpu,
     accel: options.accel,
@@ -149,6 +162,7 @@ async function boot(options: BootArguments): Promise<number> {
     end = await machine.run();
   } finally {
     clearInterval(timer);
+    await closeDisks(disks);
     terminal.close();
   }
   output.endLine();

@@ -2,7 +2,7 @@
 export { codeCacheFolder } from './code-cache.ts';
 export { type DiskFileOptions, openDiskFile } from './disks/disk-file.ts';
 export { FileStore, type FileStoreOptions } from './disks/file-store.ts';
-export { NodeFolder } from './folder.ts';
+export { NodeFolder, shareFolder } from './folder.ts';
 export { NodeHost } from './host.ts';
 export { createMachine, type NodeMachineOptions } from './machine.ts';
 export { createUserNetwork } from './network.ts';

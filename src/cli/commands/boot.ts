@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
 import type { MachineEnd } from '../../machine/index.ts';
-import { codeCacheFolder, createMachine, NodeHost } from '../../node/index.ts';
+import { codeCacheFolder, createMachine, NodeHost, shareFolder } from '../../node/index.ts';
 import { ConsoleInput } from '../console-input.ts';
 import { closeDisks, type DiskArgument, openDisks, parseDisk } from '../disks.ts';
 import { CommandError, fileProblem, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
 import { ConsoleOutput } from '../output.ts';
+import { parseShare, type ShareArgument } from '../shares.ts';
 import { isIgnored } from '../signals.ts';
 import { Terminal } from '../terminal.ts';
 import { parseChoice, parseIcount, parseMemory, parseSeconds } from '../values.ts';
@@ -34,6 +35,7 @@ interface BootArguments {
   icount?: number;
   codeCache: string;
   translationMemory?: number;
+  share?: readonly ShareArgument[];
 }
 
 /** As they were typed. */
@@ -70,6 +72,11 @@ export function addBoot(program: Command): void {
       '--translation-memory <size>',
       "memory for translations of the guest's code (an eighth of its own if absent, from 64M to 256M)",
       parseMemory,
+    )
+    .option(
+      '--share <tag=folder>',
+      'give the guest a folder, to be mounted as 9p by its tag; FOLDER,rw lets it write; may be repeated',
+      parseShare,
     )
     .addHelpText(
       'after',
@@ -140,6 +147,7 @@ async function boot(options: BootArguments): Promise<number> {
     icount: options.icount === undefined ? undefined : 2 ** options.icount,
     codeCache: options.codeCache === 'off' ? false : options.codeCache,
     translationMemory: options.translationMemory,
+    shares: options.share?.map(({ tag, folder, writable }) => ({ tag, server: shareFolder(folder, { writable }) })),
   });
 
   for (const [signal, status] of Object.entries(endSignals))

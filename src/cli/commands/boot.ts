@@ -6,11 +6,12 @@ import { ConsoleInput } from '../console-input.ts';
 import { closeDisks, type DiskArgument, openDisks, parseDisk } from '../disks.ts';
 import { CommandError, fileProblem, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
+import { type NetworkArgument, parseNetworkArgument, plugIn } from '../network.ts';
 import { ConsoleOutput } from '../output.ts';
 import { parseShare, type ShareArgument } from '../shares.ts';
 import { isIgnored } from '../signals.ts';
 import { Terminal } from '../terminal.ts';
-import { parseChoice, parseIcount, parseMemory, parseSeconds } from '../values.ts';
+import { parseChoice, parseIcount, parseMemory, parseSeconds, parseThreads } from '../values.ts';
 
 const accels = ['trap', 'pv', 'assist'] as const satisfies readonly Accel[];
 const endSignals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
@@ -26,6 +27,7 @@ interface BootArguments {
   memory?: number;
   dtb?: string;
   disk?: DiskArgument[];
+  net?: NetworkArgument;
   cpu?: string;
   accel?: Accel;
   stats?: string;
@@ -35,6 +37,7 @@ interface BootArguments {
   icount?: number;
   codeCache: string;
   translationMemory?: number;
+  translationThreads?: number;
   share?: readonly ShareArgument[];
 }
 
@@ -58,6 +61,11 @@ export function addBoot(program: Command): void {
       parseDisk,
     )
     .option(
+      '--net <kind>',
+      'a network card: user[,forward=tcp:HOSTPORT:GUESTPORT][,restrict=on][,host-loopback=on][,mac=ADDRESS], or none (as if absent)',
+      parseNetworkArgument,
+    )
+    .option(
       '--accel <way>',
       `how privileged instructions are served: ${accels.join(', ')} (the machine's fastest if absent)`,
       (text: string) => parseChoice(text, accels, 'way'),
@@ -68,6 +76,11 @@ export function addBoot(program: Command): void {
     .option('--no-reboot', 'a reset by the guest ends the command')
     .option('--icount <n>', 'time is the count of instructions, 2^n nanoseconds each: runs repeat exactly', parseIcount)
     .option('--code-cache <folder>', 'where to remember what code was hot, or off', codeCacheFolder())
+    .option(
+      '--translation-threads <n>',
+      'threads that translate hot code (as many as there are processors to spare)',
+      parseThreads,
+    )
     .option(
       '--translation-memory <size>',
       "memory for translations of the guest's code (an eighth of its own if absent, from 64M to 256M)",
@@ -105,6 +118,8 @@ async function boot(options: BootArguments): Promise<number> {
     throw new UsageError(
       '--icount has runs repeat exactly, which a disk on the host does not: --initrd is there in both',
     );
+  if (options.net !== undefined && options.icount !== undefined)
+    throw new UsageError('--icount has runs repeat exactly, which a network cannot: --net none fits');
   const kernel = readInput(options.kernel, 'kernel');
   const initrd = options.initrd === undefined ? undefined : readInput(options.initrd, 'initrd');
   const dtb = options.dtb === undefined ? undefined : readInput(options.dtb, 'device tree');
@@ -130,6 +145,7 @@ async function boot(options: BootArguments): Promise<number> {
   const input = new ConsoleInput(process.stdin, (bytes) => machine.input(bytes));
   const host = new NodeHost(output, () => input.offer());
   const disks = await openDisks(options.disk ?? []);
+  const network = await plugIn(options.net);
   const start = performance.now();
   const machine = createMachine({
     board: options.machine,
@@ -139,6 +155,7 @@ async function boot(options: BootArguments): Promise<number> {
     dtb,
     append: options.append,
     disks,
+    network: network.card,
     memoryBytes: options.memory,
     cpu: options.cpu,
     accel: options.accel,
@@ -147,6 +164,7 @@ async function boot(options: BootArguments): Promise<number> {
     icount: options.icount === undefined ? undefined : 2 ** options.icount,
     codeCache: options.codeCache === 'off' ? false : options.codeCache,
     translationMemory: options.translationMemory,
+    translationThreads: options.translationThreads,
     shares: options.share?.map(({ tag, folder, writable }) => ({ tag, server: shareFolder(folder, { writable }) })),
   });
 
@@ -170,8 +188,9 @@ async function boot(options: BootArguments): Promise<number> {
     end = await machine.run();
   } finally {
     clearInterval(timer);
-    await closeDisks(disks);
+    network.close();
     terminal.close();
+    await closeDisks(disks);
   }
   output.endLine();
   writeStats(end.cause);

@@ -62,8 +62,9 @@ export async function race(options: RaceOptions): Promise<RaceResult> {
     runMachine(contender.command(append), timeoutSeconds, typing);
   // A boot of each that nobody counts: files into memory, compile caches filled.
   for (const contender of contenders) {
-    const run = await start(contender, boot);
-    const failure = examine(run, boot);
+    const first = contender.fills ? workload : boot;
+    const run = await start(contender, first);
+    const failure = examine(run, first);
     if (failure !== undefined) return { samples, failure: describe('warm-up', contender, run, failure) };
   }
   for (let round = 1; round <= rounds; round++) {

@@ -28,7 +28,7 @@ import { type Guest, guests, type Metric, metricsOf, onCpu, programs } from './g
 import { programMetrics, racePrograms } from './programs.ts';
 import { qemuOfSuite } from './qemu-suite.ts';
 import { programsWorkload, race } from './race.ts';
-import { formatClocks, formatReport, makeReport } from './report.ts';
+import { formatClocks, formatReport, formatThreads, makeReport } from './report.ts';
 import { formatTrapCosts, measureTrapCosts } from './trap-cost.ts';
 import { book3s64, booke } from './trap-guests.ts';
 
@@ -46,6 +46,7 @@ interface Options {
   against?: string;
   qemuSuite?: string;
   programs?: boolean;
+  threads?: boolean;
   exits?: boolean;
   trapCost?: boolean;
   timeout: number;
@@ -185,6 +186,7 @@ async function compare(options: Options): Promise<number> {
     console.log(
       `\n${formatReport(names, report, judged, options.markdown)}\n\n${formatClocks(report, options.markdown)}`,
     );
+    if (options.threads) console.log(`\n${formatThreads(names, samples, options.markdown)}`);
     const gain = options.echo ? pvGain(samples) : undefined;
     if (gain !== undefined) console.log(`\n${gain}`);
   }
@@ -233,6 +235,7 @@ function createProgram(): Command {
     .option('--code-cache', 'also ours with the memory of a run before')
     .option('--against <commit>', 'also ours as of another commit')
     .option('--qemu-suite <suite>', "QEMU of another Debian's suite, such as trixie")
+    .option('--threads', 'also the processor time of each thread')
     .option('--programs', 'instead: compilers, interpreters and tools in the guest debian-tools')
     .option('--library', 'instead: boots by the library beside the command')
     .option('--echo', 'instead: 1000 times /bin/echo in a shell, under each accel')

@@ -22,6 +22,7 @@ import { echoMetrics, echoWorkload, pvGain } from './echo.ts';
 import { BenchError } from './errors.ts';
 import { countExits, exitRatios, formatExits } from './exits.ts';
 import { type Guest, guests, type Metric, metricsOf, onCpu, programs } from './guests.ts';
+import { NetworkBench, networkMetrics } from './network.ts';
 import { programsWorkload, race } from './race.ts';
 import { formatClocks, formatReport, makeReport } from './report.ts';
 import { formatTrapCosts, measureTrapCosts } from './trap-cost.ts';
@@ -37,6 +38,7 @@ interface Options {
   self?: boolean;
   library?: boolean;
   echo?: boolean;
+  network?: boolean;
   exits?: boolean;
   trapCost?: boolean;
   timeout: number;
@@ -128,11 +130,13 @@ function writeJson(file: string | undefined, data: object): void {
 async function compare(options: Options): Promise<number> {
   const { rounds } = options;
   const guest = chooseCpu(options);
-  const chosen = options.echo
-    ? echoMetrics
-    : chooseMetrics(guest, options.only).filter(
-        ({ program }) => program === undefined || !(options.bootOnly || options.library),
-      );
+  const chosen = options.network
+    ? networkMetrics
+    : options.echo
+      ? echoMetrics
+      : chooseMetrics(guest, options.only).filter(
+          ({ program }) => program === undefined || !(options.bootOnly || options.library),
+        );
   const wanted = programs.filter((program) => chosen.some((metric) => metric.program === program));
   const accels = chooseAccels(options, options.echo ? guest.accels : ['assist']);
   const qemu = options.library ? undefined : { qemu: qemuVersion(guest) };
@@ -144,12 +148,16 @@ async function compare(options: Options): Promise<number> {
     await buildCommand();
     for (const accel of accels) ours.push(ourContender(guest, folder, accel));
   }
-  const contenders = options.library ? libraryContenders(guest, folder) : [qemuContender(guest, folder), ...ours];
+  const network = options.network ? await NetworkBench.create(guest) : undefined;
+  const contenders = (options.library ? libraryContenders(guest, folder) : [qemuContender(guest, folder), ...ours]).map(
+    (one) => network?.plugIn(one) ?? one,
+  );
   const start = Date.now();
-  const workload = options.echo ? echoWorkload(guest) : programsWorkload(guest, wanted);
+  const workload = network?.workload ?? (options.echo ? echoWorkload(guest) : programsWorkload(guest, wanted));
   const { samples, failure } = await race({
     ...{ guest, contenders, rounds, workload, timeoutSeconds: options.timeout, logs: options.logs },
   });
+  network?.close();
   const names = contenders.map(({ name }) => name);
   const report = makeReport(names, chosen, samples);
   const judged =
@@ -212,6 +220,7 @@ function createProgram(): Command {
     .option('--self', 'a second QEMU in our place: what the noise is')
     .option('--library', 'instead: boots by the library beside the command')
     .option('--echo', 'instead: 1000 times /bin/echo in a shell, under each accel')
+    .option('--network', "instead: bytes and round trips over the user network, beside QEMU's")
     .option('--exits', 'instead: exits by cause of one boot under each accel, as Markdown')
     .option('--trap-cost', 'instead: nanoseconds of one privileged instruction')
     .option('--timeout <seconds>', 'for each run', parsePositive, 600)

@@ -10,7 +10,7 @@ import { ConsoleOutput } from '../output.ts';
 import { parseShare, type ShareArgument } from '../shares.ts';
 import { isIgnored } from '../signals.ts';
 import { Terminal } from '../terminal.ts';
-import { parseChoice, parseIcount, parseMemory, parseSeconds } from '../values.ts';
+import { parseChoice, parseIcount, parseMemory, parseSeconds, parseThreads } from '../values.ts';
 
 const accels = ['trap', 'pv', 'assist'] as const satisfies readonly Accel[];
 const endSignals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
@@ -35,6 +35,7 @@ interface BootArguments {
   icount?: number;
   codeCache: string;
   translationMemory?: number;
+  translationThreads?: number;
   share?: readonly ShareArgument[];
 }
 
@@ -68,6 +69,11 @@ export function addBoot(program: Command): void {
     .option('--no-reboot', 'a reset by the guest ends the command')
     .option('--icount <n>', 'time is the count of instructions, 2^n nanoseconds each: runs repeat exactly', parseIcount)
     .option('--code-cache <folder>', 'where to remember what code was hot, or off', codeCacheFolder())
+    .option(
+      '--translation-threads <n>',
+      'threads that translate hot code (as many as there are processors to spare)',
+      parseThreads,
+    )
     .option(
       '--translation-memory <size>',
       "memory for translations of the guest's code (an eighth of its own if absent, from 64M to 256M)",
@@ -145,6 +151,7 @@ async function boot(options: BootArguments): Promise<number> {
     icount: options.icount === undefined ? undefined : 2 ** options.icount,
     codeCache: options.codeCache === 'off' ? false : options.codeCache,
     translationMemory: options.translationMemory,
+    translationThreads: options.translationThreads,
     shares: options.share?.map(({ tag, folder, writable }) => ({ tag, server: shareFolder(folder, { writable }) })),
   });
 

@@ -3,6 +3,7 @@ import type { Accel } from '../../kvm/api.ts';
 import type { MachineEnd } from '../../machine/index.ts';
 import { codeCacheFolder, createMachine, NodeHost, shareFolder } from '../../node/index.ts';
 import { ConsoleInput } from '../console-input.ts';
+import { type ConsolePortArgument, openConsolePorts, parseConsolePort } from '../console-ports.ts';
 import { CommandError, fileProblem, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
 import { type NetworkArgument, parseNetworkArgument, plugIn } from '../network.ts';
@@ -35,6 +36,8 @@ interface BootArguments {
   icount?: number;
   codeCache: string;
   translationMemory?: number;
+  consolePort?: readonly ConsolePortArgument[];
+  rng?: boolean;
   translationThreads?: number;
   share?: readonly ShareArgument[];
 }
@@ -84,6 +87,12 @@ export function addBoot(program: Command): void {
       'give the guest a folder, to be mounted as 9p by its tag; FOLDER,rw lets it write; may be repeated',
       parseShare,
     )
+    .option(
+      '--console-port <name=file>',
+      'a named console port (virtio): what the guest writes goes to a file, or with name=unix:path to and from a socket',
+      parseConsolePort,
+    )
+    .option('--rng', 'a source of random numbers (virtio)')
     .addHelpText(
       'after',
       '\nCtrl-A x ends the machine, Ctrl-A h lists the keys. Exit status: 0 the guest ended itself (or Ctrl-A x),' +
@@ -112,6 +121,8 @@ async function boot(options: BootArguments): Promise<number> {
   const kernel = readInput(options.kernel, 'kernel');
   const initrd = options.initrd === undefined ? undefined : readInput(options.initrd, 'initrd');
   const dtb = options.dtb === undefined ? undefined : readInput(options.dtb, 'device tree');
+
+  const { consolePorts, close: closePorts } = await openConsolePorts(options.consolePort ?? []);
 
   /** The status that something outside of the guest decided on. */
   let decided: number | undefined;
@@ -151,6 +162,8 @@ async function boot(options: BootArguments): Promise<number> {
     icount: options.icount === undefined ? undefined : 2 ** options.icount,
     codeCache: options.codeCache === 'off' ? false : options.codeCache,
     translationMemory: options.translationMemory,
+    consolePorts,
+    rng: options.rng,
     translationThreads: options.translationThreads,
     shares: options.share?.map(({ tag, folder, writable }) => ({ tag, server: shareFolder(folder, { writable }) })),
   });
@@ -180,6 +193,7 @@ async function boot(options: BootArguments): Promise<number> {
   }
   output.endLine();
   writeStats(end.cause);
+  await Promise.race([closePorts(), unheard]);
   isOver = true;
   // Whoever ended the machine does not wait for a reader that does not read, nor does whoever ends the command now.
   await Promise.race([output.drain(end.cause === 'quit' || end.cause === 'timeout' ? STALLED_MS : undefined), unheard]);

@@ -42,6 +42,15 @@ export {
   type HypercallArguments,
 } from './hypercalls.ts';
 export type { InterruptLine, InterruptSink } from './interrupts.ts';
-export { Machine, type MachineEnd, type MachineState, type RunOptions, type RunSignal } from './machine.ts';
-export type { CodeCache, MachineOptions } from './options.ts';
+export {
+  Machine,
+  type MachineEnd,
+  type MachineState,
+  type RunOptions,
+  type RunSignal,
+  type SaveOptions,
+} from './machine.ts';
+export type { CodeCache, MachineOptions, RestoreOptions } from './options.ts';
 export type { PowerEvent, PowerSwitch } from './power.ts';
+export type { SnapshotCompression } from './snapshot/codec.ts';
+export type { SnapshotSource } from './snapshot/container.ts';

@@ -119,6 +119,11 @@ export class BoardInstance {
     }
   }
 
+  /** The machine is another's continuation (`Device.restored`). */
+  restored(): void {
+    for (const device of this.#devices.values()) device.restored?.();
+  }
+
   /** Counters of the bus and the hypercalls, and of each device with its name in front. */
   counters(): Record<string, number> {
     const all = { ...this.bus.counters(), ...this.hypercalls.counters() };

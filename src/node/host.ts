@@ -1,6 +1,14 @@
 import { getRandomValues } from 'node:crypto';
 import { Writable } from 'node:stream';
-import { crc32, gunzipSync } from 'node:zlib';
+import {
+  constants,
+  crc32,
+  deflateRawSync,
+  gunzipSync,
+  inflateRawSync,
+  zstdCompressSync,
+  zstdDecompressSync,
+} from 'node:zlib';
 import type { MachineHost } from '../machine/index.ts';
 
 /** Node's timers are good to a millisecond or two; what is shorter is waited out exactly, with the thread asleep. */
@@ -8,6 +16,9 @@ const SHORT_NS = 2e6;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 /** Kernels come out in a few pieces, not in thousands. */
 const GUNZIP_CHUNK = 8 * 2 ** 20;
+/** What is compressed elsewhere comes in pieces of this size. */
+const CODEC_CHUNK = 2 ** 20;
+const ZSTD_LEVEL = 1;
 const nothing = new Int32Array(new SharedArrayBuffer(4));
 
 /**
@@ -113,8 +124,27 @@ export class NodeHost implements MachineHost {
     return gunzipSync(bytes, { maxOutputLength: limit, chunkSize: GUNZIP_CHUNK });
   }
 
-  crc32(bytes: Uint8Array): number {
-    return crc32(bytes);
+  crc32(bytes: Uint8Array, previous?: number): number {
+    return crc32(bytes, previous);
+  }
+
+  deflate(bytes: Uint8Array): Uint8Array {
+    return deflateRawSync(bytes, { level: 1, chunkSize: CODEC_CHUNK });
+  }
+
+  inflate(bytes: Uint8Array, limit: number): Uint8Array {
+    return inflateRawSync(bytes, { maxOutputLength: limit, chunkSize: CODEC_CHUNK });
+  }
+
+  zstdCompress(bytes: Uint8Array): Uint8Array {
+    return zstdCompressSync(bytes, {
+      chunkSize: CODEC_CHUNK,
+      params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL },
+    });
+  }
+
+  zstdDecompress(bytes: Uint8Array, limit: number): Uint8Array {
+    return zstdDecompressSync(bytes, { maxOutputLength: limit, chunkSize: CODEC_CHUNK });
   }
 
   wake(): void {

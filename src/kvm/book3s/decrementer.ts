@@ -35,6 +35,18 @@ export class Decrementer {
     if (now >= this.deadline) this.#follow(now);
   }
 
+  /** What is not in the registers. */
+  save(): { readonly decStart: number; readonly vtbStart: number } {
+    return { decStart: this.#doubles[D_DEC_START] as number, vtbStart: this.#doubles[D_VTB_START] as number };
+  }
+
+  /** Takes what `save` gave, after the registers were replaced. */
+  restore({ decStart, vtbStart }: ReturnType<Decrementer['save']>): void {
+    this.#doubles[D_DEC_START] = decStart;
+    this.#doubles[D_VTB_START] = vtbStart;
+    this.#follow(this.#time.timebase());
+  }
+
   read(): number {
     return this.#value(this.#time.timebase());
   }

@@ -3,9 +3,11 @@ import { LEVELS_OF, type ServerCpu } from '../../processor/index.ts';
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
+  KvmError,
   type KvmGuestDebug,
   type KvmRegs,
   type KvmSregs,
+  type KvmState,
   type KvmStats,
   type KvmTranslation,
 } from '../api.ts';
@@ -22,11 +24,13 @@ import {
   ASSISTED_NAMES,
   BOOK3S_STATE,
   DOUBLES,
+  SAVED_WORDS,
   W_CR,
   W_CTRL,
   W_GPR,
   W_HALTED,
   W_HIOR,
+  W_MAGIC_MAPPED,
   W_MSR,
   W_PAPR,
   W_PC,
@@ -43,8 +47,9 @@ import { VsidMap } from '../book3s/vsid-map.ts';
 import { GuestDebug } from '../debug.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
 import type { MemorySlot } from '../slots.ts';
+import { readWords, savedInteger, savedNumber, saveWords } from '../state.ts';
 import { COUNTER } from '../stats.ts';
-import type { GuestTime } from '../time.ts';
+import { type GuestTime, TIMEBASE_LIMIT } from '../time.ts';
 import { Book3sEmulation } from './emulate.ts';
 import { ShadowFaults } from './faults.ts';
 import { GuestHtab } from './guest-htab.ts';
@@ -58,7 +63,7 @@ import { GuestSlb } from './slb.ts';
 import { SprEmulation } from './spr-emulation.ts';
 import { sprTable } from './sprs.ts';
 import { StorageEmulation } from './storage.ts';
-import { VirtualProcessorAreas } from './vpa.ts';
+import { VirtualProcessorAreas, VPA_KIND, type VpaKind } from './vpa.ts';
 
 /** Number of the host's process context that the first vCPU has: that of the talk's example. */
 const FIRST_CONTEXT = 0x12345;
@@ -68,6 +73,13 @@ const NO_RESERVATION = 1;
 const CTRL_RUN = 1;
 /** Where a processor begins after a reset. */
 const RESET_PC = 0x100;
+
+/** The areas that a guest registers, by their names in a state. */
+const SAVED_AREAS: readonly (readonly [name: string, kind: VpaKind])[] = [
+  ['vpa', VPA_KIND.VPA],
+  ['slbShadow', VPA_KIND.SLB_SHADOW],
+  ['dispatchTrace', VPA_KIND.DISPATCH_TRACE],
+];
 
 /** What tests make smaller. */
 export interface Book3sLimits {
@@ -340,6 +352,44 @@ export class Book3s64 implements VcpuFamily {
     const writeable = mmu.writable;
     const usermode = mmu.translate(low, high, true, ACCESS.READ, false) === TRANSLATION.OK;
     return { physicalAddress, valid: true, writeable, usermode };
+  }
+
+  saveState(): KvmState {
+    const areas = SAVED_AREAS.map(([name, kind]) => [name, this.#areas.registered(kind).address] as const);
+    return {
+      ...saveWords(this.#words, SAVED_WORDS),
+      ...Object.fromEntries(areas),
+      ...this.#decrementer.save(),
+      instructions: this.#sprs.instructions,
+    };
+  }
+
+  restoreState(state: KvmState): void {
+    const put = readWords(state, SAVED_WORDS);
+    const time = (name: string): number => savedNumber(state, name, -TIMEBASE_LIMIT, TIMEBASE_LIMIT);
+    const decrementer = { decStart: time('decStart'), vtbStart: time('vtbStart') };
+    const instructions = savedInteger(state, 'instructions', -(2 ** 53));
+    const areas = SAVED_AREAS.map(([name, kind]) => ({ kind, name, address: savedInteger(state, name) }));
+    for (const { kind, name, address } of areas)
+      if (!this.#areas.restore(kind, address, 0))
+        throw new KvmError(`the saved state has its ${name} where no memory is`);
+    const words = this.#words;
+    put(words);
+    if (words[W_MAGIC_MAPPED] !== 0 && this.#parts.accel === 'trap')
+      throw new KvmError(
+        'the saved guest uses the paravirtual interface, which accel trap has not; pv, assist would fit',
+      );
+    const msr = words[W_MSR] as number;
+    const high = words[W_MSR + 1] as number;
+    words[W_MSR] = 0;
+    words[W_MSR + 1] = 0;
+    this.#context.setMsr(msr, high);
+    this.#translationChanged();
+    this.#context.refresh();
+    words[this.#context.wIntPending] = words[W_PENDING] === 0 ? 0 : 1;
+    this.#decrementer.restore(decrementer);
+    this.#sprs.instructions = instructions;
+    this.#debug.reset();
   }
 
   /** KVM sets the guest's SLB with the special registers; there is no TLB to set. */

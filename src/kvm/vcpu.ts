@@ -153,6 +153,7 @@ export class VirtualCpu implements Vcpu {
         reason = family.handleExit(vector);
         let cost = time.icount === 0 ? EXIT_COST : 1;
         if (reason === RETRY_GUEST) {
+          (counts[COUNTER.retry_exits] as number)++;
           if (time.icount !== 0 && this.#isUncounted(budget)) {
             time.exits--;
             cost = 0;

@@ -42,6 +42,7 @@ export {
   type HypercallArguments,
 } from './hypercalls.ts';
 export type { InterruptLine, InterruptSink } from './interrupts.ts';
+export type { FastCodecs } from './loaders/gzip.ts';
 export {
   Machine,
   type MachineEnd,
@@ -53,4 +54,4 @@ export {
 export type { CodeCache, MachineOptions, RestoreOptions } from './options.ts';
 export type { PowerEvent, PowerSwitch } from './power.ts';
 export type { SnapshotCompression } from './snapshot/codec.ts';
-export type { SnapshotSource } from './snapshot/container.ts';
+export { BytesSource, type SnapshotHeader, SnapshotReader, type SnapshotSource } from './snapshot/container.ts';

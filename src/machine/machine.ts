@@ -160,10 +160,12 @@ export class Machine {
    * snapshot. Its clock goes on, and the calendar has the host's time.
    * @throws MachineError or KvmError when the snapshot is damaged, or does not fit.
    */
-  static restore(snapshot: Uint8Array | SnapshotSource, options: RestoreOptions): Machine {
+  static restore(snapshot: Uint8Array | SnapshotSource | SnapshotReader, options: RestoreOptions): Machine {
     checkRestoreOptions(options);
-    const source = 'read' in snapshot ? snapshot : new BytesSource(snapshot);
-    const reader = new SnapshotReader(source, options.host);
+    const reader =
+      snapshot instanceof SnapshotReader
+        ? snapshot
+        : new SnapshotReader('read' in snapshot ? snapshot : new BytesSource(snapshot), options.host);
     return new Machine(restoredOptions(reader.header, options), {
       header: reader.header,
       fill: (areas) => {
@@ -252,6 +254,11 @@ export class Machine {
       rngSeed,
     };
     bootGuest(board, this.#instance.specs, kernel, this.#options, configuration, vm.memory, vcpu);
+  }
+
+  /** Nanoseconds an instruction, where time is counted. */
+  get icount(): number | undefined {
+    return this.#options.icount;
   }
 
   /** What the machine is doing. */

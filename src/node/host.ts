@@ -1,24 +1,11 @@
 import { getRandomValues } from 'node:crypto';
 import { Writable } from 'node:stream';
-import {
-  constants,
-  crc32,
-  deflateRawSync,
-  gunzipSync,
-  inflateRawSync,
-  zstdCompressSync,
-  zstdDecompressSync,
-} from 'node:zlib';
 import type { MachineHost } from '../machine/index.ts';
+import { nodeCodecs } from './codecs.ts';
 
 /** Node's timers are good to a millisecond or two; what is shorter is waited out exactly, with the thread asleep. */
 const SHORT_NS = 2e6;
 const MAX_TIMER_MS = 2 ** 31 - 1;
-/** Kernels come out in a few pieces, not in thousands. */
-const GUNZIP_CHUNK = 8 * 2 ** 20;
-/** What is compressed elsewhere comes in pieces of this size. */
-const CODEC_CHUNK = 2 ** 20;
-const ZSTD_LEVEL = 1;
 const nothing = new Int32Array(new SharedArrayBuffer(4));
 
 /**
@@ -120,32 +107,12 @@ export class NodeHost implements MachineHost {
     getRandomValues(bytes as Uint8Array<ArrayBuffer>);
   }
 
-  gunzip(bytes: Uint8Array, limit: number): Uint8Array {
-    return gunzipSync(bytes, { maxOutputLength: limit, chunkSize: GUNZIP_CHUNK });
-  }
-
-  crc32(bytes: Uint8Array, previous?: number): number {
-    return crc32(bytes, previous);
-  }
-
-  deflate(bytes: Uint8Array): Uint8Array {
-    return deflateRawSync(bytes, { level: 1, chunkSize: CODEC_CHUNK });
-  }
-
-  inflate(bytes: Uint8Array, limit: number): Uint8Array {
-    return inflateRawSync(bytes, { maxOutputLength: limit, chunkSize: CODEC_CHUNK });
-  }
-
-  zstdCompress(bytes: Uint8Array): Uint8Array {
-    return zstdCompressSync(bytes, {
-      chunkSize: CODEC_CHUNK,
-      params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL },
-    });
-  }
-
-  zstdDecompress(bytes: Uint8Array, limit: number): Uint8Array {
-    return zstdDecompressSync(bytes, { maxOutputLength: limit, chunkSize: CODEC_CHUNK });
-  }
+  readonly gunzip = nodeCodecs.gunzip;
+  readonly crc32 = nodeCodecs.crc32;
+  readonly deflate = nodeCodecs.deflate;
+  readonly inflate = nodeCodecs.inflate;
+  readonly zstdCompress = nodeCodecs.zstdCompress;
+  readonly zstdDecompress = nodeCodecs.zstdDecompress;
 
   wake(): void {
     this.#woken = true;

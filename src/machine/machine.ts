@@ -303,7 +303,7 @@ export class Machine {
       signal?.removeEventListener('abort', abort);
       this.#state = 'ended';
       this.#pause?.stands();
-      this.#options.translation?.close?.();
+      this.#endTranslation();
       this.#options.codeCache?.close?.();
     }
     if (signal?.aborted && this.#end.cause === 'quit') throw signal.reason;
@@ -508,6 +508,10 @@ export class Machine {
     return taken;
   }
 
+  #endTranslation(): void {
+    for (const port of [this.#options.translation ?? []].flat()) port.close?.();
+  }
+
   /** Ends the run at the next opportunity, with cause "quit"; one that has not begun ends at its beginning. */
   quit(message = 'quit by the user'): void {
     this.#quit ??= message;
@@ -515,7 +519,7 @@ export class Machine {
     this.#pause?.end();
     this.#host.wake();
     if (this.#state === 'created') {
-      this.#options.translation?.close?.();
+      this.#endTranslation();
       this.#options.codeCache?.close?.();
     }
   }

@@ -1,5 +1,6 @@
 /** A machine on Node: the package's entry `powervisor/node`. */
 export { codeCacheFolder } from './code-cache.ts';
+export { type ClosablePortEnd, openFilePort, openSocketPort } from './console-ports.ts';
 export { type DiskFileOptions, openDiskFile } from './disks/disk-file.ts';
 export { FileStore, type FileStoreOptions } from './disks/file-store.ts';
 export { NodeFolder, shareFolder } from './folder.ts';

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import {
   BytesSource,
   Machine,
@@ -23,8 +24,11 @@ export interface NodeSurroundings {
   readonly console?: MachineHost['console'] | undefined;
   /** In place of a `NodeHost` on `console`. */
   readonly host?: MachineHost | undefined;
-  /** Whether hot code is translated on a thread of its own. Default: true, but for runs that repeat exactly (`icount`). */
-  readonly translationThread?: boolean | undefined;
+  /**
+   * Threads that translate hot code; 0: the guest's own does. Default: as many as the computer has processors to spare, from
+   * 1 to 4, and none for runs that repeat exactly (`icount`).
+   */
+  readonly translationThreads?: number | undefined;
   /**
    * Folder of a file in which runs remember what code was hot, so that the next one begins with it; false: none. Default:
    * the command's, `codeCacheFolder()`; none for runs that repeat exactly.
@@ -38,6 +42,12 @@ export interface NodeMachineOptions extends Omit<MachineOptions, Given>, NodeSur
 /** Options of a machine that goes on from a snapshot, or of a fork. */
 export interface NodeRestoreOptions extends Omit<RestoreOptions, Given>, NodeSurroundings {}
 
+/** More have nothing to do, and each takes memory. */
+const MAX_THREADS = 16;
+const USUAL_THREADS = 4;
+
+const spareThreads = (): number => Math.min(Math.max(1, availableParallelism() - 1), USUAL_THREADS);
+
 /** Ends the threads of machines that were thrown away without a run. */
 const abandoned = new FinalizationRegistry<NodeTranslationPort>((port) => port.close());
 
@@ -50,7 +60,7 @@ function surround<Options extends NodeSurroundings, Made extends Machine | Promi
   const {
     console,
     host,
-    translationThread,
+    translationThreads,
     codeCache: folder = codeCacheFolder(),
     ...rest
   } = Object(options) as Options;
@@ -58,14 +68,23 @@ function surround<Options extends NodeSurroundings, Made extends Machine | Promi
     throw new MachineError('the option console is missing; process.stdout would fit, or an object with write(bytes)');
   if (console !== undefined && typeof console?.write !== 'function')
     throw new MachineError('the option console has no function write; process.stdout would fit');
-  if (translationThread !== undefined && typeof translationThread !== 'boolean')
-    throw new MachineError('the option translationThread is true or false');
+  if (
+    translationThreads !== undefined &&
+    !(Number.isInteger(translationThreads) && translationThreads >= 0 && translationThreads <= MAX_THREADS)
+  )
+    throw new MachineError(`the option translationThreads is a number from 0 to ${MAX_THREADS}`);
+  if (translationThreads && counted)
+    throw new MachineError(
+      'runs that repeat exactly (icount) translate on their own thread: translationThreads does not go with it',
+    );
   if (folder !== false && typeof folder !== 'string')
     throw new MachineError('the option codeCache is the path of a folder, or false');
-  const translation = (translationThread ?? !counted) ? new NodeTranslationPort() : undefined;
+  const threads = translationThreads ?? (counted ? 0 : spareThreads());
+  // The first is to be ready when it is needed; the others may never be.
+  const translation = Array.from({ length: threads }, (_, i) => new NodeTranslationPort({ waits: i > 0 }));
   const codeCache = folder !== false && !counted ? new CodeCacheFile(folder) : undefined;
   const failed = (error: unknown): never => {
-    translation?.close();
+    for (const port of translation) port.close();
     codeCache?.close();
     throw error;
   };
@@ -84,8 +103,8 @@ function surround<Options extends NodeSurroundings, Made extends Machine | Promi
   }
 }
 
-function keep(machine: Machine, translation: NodeTranslationPort | undefined): Machine {
-  if (translation) abandoned.register(machine, translation);
+function keep(machine: Machine, translation: readonly NodeTranslationPort[]): Machine {
+  for (const port of translation) abandoned.register(machine, port);
   return machine;
 }
 

@@ -11,13 +11,15 @@ import {
   writeSnapshotFile,
 } from '../../node/index.ts';
 import { ConsoleInput } from '../console-input.ts';
+import { type ConsolePortArgument, openConsolePorts, parseConsolePort } from '../console-ports.ts';
 import { CommandError, fileProblem, oneLine, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
+import { type NetworkArgument, parseNetworkArgument, plugIn } from '../network.ts';
 import { ConsoleOutput } from '../output.ts';
 import { parseShare, type ShareArgument } from '../shares.ts';
 import { isIgnored } from '../signals.ts';
 import { Terminal } from '../terminal.ts';
-import { parseChoice, parseIcount, parseMemory, parseSeconds } from '../values.ts';
+import { parseChoice, parseIcount, parseMemory, parseSeconds, parseThreads } from '../values.ts';
 
 const accels = ['trap', 'pv', 'assist'] as const satisfies readonly Accel[];
 const endSignals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
@@ -35,6 +37,7 @@ interface BootArguments {
   append?: string;
   memory?: number;
   dtb?: string;
+  net?: NetworkArgument;
   cpu?: string;
   accel?: Accel;
   stats?: string;
@@ -44,6 +47,9 @@ interface BootArguments {
   icount?: number;
   codeCache: string;
   translationMemory?: number;
+  consolePort?: readonly ConsolePortArgument[];
+  rng?: boolean;
+  translationThreads?: number;
   share?: readonly ShareArgument[];
 }
 
@@ -62,6 +68,11 @@ export function addBoot(program: Command): void {
     .option('--cpu <model>', "processor (the machine's first if absent)")
     .option('--dtb <file>', 'a device tree to use in place of the built-in one')
     .option(
+      '--net <kind>',
+      'a network card: user[,forward=tcp:HOSTPORT:GUESTPORT][,restrict=on][,host-loopback=on][,mac=ADDRESS], or none (as if absent)',
+      parseNetworkArgument,
+    )
+    .option(
       '--accel <way>',
       `how privileged instructions are served: ${accels.join(', ')} (the machine's fastest if absent)`,
       (text: string) => parseChoice(text, accels, 'way'),
@@ -78,6 +89,11 @@ export function addBoot(program: Command): void {
     .option('--icount <n>', 'time is the count of instructions, 2^n nanoseconds each: runs repeat exactly', parseIcount)
     .option('--code-cache <folder>', 'where to remember what code was hot, or off', codeCacheFolder())
     .option(
+      '--translation-threads <n>',
+      'threads that translate hot code (as many as there are processors to spare)',
+      parseThreads,
+    )
+    .option(
       '--translation-memory <size>',
       "memory for translations of the guest's code (an eighth of its own if absent, from 64M to 256M)",
       parseMemory,
@@ -87,6 +103,12 @@ export function addBoot(program: Command): void {
       'give the guest a folder, to be mounted as 9p by its tag; FOLDER,rw lets it write; may be repeated',
       parseShare,
     )
+    .option(
+      '--console-port <name=file>',
+      'a named console port (virtio): what the guest writes goes to a file, or with name=unix:path to and from a socket',
+      parseConsolePort,
+    )
+    .option('--rng', 'a source of random numbers (virtio)')
     .addHelpText(
       'after',
       '\nCtrl-A x ends the machine, Ctrl-A h lists the keys. Exit status: 0 the guest ended itself (or Ctrl-A x),' +
@@ -115,9 +137,13 @@ function checkNeeded(options: BootArguments): void {
 async function boot(options: BootArguments): Promise<number> {
   if (options.statsInterval !== undefined && (options.stats ?? '-') === '-')
     throw new UsageError('--stats-interval writes a file: --stats FILE names it');
+  if (options.net !== undefined && options.icount !== undefined)
+    throw new UsageError('--icount has runs repeat exactly, which a network cannot: --net none fits');
   const kernel = options.kernel === undefined ? undefined : readInput(options.kernel, 'kernel');
   const initrd = options.initrd === undefined ? undefined : readInput(options.initrd, 'initrd');
   const dtb = options.dtb === undefined ? undefined : readInput(options.dtb, 'device tree');
+
+  const { consolePorts, close: closePorts } = await openConsolePorts(options.consolePort ?? []);
 
   /** The status that something outside of the guest decided on. */
   let decided: number | undefined;
@@ -139,14 +165,19 @@ async function boot(options: BootArguments): Promise<number> {
   );
   const input = new ConsoleInput(process.stdin, (bytes) => machine.input(bytes));
   const host = new NodeHost(output, () => input.offer());
+  const network = await plugIn(options.net);
   const start = performance.now();
   const common = {
     host,
+    network: network.card,
     accel: options.accel,
     noReboot: !options.reboot,
     timeoutNs: options.timeout === undefined ? undefined : options.timeout * 1e9,
     codeCache: options.codeCache === 'off' ? (false as const) : options.codeCache,
     translationMemory: options.translationMemory,
+    consolePorts,
+    rng: options.rng,
+    translationThreads: options.translationThreads,
     shares: options.share?.map(({ tag, folder, writable }) => ({ tag, server: shareFolder(folder, { writable }) })),
   };
   const machine =
@@ -202,12 +233,14 @@ async function boot(options: BootArguments): Promise<number> {
     end = await machine.run();
   } finally {
     clearInterval(timer);
+    network.close();
     terminal.close();
     process.off('SIGUSR1', save);
     await saving;
   }
   output.endLine();
   writeStats(end.cause);
+  await Promise.race([closePorts(), unheard]);
   isOver = true;
   // Whoever ended the machine does not wait for a reader that does not read, nor does whoever ends the command now.
   await Promise.race([output.drain(end.cause === 'quit' || end.cause === 'timeout' ? STALLED_MS : undefined), unheard]);

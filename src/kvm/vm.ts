@@ -164,6 +164,7 @@ export class VirtualMachine implements Vm {
         assist: null,
         timebase: () => time.timebase(),
         translationMemory: this.#translationMemory,
+        isExact: time.icount !== 0,
         ...(this.#translation && { translation: this.#translation }),
         ...(this.#options.profile && this.#options.icount === undefined && { profile: this.#options.profile }),
         ...(this.#options.cores && { cores: this.#options.cores }),

@@ -47,7 +47,7 @@ import { VsidMap } from '../book3s/vsid-map.ts';
 import { GuestDebug } from '../debug.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
 import type { MemorySlot } from '../slots.ts';
-import { readWords, savedInteger, savedNumber, saveWords } from '../state.ts';
+import { readWords, savedBoolean, savedInteger, savedNumber, saveWords } from '../state.ts';
 import { COUNTER } from '../stats.ts';
 import { type GuestTime, TIMEBASE_LIMIT } from '../time.ts';
 import { Book3sEmulation } from './emulate.ts';
@@ -237,13 +237,13 @@ export class Book3s64 implements VcpuFamily {
   }
 
   begin(): void {
-    this.#areas.dispatch(true);
+    if (this.#time.icount === 0) this.#areas.dispatch(true);
     this.#storage.complete();
     this.#papr.complete();
   }
 
   end(): void {
-    this.#areas.dispatch(false);
+    if (this.#time.icount === 0) this.#areas.dispatch(false);
   }
 
   updateTimers(): number {
@@ -262,6 +262,8 @@ export class Book3s64 implements VcpuFamily {
     if (rest !== RESUME_GUEST) return rest;
     if (words[W_HALTED] !== 0 && words[W_PENDING] !== 0) {
       words[W_HALTED] = 0;
+      // With counted time, runs of the processor are the host's business alone.
+      if (this.#time.icount !== 0) this.#areas.dispatch(true);
       (this.#counts[COUNTER.halt_wakeup] as number)++;
     }
     const stepping = this.#context.stepping !== 0;
@@ -361,6 +363,7 @@ export class Book3s64 implements VcpuFamily {
       ...Object.fromEntries(areas),
       ...this.#decrementer.save(),
       instructions: this.#sprs.instructions,
+      ceded: this.#areas.ceded,
     };
   }
 
@@ -369,10 +372,12 @@ export class Book3s64 implements VcpuFamily {
     const time = (name: string): number => savedNumber(state, name, -TIMEBASE_LIMIT, TIMEBASE_LIMIT);
     const decrementer = { decStart: time('decStart'), vtbStart: time('vtbStart') };
     const instructions = savedInteger(state, 'instructions', -(2 ** 53));
+    const ceded = savedBoolean(state, 'ceded');
     const areas = SAVED_AREAS.map(([name, kind]) => ({ kind, name, address: savedInteger(state, name) }));
     for (const { kind, name, address } of areas)
       if (!this.#areas.restore(kind, address, 0))
         throw new KvmError(`the saved state has its ${name} where no memory is`);
+    this.#areas.ceded = ceded;
     const words = this.#words;
     put(words);
     if (words[W_MAGIC_MAPPED] !== 0 && this.#parts.accel === 'trap')
@@ -420,6 +425,7 @@ export class Book3s64 implements VcpuFamily {
 
   /** The guest waits for an interrupt, whether or not it lets it through. */
   #halt(): number {
+    if (this.#time.icount !== 0) this.#areas.cede();
     this.#parts.run.hlt.wakeAt = this.nextTimer();
     (this.#counts[COUNTER.halt_exits] as number)++;
     return KVM_EXIT.HLT;

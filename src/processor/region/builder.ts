@@ -83,6 +83,9 @@ class RegionBuilder extends RegionStorage {
   #terminated = false;
   /** Instructions that the budget was not lowered by yet: with the whole of this block, and up to this instruction. */
   #uncounted = 0;
+  readonly #isExact: boolean;
+  /** Of the whole region: no way from one look at the budget to the next is longer. */
+  readonly #instructions: number;
   /** Instructions that were emitted. */
   #emitted = 0;
   #retired = 0;
@@ -104,6 +107,8 @@ class RegionBuilder extends RegionStorage {
     this.#blocks = blocks;
     this.#graph = graph;
     this.#newCell = newCell;
+    this.#isExact = model.isExact ?? false;
+    this.#instructions = blocks.reduce((count, { code }) => count + code.length, 0);
     this.#indexOf = new Map(blocks.map((b, index) => [b.start, index]));
     this.#page = local(model.word, 0);
     this.#budget = local('i32', e.newLocal('i32'));
@@ -133,6 +138,11 @@ class RegionBuilder extends RegionStorage {
     e.code.u8(OP.globalGet);
     e.code.unsigned(0);
     e.setFromStack(this.block.value as number);
+    if (this.#isExact) {
+      e.if(this.leSigned(load('i32', OP.i32Load, this.block, BUDGET), this.#instructions), false);
+      e.return(constant('i32', REGION_RESULT.tooShort));
+      e.end();
+    }
     this.#reload(this.#state.liveIn[0] as StateSet);
     this.#return = e.block();
     this.#exit = e.block();
@@ -324,9 +334,13 @@ class RegionBuilder extends RegionStorage {
     const { order, isMerge } = this.#graph;
     if ((order[target] as number) <= (order[from] as number) || isMerge[target]) this.#count();
     if ((order[target] as number) <= (order[from] as number)) {
-      e.if(this.gtSigned(this.#budget, 0), true);
+      e.if(this.gtSigned(this.#budget, this.#isExact ? this.#instructions : 0), true);
       e.br(this.#loopLabels[target] as Label);
       e.end();
+      if (this.#isExact) {
+        this.#leave(this.add(this.#page, offset));
+        return;
+      }
       // Mostly there is nothing to leave for. A region that stays keeps its caller, and its place in the loop.
       const granted = e.temporary('i32');
       e.call(this.#region.tick, this.#budget);
@@ -425,6 +439,11 @@ class RegionBuilder extends RegionStorage {
     e.return(constant('i32', REGION_RESULT.left));
     e.end();
     e.releaseTemporaries();
+    if (this.#isExact) {
+      e.if(this.leSigned(load('i32', OP.i32Load, this.block, BUDGET), this.#instructions), false);
+      e.return(constant('i32', REGION_RESULT.left));
+      e.end();
+    }
     const next = this.#indexOf.get(block.end);
     this.#reload(next === undefined ? { low: 0, high: 0 } : (this.#state.liveIn[next] as StateSet));
     this.cr = new Array<CrOrigin>(8).fill('bits');
@@ -530,6 +549,12 @@ class RegionBuilder extends RegionStorage {
     e.releaseTemporaries();
     this.#fallThrough(from, block);
     this.#terminated = true;
+  }
+
+  override timebase(): Node {
+    // The owner's clock may count instructions.
+    this.e.store(OP.i32Store, this.block, BUDGET, this.sub(this.#budget, this.#retired));
+    return super.timebase();
   }
 
   override repeat(count: Operand, _limit: number, body: (i: Operand) => void): void {

@@ -26,6 +26,19 @@ const BUNDLED = ['commander', 'fflate'];
 
 const common = { outdir: join(root, 'dist'), bundle: true, format: 'esm', logLevel: 'error' };
 
+/** A module of Node's that is bundled as an empty one. */
+function neverUsed(name) {
+  return {
+    name: 'never-used',
+    setup(build) {
+      build.onResolve({ filter: new RegExp(`^${name}$`) }, ({ importer }) =>
+        importer.includes('commander') ? { path: name, namespace: 'never-used' } : undefined,
+      );
+      build.onLoad({ filter: /.*/, namespace: 'never-used' }, () => ({ contents: 'module.exports = {};' }));
+    },
+  };
+}
+
 async function bundle() {
   const { build } = await import('esbuild');
   await build({
@@ -45,6 +58,10 @@ async function bundle() {
     outExtension: { '.js': '.mjs' },
     platform: 'node',
     target: 'node24',
+    // Commander would start programs of its own for commands that it does not have; nobody waits for it to load that.
+    plugins: [neverUsed('node:child_process')],
+    minifyWhitespace: true,
+    minifySyntax: true,
     banner: {
       js: "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);",
     },

@@ -14,7 +14,7 @@ interface Layer {
 }
 
 const anyFile = ['*'];
-const machineFiles = ['index.ts', 'error.ts', 'cores.ts', 'loaders/index.ts'];
+const machineFiles = ['index.ts', 'error.ts', 'cores.ts', 'loaders/index.ts', 'ninep/index.ts', 'disks/index.ts'];
 const layers: Readonly<Record<string, Layer>> = {
   isa: { uses: {}, packages: [] },
   processor: { uses: { isa: anyFile }, packages: [] },
@@ -22,7 +22,12 @@ const layers: Readonly<Record<string, Layer>> = {
   machine: { uses: { kvm: ['index.ts', 'api.ts'] }, packages: ['fflate'] },
   node: { uses: { machine: machineFiles, kvm: ['index.ts', 'api.ts'] }, packages: ['node:*'] },
   cli: {
-    uses: { node: ['index.ts'], machine: machineFiles, kvm: ['index.ts', 'api.ts'], isa: anyFile },
+    uses: {
+      node: ['index.ts', 'problems.ts', 'disks/index.ts'],
+      machine: machineFiles,
+      kvm: ['index.ts', 'api.ts'],
+      isa: anyFile,
+    },
     packages: ['node:*', 'commander'],
   },
   web: { uses: { machine: machineFiles, kvm: ['index.ts', 'api.ts'] }, packages: [] },

@@ -5,7 +5,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Accel, createVm } from '../src/kvm/index.ts';
-import { coreFileNames } from '../src/machine/cores.ts';
+import { coreFileNames, writeTables } from '../src/machine/cores.ts';
 
 const folder = join(import.meta.dirname, '../dist/cores');
 rmSync(folder, { recursive: true, force: true });
@@ -28,10 +28,10 @@ for (const { cpu, littleEndian = false, accels } of machines)
       maxMemory: 65536,
       cores: {
         find: () => undefined,
-        made: (name, { bytes, packings }) => {
+        made: (name, image) => {
           const files = coreFileNames(name);
-          writeFileSync(join(folder, files.module), bytes);
-          writeFileSync(join(folder, files.packings), JSON.stringify(packings));
+          writeFileSync(join(folder, files.module), image.bytes);
+          writeFileSync(join(folder, files.tables), writeTables(image));
         },
       },
     });

@@ -1,3 +1,5 @@
+export { problemOf as fileProblem } from '../node/problems.ts';
+
 /** A mistake in how the command was called: one line for the user, exit status 2. */
 export class UsageError extends Error {
   override name = 'UsageError';
@@ -13,5 +15,3 @@ export function oneLine(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return message.replace(/\s*\n\s*/g, ' ').trim();
 }
-
-export { fileProblem } from '../node/index.ts';

@@ -1,4 +1,4 @@
-import { areCompatible, type Instruction, type InstructionRow, isOf } from './define.ts';
+import type { Instruction, InstructionRow } from './define.ts';
 import { ARITHMETIC_INSTRUCTIONS } from './instructions/arithmetic.ts';
 import { ARITHMETIC64_INSTRUCTIONS } from './instructions/arithmetic64.ts';
 import { BCD_INSTRUCTIONS } from './instructions/bcd.ts';
@@ -58,26 +58,6 @@ const ROWS: readonly InstructionRow[] = [
   ...VSX_INSTRUCTIONS,
   ...SERVER_SYSTEM_INSTRUCTIONS,
 ];
-
-/** @throws RangeError when a word could be two instructions of one processor. */
-function assertDistinct(rows: readonly InstructionRow[]): void {
-  // Only what has one primary opcode can be one word; each encoding begins with its own.
-  const byOpcode = Array.from({ length: 64 }, (): InstructionRow[] => []);
-  for (const row of rows) (byOpcode[row.value >>> 26] as InstructionRow[]).push(row);
-  for (const alike of byOpcode) {
-    for (const [index, a] of alike.entries()) {
-      for (let other = 0; other < index; other++) {
-        const b = alike[other] as InstructionRow;
-        const both = new Set([a.level, b.level]);
-        const meet = areCompatible(a.level, b.level) && isOf(a, both) && isOf(b, both);
-        if (meet && ((a.value ^ b.value) & a.mask & b.mask) === 0)
-          throw new RangeError(`${a.mnemonic} and ${b.mnemonic} overlap`);
-      }
-    }
-  }
-}
-
-assertDistinct(ROWS);
 
 /** All instructions of all processors. */
 export const INSTRUCTIONS: readonly Instruction[] = ROWS.map((row, id) => ({ ...row, id }));

@@ -138,6 +138,8 @@ export interface KvmTranslation {
 
 /** Guest physical memory as user space and devices see it. Every address is checked; a miss answers false/undefined, never throws. */
 export interface GuestMemory {
+  /** Byte order of `read16` … `write32`: that in which the guest's memory is kept. */
+  readonly littleEndian: boolean;
   /** Whether [address, address+length) lies inside one memory slot. */
   contains(address: number, length: number): boolean;
   read8(address: number): number | undefined;
@@ -147,6 +149,8 @@ export interface GuestMemory {
   write16(address: number, value: number): boolean;
   write32(address: number, value: number): boolean;
   readBytes(address: number, length: number): Uint8Array | undefined;
+  /** Fills `into`, without allocating. */
+  readInto(address: number, into: Uint8Array): boolean;
   /** Also drops translations of code that is overwritten. */
   writeBytes(address: number, bytes: Uint8Array): boolean;
   fill(address: number, length: number, value: number): boolean;

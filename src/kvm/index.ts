@@ -1,6 +1,7 @@
 /** KVM: the hypervisor. User space uses what this file exports and nothing else. */
 import {
   CodeProfile,
+  type CoreImages,
   createHostCpu,
   createServerCpu,
   type RegionFunction,
@@ -22,10 +23,14 @@ export function createVm(options: VmOptions): Vm {
   return new VirtualMachine(options, { createHostCpu, createServerCpu });
 }
 
-/** The far end of a `TranslationPort`: made on a thread of its own from what `TranslationPort.start` was given. */
+/**
+ * The far end of a `TranslationPort`: made on a thread of its own from what `TranslationPort.start` was given.
+ * `compile` and `cores` as for `TranslationServer`.
+ */
 export function createTranslationServer(
   setup: TranslationSetup,
   compile?: (region: RegionFunction) => void,
+  cores?: CoreImages,
 ): TranslationServer {
-  return new TranslationServer(setup, ASSIST[setup.processor] ?? null, compile);
+  return new TranslationServer(setup, ASSIST[setup.processor] ?? null, compile, cores);
 }

@@ -131,6 +131,10 @@ export class SlotMemory implements GuestMemory {
     this.#onWrite = onWrite;
   }
 
+  get littleEndian(): boolean {
+    return this.#memory.littleEndian;
+  }
+
   contains(address: number, length: number): boolean {
     return this.#slots.hostAddress(address, length) >= 0;
   }
@@ -177,6 +181,13 @@ export class SlotMemory implements GuestMemory {
   readBytes(address: number, length: number): Uint8Array | undefined {
     const host = this.#slots.hostAddress(address, length);
     return host < 0 ? undefined : this.#memory.readBytes(host, length);
+  }
+
+  readInto(address: number, into: Uint8Array): boolean {
+    const host = this.#slots.hostAddress(address, into.length);
+    if (host < 0) return false;
+    this.#memory.readInto(host, into);
+    return true;
   }
 
   writeBytes(address: number, bytes: Uint8Array): boolean {

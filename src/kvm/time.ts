@@ -4,6 +4,9 @@ import { savedInteger, savedNumber } from './state.ts';
 /** A guest may set all 64 bits. */
 export const TIMEBASE_LIMIT = 2 ** 65;
 
+/** No host runs twenty instructions of a guest in a nanosecond. */
+const LEAST_INSTRUCTION_NS = 0.05;
+
 /**
  * A vCPU's time: the injected clock, or with icount the number of retired instructions, in which case every exit
  * counts as one more instruction, so that a guest that only traps gets older too.
@@ -78,6 +81,11 @@ export class GuestTime implements Clock {
       this.offset = 0;
       this.offset = timebase - this.timebase();
     };
+  }
+
+  /** Ticks that pass with each instruction at the least; 0 where they are counted anyway (icount). */
+  get leastStep(): number {
+    return this.icount === 0 ? LEAST_INSTRUCTION_NS * this.ticksPerNanosecond : 0;
   }
 
   /** First nanosecond at which the time base is at least `ticks`. */

@@ -163,6 +163,7 @@ export class VirtualMachine implements Vm {
         base: VCPU_BLOCKS + id * VCPU_BLOCK_BYTES,
         assist: null,
         timebase: () => time.timebase(),
+        timebaseStep: time.leastStep,
         translationMemory: this.#translationMemory,
         isExact: time.icount !== 0,
         ...(this.#translation && { translation: this.#translation }),

@@ -1,4 +1,5 @@
 import type { Accel, Vcpu, Vm } from '../kvm/api.ts';
+import type { PlacedCard } from './cards.ts';
 import type { DeviceSpec, TreeNodeSpec } from './device.ts';
 
 /** A processor that a board can have: KVM's model name, and what the device tree says of it. Frequencies in Hz, caches in bytes. */
@@ -37,6 +38,8 @@ export interface BootEntry {
 export interface BoardConfiguration {
   readonly memoryBytes: number;
   readonly cpu: CpuSpec;
+  /** The devices that were plugged in: the board gives each its place. Absent: none. */
+  readonly cards?: readonly PlacedCard[];
 }
 
 /** What a board's device tree says of a particular machine beyond its devices. */
@@ -65,6 +68,9 @@ export interface Board {
     readonly sizes: string;
     fits(bytes: number): boolean;
   };
+  /** The buses that devices can be plugged into, and how many each has room for; the first is the customary one. Absent: none. */
+  readonly buses?: Readonly<Record<string, number>>;
+  /** Its devices, those that were plugged in among them: no more than the buses have room for. */
   devices(configuration: BoardConfiguration): readonly DeviceSpec[];
   /** Device-tree nodes that are not devices' own: the root and buses, parents first. */
   treeNodes(configuration: TreeConfiguration): readonly TreeNodeSpec[];

@@ -19,7 +19,7 @@ export function swapBytes(value: number, length: number): number {
 }
 
 /**
- * The address-space dispatcher of a big-endian machine: MMIO ranges and DCR ranges to devices. An access that no device
+ * The address-space dispatcher of a machine: MMIO ranges and DCR ranges to devices. An access that no device
  * answers is counted; it reads zero and writes nothing, as on QEMU's boards. Dispatching allocates nothing.
  */
 export class Bus {
@@ -27,6 +27,7 @@ export class Bus {
   readonly #dcrRegions: (DcrRegion | undefined)[] = new Array(DCR_COUNT).fill(undefined);
   readonly #dcrOffsets = new Uint16Array(DCR_COUNT);
   #last: Mapping | undefined;
+  readonly #littleEndian: boolean;
   #mmioReads = 0;
   #mmioWrites = 0;
   #dcrReads = 0;
@@ -36,12 +37,20 @@ export class Bus {
   #lastUnassignedMmio = 0;
   #lastUnassignedDcr = 0;
 
-  /** Maps `size` bytes at guest physical address `base`. The region of a little-endian device sees its own byte order. */
+  /** `littleEndian`: the values of accesses are in that order, as the machine's memory is. */
+  constructor(littleEndian = false) {
+    this.#littleEndian = littleEndian;
+  }
+
+  /**
+   * Maps `size` bytes at guest physical address `base`. The region of a little-endian device sees its own byte order, any
+   * other that of the machine.
+   */
   mapMmio(base: number, size: number, region: MmioRegion, littleEndian = false): void {
     const end = base + size;
     if (!(size > 0) || this.#mappings.some((other) => base < other.end && other.base < end))
       throw new MachineError(`two devices of this board share guest physical address ${hex(base)}`);
-    this.#mappings.push({ base, end, region, swap: littleEndian });
+    this.#mappings.push({ base, end, region, swap: littleEndian && !this.#littleEndian });
   }
 
   /** Maps `count` DCRs from number `base`. */
@@ -67,7 +76,7 @@ export class Bus {
     return undefined;
   }
 
-  /** The unsigned value of `length` bytes at `address`, most significant byte first. */
+  /** The unsigned value of `length` bytes at `address`, in the machine's byte order. */
   readMmio(address: number, length: number): number {
     this.#mmioReads++;
     const mapping = this.#find(address, length);

@@ -3,6 +3,7 @@ import { MachineError } from './error.ts';
 import type { World } from './host.ts';
 import type { Hypercall } from './hypercalls.ts';
 import type { InterruptLine } from './interrupts.ts';
+import type { Outside } from './outside/events.ts';
 import type { PowerSwitch } from './power.ts';
 
 /** A device's state by name, as JSON holds it. */
@@ -108,6 +109,8 @@ export interface Wiring {
   readonly clock: Clock;
   readonly world: World;
   readonly power: PowerSwitch;
+  /** How what the outside says comes to the device. */
+  readonly outside: Outside;
   /** The devices that stand before this one in the board's list, by name. */
   device(name: string): Device | undefined;
 }

@@ -10,8 +10,11 @@ export interface MachineHost extends FastCodecs {
     /** It takes no more for now: the guest stands still until this is false, which a `wake()` tells. Absent: it takes everything. */
     readonly full?: boolean;
   };
-  /** Resolves when the clock has reached `untilNs` (Infinity: never by itself), or at the next `wake()`. */
-  sleep(untilNs: number): Promise<void>;
+  /**
+   * Resolves when the clock has reached `untilNs` (Infinity: never by itself), or at the next `wake()`. `isExpectant`: the
+   * event loop is about to bring something, so the thread is not to be held up meanwhile.
+   */
+  sleep(untilNs: number, isExpectant?: boolean): Promise<void>;
   /** Ends the sleep that is under way, if there is one. */
   wake(): void;
   /** Lets the event loop do its work once. */

@@ -10,6 +10,7 @@ export type {
 } from './board.ts';
 export { boards, findBoard } from './boards/index.ts';
 export type { BootFiles } from './boot.ts';
+export type { Card, CardOptions, ConsolePortOptions, PlacedCard } from './cards.ts';
 export {
   type ByteSink,
   type ConsoleDevice,
@@ -30,6 +31,20 @@ export {
   type TreeValue,
   type Wiring,
 } from './device.ts';
+export type { ShareOptions } from './devices/virtio-9p.ts';
+export type { DiskOptions } from './devices/virtio-blk.ts';
+export type { NetworkOptions } from './devices/virtio-net.ts';
+export {
+  type BackingName,
+  createQcow2,
+  DISK_FORMATS,
+  type DiskCodecs,
+  type DiskFormat,
+  type OpenDiskOptions,
+  openDisk,
+  openOverlay,
+  type Qcow2Options,
+} from './disks/index.ts';
 export { MachineError, OptionError } from './error.ts';
 export type { MachineHost, World } from './host.ts';
 export {
@@ -51,7 +66,43 @@ export {
   type RunSignal,
   type SaveOptions,
 } from './machine.ts';
+export { formatAddress, parseAddress } from './network/addresses.ts';
+export { type Forward, parseNetwork, type UserNetworkOptions } from './network/options.ts';
+export { type OpenForward, UserNetwork } from './network/user-network.ts';
+export {
+  type FileAccess,
+  type FileChanges,
+  type FileStatus,
+  type Folder,
+  type FolderDirectory,
+  FolderError,
+  type FolderFile,
+  type FolderRoom,
+  MemoryFolder,
+  type NewTime,
+  NinePServer,
+  type NinePServerOptions,
+  type Soon,
+} from './ninep/index.ts';
 export type { CodeCache, MachineOptions, RestoreOptions } from './options.ts';
+export type { BlockStore, ByteStore } from './outside/blocks.ts';
+export type { Outside } from './outside/events.ts';
+export type { MessageServer } from './outside/messages.ts';
+export { MAX_FRAME_BYTES, type PacketLink, type PacketReceiver } from './outside/packets.ts';
+export type { GuestPort, PortEnd } from './outside/ports.ts';
+export type {
+  Accept,
+  DatagramSocket,
+  DatagramUser,
+  Listener,
+  Sockets,
+  Stream,
+  StreamEnd,
+  StreamUser,
+} from './outside/sockets.ts';
 export type { PowerEvent, PowerSwitch } from './power.ts';
 export type { SnapshotCompression } from './snapshot/codec.ts';
 export { BytesSource, type SnapshotHeader, SnapshotReader, type SnapshotSource } from './snapshot/container.ts';
+export type { Chain } from './virtio/chain.ts';
+export { VIRTIO_ID, type VirtioDevice, type VirtioPort, type VirtioSpec } from './virtio/device.ts';
+export { QueueService } from './virtio/service.ts';

@@ -7,19 +7,27 @@ import { MachineError } from './error.ts';
 import type { World } from './host.ts';
 import { Hypercalls } from './hypercalls.ts';
 import { InterruptLine, type InterruptSink } from './interrupts.ts';
+import { OutsideEvents } from './outside/events.ts';
 import { PowerSwitch } from './power.ts';
 
 /** The processor's interrupt pins: input 0 is the external interrupt, 1 the critical one. */
 class ProcessorPins implements InterruptSink {
   readonly #vcpu: Vcpu;
+  /** Lines that assert each pin. */
+  readonly #asserted = [0, 0];
 
   constructor(vcpu: Vcpu) {
     this.#vcpu = vcpu;
   }
 
   setInput(input: number, active: boolean): void {
+    const pin = input === 0 ? 0 : 1;
+    const before = this.#asserted[pin] as number;
+    const now = before + (active ? 1 : -1);
+    this.#asserted[pin] = now;
+    if (before > 0 && now > 0) return;
     const kind = active ? KVM_INTERRUPT.SET_LEVEL : KVM_INTERRUPT.UNSET;
-    if (input === 0) this.#vcpu.interrupt(kind);
+    if (pin === 0) this.#vcpu.interrupt(kind);
     else this.#vcpu.criticalInterrupt(kind);
   }
 }
@@ -34,14 +42,24 @@ function isTimed(device: Device): device is TimedDevice {
 
 /** A board with its devices made, mapped and wired to a processor. */
 export class BoardInstance {
-  readonly bus = new Bus();
+  readonly bus: Bus;
   readonly hypercalls = new Hypercalls();
   readonly power = new PowerSwitch();
+  readonly outside: OutsideEvents;
   readonly specs: readonly DeviceSpec[];
   readonly #devices = new Map<string, Device>();
   readonly #timed: readonly TimedDevice[];
 
-  constructor(board: Board, configuration: BoardConfiguration, vm: Vm, vcpu: Vcpu, world: World) {
+  constructor(
+    board: Board,
+    configuration: BoardConfiguration,
+    vm: Vm,
+    vcpu: Vcpu,
+    world: World,
+    outside: OutsideEvents = new OutsideEvents(() => {}, false),
+  ) {
+    this.outside = outside;
+    this.bus = new Bus(vm.memory.littleEndian);
     this.specs = board.devices(configuration);
     const pins = new ProcessorPins(vcpu);
     const lines = new Map<DeviceSpec, InterruptLine[]>();
@@ -55,6 +73,7 @@ export class BoardInstance {
         clock: vm.clock,
         world,
         power: this.power,
+        outside: this.outside,
         device: (name) => this.#devices.get(name),
       });
       this.#devices.set(spec.name, device);
@@ -119,6 +138,16 @@ export class BoardInstance {
     }
   }
 
+  /** @throws MachineError where saved states are of other devices than there are. */
+  checkDevices(states: Readonly<Record<string, DeviceState>>): void {
+    for (const name of Object.keys(states))
+      if (!this.#devices.has(name))
+        throw new MachineError(`the snapshot has a device "${name.slice(0, 64)}"; the same would fit here`);
+    for (const name of this.#devices.keys())
+      if (!Object.hasOwn(states, name))
+        throw new MachineError(`the snapshot has no device "${name}"; a machine without it would fit`);
+  }
+
   /** The machine is another's continuation (`Device.restored`). */
   restored(): void {
     for (const device of this.#devices.values()) device.restored?.();
@@ -126,7 +155,11 @@ export class BoardInstance {
 
   /** Counters of the bus and the hypercalls, and of each device with its name in front. */
   counters(): Record<string, number> {
-    const all = { ...this.bus.counters(), ...this.hypercalls.counters() };
+    const all: Record<string, number> = {
+      ...this.bus.counters(),
+      ...this.hypercalls.counters(),
+      outside_events: this.outside.events,
+    };
     for (const [name, device] of this.#devices) {
       for (const [counter, value] of Object.entries(device.counters?.() ?? {})) all[`${name}_${counter}`] = value;
     }

@@ -3,6 +3,7 @@ import { CodeProfile, createVm } from '../kvm/index.ts';
 import type { Board, CpuSpec } from './board.ts';
 import { findBoard } from './boards/index.ts';
 import { type BootFiles, bootGuest } from './boot.ts';
+import { cardsOf, placeCards } from './cards.ts';
 import { MachineClock } from './clock.ts';
 import { type ConsoleDevice, type Device, type DeviceState, savedNumber, savedReal } from './device.ts';
 import { formatBytes, hex, MachineError, OptionError } from './error.ts';
@@ -18,6 +19,7 @@ import { BoardInstance } from './instance.ts';
 import type { KernelImage } from './loaders/image.ts';
 import { loadKernel } from './loaders/index.ts';
 import { checkOptions, checkRestoreOptions, type MachineOptions, type RestoreOptions } from './options.ts';
+import { OutsideEvents } from './outside/events.ts';
 import { PanicWatch } from './panic.ts';
 import { isCompression, type SnapshotCompression } from './snapshot/codec.ts';
 import {
@@ -61,6 +63,9 @@ export interface SaveOptions {
 
 /** The longest stay in the guest before the event loop has its turn, nanoseconds. */
 const SLICE_NS = 5e6;
+/** The same while the outside owes an answer, or has just said something: the event loop is where it comes from. */
+const EXPECTANT_SLICE_NS = 2e5;
+const LIVELY_SLICES = 16;
 /** A guest that talks to devices all the time is timed once in so many exits. */
 const EXITS_PER_TIME_CHECK = 8;
 /** Counted time does not tell how long the host takes: so many instructions, and the host's clock is looked at. */
@@ -129,6 +134,7 @@ export class Machine {
   readonly #options: UnbootedOptions;
   readonly #host: MachineHost;
   readonly #instance: BoardInstance;
+  readonly #outside: OutsideEvents;
   readonly #console: ConsoleBuffer;
   readonly #panic: PanicWatch;
   readonly #serial: ConsoleDevice | undefined;
@@ -145,6 +151,12 @@ export class Machine {
   #end: MachineEnd | undefined;
   /** A pause that was asked for: whoever waits for the guest to stand still, and what has it go on. */
   #pause: Pause | undefined;
+  /** When the event loop had its turn. */
+  #turned = 0;
+  /** Slices since then. */
+  #goneOn = 0;
+  /** So many slices are short: the outside was heard from. */
+  #lively = 0;
   #slices = 0;
   #sleeps = 0;
   #resets = 0;
@@ -210,7 +222,10 @@ export class Machine {
     });
     this.vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: memoryBytes });
     this.vcpu = this.vm.createVcpu(0);
-    this.#instance = new BoardInstance(board, { memoryBytes, cpu: this.cpu }, this.vm, this.vcpu, this.#world);
+    const cards = placeCards(board.name, board.buses ?? {}, cardsOf(options));
+    const configuration = { memoryBytes, cpu: this.cpu, cards };
+    this.#outside = new OutsideEvents(() => host.wake(), options.icount !== undefined);
+    this.#instance = new BoardInstance(board, configuration, this.vm, this.vcpu, this.#world, this.#outside);
     this.#console = new ConsoleBuffer(host);
     this.#panic = new PanicWatch(this.#console);
     const serial = this.#instance.device(board.serial[0] ?? '');
@@ -231,6 +246,7 @@ export class Machine {
       throw new MachineError(
         `the snapshot keeps memory in the order ${header.memoryOrder}, which a ${header.cpu} has not`,
       );
+    this.#instance.checkDevices(header.devices);
     vm.restore(header.vm);
     const profile = fill(vm.memoryAreas());
     if (profile) this.#options.codeCache?.profile.merge(CodeProfile.from(profile));
@@ -299,6 +315,8 @@ export class Machine {
     const { kvmRun } = this.vcpu;
     while ((end = this.#slice()) === undefined) {
       this.#console.flush();
+      const wasCut = this.#outside.asked;
+      const hasHeard = await this.#hear();
       // What the guest was to be answered is complete once KVM says that it was interrupted, or that it waits.
       const isComplete = kvmRun.exitReason === KVM_EXIT.HLT || kvmRun.exitReason === KVM_EXIT.INTR;
       if (this.#panic.reason !== undefined && this.#panicked()) {
@@ -308,11 +326,44 @@ export class Machine {
       if (this.#quit !== undefined) await this.#host.yield();
       else if (this.#pause !== undefined) await (isComplete ? this.#standStill(this.#pause) : this.#host.yield());
       else if (this.#console.full) await this.#host.sleep(this.#clock.toHost(this.#deadline));
-      else if (kvmRun.exitReason === KVM_EXIT.HLT) await this.#sleep();
+      else if (kvmRun.exitReason === KVM_EXIT.HLT && !hasHeard) await this.#sleep();
+      else if ((hasHeard || wasCut) && this.#mayGoOn()) continue;
       else await this.#host.yield();
+      this.#turned = this.#clock.now();
+      this.#goneOn = 0;
     }
     this.#console.flush();
     return end;
+  }
+
+  /** After a slice that was cut short for the outside: the event loop can wait. */
+  #mayGoOn(): boolean {
+    return ++this.#goneOn < PIECES_PER_SLICE && this.#clock.now() - this.#turned < this.#sliceNs;
+  }
+
+  /** How long the guest runs until the event loop has its turn. */
+  get #sliceNs(): number {
+    return this.#outside.outstanding > 0 || this.#lively > 0 ? EXPECTANT_SLICE_NS : SLICE_NS;
+  }
+
+  /**
+   * Hands what the outside has said to the devices: answers that were there already come without a turn of the event loop. In
+   * counted time no time passes for the guest until they are there, so that it gets them at the same instruction each time.
+   */
+  async #hear(): Promise<boolean> {
+    const outside = this.#outside;
+    const hasAsked = outside.asked;
+    outside.asked = false;
+    if (hasAsked) await undefined;
+    if (this.#options.icount !== undefined)
+      while (outside.outstanding > 0 && this.#quit === undefined && this.#clock.now() < this.#deadline)
+        await this.#host.sleep(this.#clock.toHost(this.#deadline), true);
+    if (outside.drain()) {
+      this.#lively = LIVELY_SLICES;
+      return true;
+    }
+    if (this.#lively > 0) this.#lively--;
+    return false;
   }
 
   /** After a slice of a guest whose kernel has said that it panicked: whether it is dead. */
@@ -340,7 +391,10 @@ export class Machine {
     this.#sleeps++;
     // Counted time does not pass while nothing runs: KVM takes it straight to the timer.
     if (this.#options.icount !== undefined && wakeAt !== Number.POSITIVE_INFINITY) await this.#host.yield();
-    else await this.#host.sleep(this.#clock.toHost(Math.min(wakeAt, this.#deadline)));
+    else {
+      const isExpectant = this.#outside.outstanding > 0 || this.#lively > 0;
+      await this.#host.sleep(this.#clock.toHost(Math.min(wakeAt, this.#deadline)), isExpectant);
+    }
   }
 
   /** Runs the guest for one slice: until it has used its time, waits for something, or has ended. Allocates nothing. */
@@ -350,6 +404,8 @@ export class Machine {
     const clock = this.#clock;
     const run = vcpu.kvmRun;
     const { mmio, dcr, paprHcall } = run;
+    const outside = this.#outside;
+    const sliceNs = this.#sliceNs;
     const start = clock.now();
     if (start >= this.#deadline) return { cause: 'timeout', message: 'the time limit was reached' };
     // What the guest would write has nowhere to go. Whoever ends or pauses it need not wait for a reader.
@@ -375,7 +431,7 @@ export class Machine {
           break;
         case KVM_EXIT.INTR:
           // A device may have been due before the slice is over.
-          if (!run.immediateExit && ++pieces < PIECES_PER_SLICE && clock.now() - start < SLICE_NS) continue;
+          if (!run.immediateExit && ++pieces < PIECES_PER_SLICE && clock.now() - start < sliceNs) continue;
           return undefined;
         case KVM_EXIT.HLT:
           run.hlt.wakeAt = Math.min(run.hlt.wakeAt, this.#instance.due());
@@ -383,14 +439,15 @@ export class Machine {
         default:
           return this.#rareExit();
       }
-      if (++exits % EXITS_PER_TIME_CHECK === 0 && clock.now() - start >= SLICE_NS) return undefined;
+      if (outside.asked) return undefined;
+      if (++exits % EXITS_PER_TIME_CHECK === 0 && clock.now() - start >= sliceNs) return undefined;
     }
   }
 
   /** Lets the devices do what is due; answers how long the guest may run until they are due again, at most a piece of a slice. */
   #untilDue(): number {
     const due = this.#instance.due();
-    const piece = this.#pieceNs;
+    const piece = Math.min(this.#pieceNs, this.#sliceNs);
     if (due === Number.POSITIVE_INFINITY) return piece;
     const now = this.vm.clock.now();
     if (due > now) return Math.min(due - now, piece);

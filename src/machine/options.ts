@@ -1,11 +1,12 @@
 import type { Accel, CodeProfile, CoreImages, TranslationPort, Vm, VmOptions } from '../kvm/api.ts';
 import type { Board } from './board.ts';
 import type { BootFiles } from './boot.ts';
+import type { CardOptions } from './cards.ts';
 import { MachineError } from './error.ts';
 import type { MachineHost } from './host.ts';
 
 /** Everything that makes one machine. */
-export interface MachineOptions extends BootFiles {
+export interface MachineOptions extends BootFiles, CardOptions {
   /** A board's name (`boards`), or a board of one's own. */
   readonly board: string | Board;
   readonly host: MachineHost;
@@ -98,6 +99,81 @@ const board: Check = (value) =>
         'boot.enter',
       )(value);
 
+/** A list of at most `limit` objects, each of which fits. */
+const listOf =
+  (what: string, limit: number, one: Check): Check =>
+  (value) => {
+    if (!Array.isArray(value)) return `a list of ${what} would fit`;
+    if (value.length > limit) return `it has ${value.length} ${what}, and at most ${limit} would fit`;
+    return value.map((each) => one(each)).find((fits) => fits !== undefined);
+  };
+
+/** An object with such a property; `isOptional`: or without it. */
+const property =
+  (name: string, check: Check, isOptional = false): Check =>
+  (value) => {
+    const own: unknown = Object(value)[name];
+    if (own === undefined && isOptional && Object(value) === value) return undefined;
+    const fits = Object(value) === value ? check(own) : 'it is an object';
+    return fits === undefined ? undefined : `${name}: ${fits}`;
+  };
+
+/** The first of some checks that a value does not pass. */
+const all =
+  (...checks: readonly Check[]): Check =>
+  (value) => {
+    for (const check of checks) {
+      const fits = check(value);
+      if (fits !== undefined) return fits;
+    }
+    return undefined;
+  };
+
+/** A string whose characters are ASCII's printable ones, at most so many. */
+const word =
+  (limit: number): Check =>
+  (value) =>
+    typeof value === 'string' && value.length > 0 && value.length <= limit && /^[\x20-\x7e]*$/.test(value)
+      ? undefined
+      : `1 to ${limit} printable ASCII characters would fit`;
+
+const number =
+  (least: number, most: number): Check =>
+  (value) =>
+    Number.isInteger(value) && (value as number) >= least && (value as number) <= most
+      ? undefined
+      : `a whole number from ${least} to ${most} would fit`;
+
+const MOST_DEVICES = 32;
+const store = objectWith('a BlockStore', 'read', 'write', 'writeZeroes', 'discard', 'flush');
+const disk = all(
+  property('store', store),
+  property(
+    'store',
+    property('size', (value) => (isDiskSize(value) ? undefined : 'a multiple of 512 would fit')),
+  ),
+  property('serial', word(20), true),
+  property('readOnly', truth, true),
+);
+const isDiskSize = (value: unknown): boolean =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) % 512 === 0;
+const mac: Check = (value) =>
+  typeof value === 'string' && /^[\da-f][02468ace](:[\da-f]{2}){5}$/i.test(value)
+    ? undefined
+    : 'six bytes such as "52:54:00:12:34:56" would fit, the first of them even';
+const network = all(
+  property('link', objectWith('a PacketLink', 'send', 'roomAgain', 'reset')),
+  property('mac', mac, true),
+  property('mtu', number(68, 65520), true),
+);
+const share = all(property('tag', word(64)), property('server', objectWith('a MessageServer', 'answer', 'reset')));
+const consolePort = all(property('name', word(64)), property('end', objectWith('a PortEnd', 'write')));
+const card = all(
+  property('device', objectWith('a VirtioSpec', 'create')),
+  property('device', property('name', word(64))),
+  property('bus', text, true),
+);
+
 const CHECKS: { readonly [Name in keyof Required<MachineOptions>]: Check } = {
   board,
   host: objectWith('a host', 'clock.now', 'console.write', 'sleep', 'wake', 'yield'),
@@ -116,6 +192,13 @@ const CHECKS: { readonly [Name in keyof Required<MachineOptions>]: Check } = {
   cores: objectWith('an object', 'find'),
   codeCache: objectWith('an object with a profile', 'profile.find'),
   createVm: func,
+  disks: listOf('disks', MOST_DEVICES, disk),
+  network,
+  shares: listOf('shares', MOST_DEVICES, share),
+  consolePorts: listOf('console ports', MOST_DEVICES, consolePort),
+  rng: truth,
+  balloon: truth,
+  devices: listOf('devices', MOST_DEVICES, card),
 };
 const REQUIRED = ['board', 'host', 'kernel'] as const satisfies readonly (keyof MachineOptions)[];
 
@@ -128,18 +211,17 @@ function describe(value: unknown): string {
   return `an object (${Object.prototype.toString.call(value).slice('[object '.length, -1)})`;
 }
 
-const RESTORE_NAMES = [
-  'board',
-  'host',
-  'accel',
-  'noReboot',
-  'timeoutNs',
-  'translationMemory',
-  'translation',
-  'cores',
-  'codeCache',
-  'createVm',
-] as const satisfies readonly (keyof RestoreOptions)[];
+/** What a snapshot says itself. */
+const IN_SNAPSHOTS: ReadonlySet<string> = new Set<keyof MachineOptions>([
+  'cpu',
+  'memoryBytes',
+  'icount',
+  'kernel',
+  'initrd',
+  'dtb',
+  'append',
+]);
+const RESTORE_NAMES = Object.keys(CHECKS).filter((name) => !IN_SNAPSHOTS.has(name));
 
 /**
  * Checks the kinds of all options; what depends on the board is checked with the board.

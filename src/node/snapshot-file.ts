@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { MachineError, type SnapshotSource } from '../machine/index.ts';
-import { fileProblem } from './file-problem.ts';
+import { problemOf } from './problems.ts';
 
 /** A snapshot in a file, which is read as it is needed. */
 export class SnapshotFile implements SnapshotSource {
@@ -38,7 +38,7 @@ export class SnapshotFile implements SnapshotSource {
   }
 
   #unreadable(error: unknown): MachineError {
-    return new MachineError(`cannot read the snapshot '${this.#path}': ${fileProblem(error)}`);
+    return new MachineError(`cannot read the snapshot '${this.#path}': ${problemOf(error)}`);
   }
 }
 
@@ -52,7 +52,7 @@ export async function writeSnapshotFile(
 ): Promise<number> {
   const temporary = `${path}.${process.pid}.part`;
   const unwritable = (error: unknown): MachineError =>
-    new MachineError(`cannot write the snapshot '${path}': ${fileProblem(error)}`);
+    new MachineError(`cannot write the snapshot '${path}': ${problemOf(error)}`);
   const attempt = <Result>(work: () => Result): Result => {
     try {
       return work();

@@ -3,6 +3,7 @@
 import v8 from 'node:v8';
 import { type MessagePort, workerData } from 'node:worker_threads';
 import { createTranslationServer, type TranslationJob, type TranslationSetup } from '../kvm/index.ts';
+import { CoreFiles } from './core-files.ts';
 
 /**
  * Only what is hot comes to this thread, so it is compiled by V8's optimising compiler at once. The baseline code that
@@ -20,6 +21,6 @@ function optimizer(): ((region: (page: number, depth: number) => number) => void
 
 const port = workerData as MessagePort;
 port.once('message', (setup: TranslationSetup) => {
-  const server = createTranslationServer(setup, optimizer());
+  const server = createTranslationServer(setup, optimizer(), new CoreFiles());
   port.on('message', (job: TranslationJob) => port.postMessage(server.translate(job)));
 });

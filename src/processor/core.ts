@@ -9,6 +9,8 @@ import { type FamilyRuntime, runtimeFunctions } from './backend/runtime-function
 import type { CoreImage, CoreImages, VectorCode } from './interface.ts';
 import type { HandlerTable } from './interpreter/handlers.ts';
 import { FIRST_ROUTINE, generateInterpreter } from './interpreter/interpreter.ts';
+import type { ProcessorName } from './levels.ts';
+import type { MemoryOrder } from './memory.ts';
 import { encodeModule } from './wasm/module.ts';
 
 /** Nothing is ever hot in a core that only steps, or whose mode is not translated. */
@@ -26,19 +28,25 @@ export function generateCore(
   stepping = false,
 ): CoreImage {
   const { model } = runtime;
-  const { specs, pairs } = handlers;
-  const { run, outlined, packings } = generateInterpreter(specs, pairs.pairs, hotThreshold, model, stepping);
+  const { run, outlined, packings } = generateInterpreter(
+    handlers.specs,
+    handlers.pairSpecs,
+    hotThreshold,
+    model,
+    stepping,
+  );
   const routines = routineFunctions(CORE, model, FIRST_ROUTINE);
   const functions = [...runtimeFunctions(runtime, vectorCode), run, ...routines, ...outlined];
   const bytes = encodeModule(coreImports(model.word), functions, [SIGNATURES[model.word].region]);
-  return { bytes, packings };
+  return { bytes, packings, handlers: handlers.numbers };
 }
 
-/** The kept image of a name, else a new one. */
-export function coreImage(images: CoreImages | undefined, name: string, generate: () => CoreImage): CoreImage {
-  const kept = images?.find(name);
-  if (kept) return kept;
-  const image = generate();
+/** What the core of a processor is kept as. */
+export const coreName = (processor: ProcessorName, order: MemoryOrder, mode: string, isAssisted: boolean): string =>
+  `${processor}-${order}-${mode}-${isAssisted ? 'assist' : 'plain'}`;
+
+/** The image of a new core, of which the embedder may hear. */
+export function madeCore(images: CoreImages | undefined, name: string, image: CoreImage): CoreImage {
   images?.made?.(name, image);
   return image;
 }

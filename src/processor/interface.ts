@@ -2,7 +2,6 @@
  * The processor as KVM sees it: honest hardware. It knows nothing of guests. KVM reads and writes registers in the
  * vCPU block (layout.ts) through `memory` and owns the vectors: `run` returns the vector that hardware would take.
  */
-import type { FieldName } from '../isa/fields.ts';
 import type { Expr, Meaning, Semantics } from '../isa/semantics.ts';
 import type { ProcessorName } from './levels.ts';
 import type { HostMemory, MemoryOrder } from './memory.ts';
@@ -39,18 +38,13 @@ export interface VectorSemantics extends Semantics {
  */
 export type VectorCode = (s: VectorSemantics) => void;
 
-/** Where in the record an operand stands, and how it is made from the instruction word. */
-export interface Packing {
-  readonly field: FieldName;
-  readonly at: number;
-  readonly bytes: 1 | 2 | 4;
-}
-
 /** A processor's core, runtime and interpreter as one WebAssembly module, as an embedder may keep it (core.ts). */
 export interface CoreImage {
   readonly bytes: Uint8Array;
-  /** By handler: how operands stand in its records. */
-  readonly packings: readonly (readonly Packing[])[];
+  /** How operands stand in the records of each handler (interpreter/packings.ts). */
+  readonly packings: Int32Array;
+  /** Which handler runs which instruction (`HandlerTable.numbers`). */
+  readonly handlers: Int32Array;
 }
 
 /** Cores that an embedder keeps, by name. A name stands for one image of one version of this program only. */
@@ -139,6 +133,11 @@ export interface HostCpuOptions {
   readonly vectorCode?: VectorCode;
   /** The time base, in ticks, as a double (up to 2^53 ticks). */
   readonly timebase: () => number;
+  /**
+   * Ticks that pass with an instruction at the least: between readings, the time base goes on by so much. Absent: it is read
+   * each time that the guest reads it.
+   */
+  readonly timebaseStep?: number;
   /** Another thread that translates; else translation happens between runs, on this one. */
   readonly translation?: TranslationPort;
   /** Interpretations of a block after which it is translated; Infinity: never. */

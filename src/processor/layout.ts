@@ -66,6 +66,16 @@ export const CONTEXT_BYTES = 0x10;
 /** Bytes of the host's stack that the frames of regions may take (host-stack.ts). */
 export const STACK_BYTES = 0x1e0;
 
+/**
+ * The last reading of the time base: what remained of the budget (i32; `NO_READING`: there is none), and the ticks (f64).
+ * From it on, the time base counts instructions: so many ticks each (f64), for so many of them (i32), then it is read again.
+ */
+export const TIME_BUDGET = 0x1e4;
+export const NO_READING = -0x8000_0000;
+export const TIME_TICKS = 0x1e8;
+export const TIME_STEP = 0x210;
+export const TIME_SPAN = 0x218;
+
 /** Sixteen bytes through which unaligned and page-crossing accesses pass. */
 export const BOUNCE = 0x1f0;
 /** Counters that generated code keeps, an i32 each (wrapping): see `COUNTERS`. */

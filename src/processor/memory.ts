@@ -7,6 +7,8 @@
  * Nothing outside this file and the code generator's access helpers knows the order.
  */
 
+import { type ByteTurner, createByteTurner } from './byte-turner.ts';
+
 /** How RAM is stored: `natural`, or reversed within aligned 4-byte or 8-byte units. The number is the XOR of byte addresses. */
 export type MemoryOrder = 0 | 3 | 7;
 
@@ -18,6 +20,9 @@ declare global {
     interface Instance {}
   }
 }
+
+/** From so many bytes on, generated code turns them round. */
+const TURNER_BYTES = 65536;
 
 /** WebAssembly's page, the unit in which memory is created. */
 export const WASM_PAGE_BYTES = 65536;
@@ -34,6 +39,7 @@ export class HostMemory {
   readonly u32: Uint32Array;
   readonly i32: Int32Array;
   readonly byteLength: number;
+  #turn: ByteTurner | undefined;
 
   constructor(wasm: WebAssembly.Memory, order: MemoryOrder) {
     this.wasm = wasm;
@@ -123,6 +129,13 @@ export class HostMemory {
       for (; i < end; i++) u8[((address + i) ^ order) >>> 0] = bytes[i] as number;
     };
     byByte(Math.min(bytes.length, -address & 7));
+    if (bytes.length >= TURNER_BYTES) {
+      const whole = (bytes.length - i) & ~7;
+      u8.set(bytes.subarray(i, i + whole), address + i);
+      this.#turn ??= createByteTurner(this.wasm, order === 7 ? 8 : 4);
+      this.#turn(address + i, address + i + whole);
+      i += whole;
+    }
     // Whole words go through a view that turns them round.
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const { u32 } = this;
@@ -138,11 +151,34 @@ export class HostMemory {
   /** Copies bytes (in address order) out of memory. */
   readBytes(address: number, length: number): Uint8Array {
     this.#check(address, length);
-    if (this.order === 0) return this.u8.slice(address, address + length);
-    const { u8, order } = this;
     const bytes = new Uint8Array(length);
-    for (let i = 0; i < length; i++) bytes[i] = u8[((address + i) ^ order) >>> 0] as number;
+    this.readInto(address, bytes);
     return bytes;
+  }
+
+  /** Fills `into` (in address order) from memory. */
+  readInto(address: number, into: Uint8Array): void {
+    const { length } = into;
+    this.#check(address, length);
+    const { u8, u32, order } = this;
+    if (order === 0) {
+      into.set(u8.subarray(address, address + length));
+      return;
+    }
+    const head = Math.min(length, -address & 7);
+    for (let i = 0; i < head; i++) into[i] = u8[((address + i) ^ order) >>> 0] as number;
+    let i = head;
+    if (length - i >= 8) {
+      // Whole words go through a view that turns them round.
+      const view = new DataView(into.buffer, into.byteOffset, length);
+      const swap = order === 7 ? 1 : 0;
+      for (const end = length - 7; i < end; i += 8) {
+        const word = (address + i) >>> 2;
+        view.setUint32(i, u32[word + swap] as number);
+        view.setUint32(i + 4, u32[word + 1 - swap] as number);
+      }
+    }
+    for (; i < length; i++) into[i] = u8[((address + i) ^ order) >>> 0] as number;
   }
 
   /** Fills with one byte value. */

@@ -1,5 +1,6 @@
 import type { Level } from '../isa/define.ts';
 import { FLOAT_ROUTINES } from '../isa/float/index.ts';
+import { registersOf } from '../isa/registers/index.ts';
 import { ROUTINES } from '../isa/routines.ts';
 import type { Routine } from '../isa/semantics.ts';
 import { BOOKE_INTERRUPTS, type InterruptNumbers, SERVER_INTERRUPTS } from './backend/traps.ts';
@@ -20,6 +21,8 @@ export interface ProcessorModel {
   readonly littleEndian: boolean;
   readonly blockBytes: number;
   readonly hasFloat: boolean;
+  /** It has a register that says where the last taken branch was (CFAR). */
+  readonly notesBranches: boolean;
   /** What its instructions invoke, of ROUTINES as many as are needed, from the first on: each has a place there. */
   readonly routines: readonly Routine[];
   readonly interrupts: InterruptNumbers;
@@ -30,6 +33,8 @@ export interface ProcessorModel {
   readonly isExact?: boolean;
 }
 
+const CFAR_SPR = 28;
+
 export const MODEL_440: ProcessorModel = {
   levels: LEVELS_440,
   word: 'i32',
@@ -38,6 +43,7 @@ export const MODEL_440: ProcessorModel = {
   littleEndian: false,
   blockBytes: 32,
   hasFloat: true,
+  notesBranches: false,
   routines: FLOAT_ROUTINES,
   interrupts: BOOKE_INTERRUPTS,
 };
@@ -50,6 +56,7 @@ export const MODEL_SERVER: ProcessorModel = {
   littleEndian: false,
   blockBytes: 128,
   hasFloat: true,
+  notesBranches: true,
   routines: ROUTINES,
   interrupts: SERVER_INTERRUPTS,
 };
@@ -58,5 +65,7 @@ export const MODEL_SERVER_LITTLE_ENDIAN: ProcessorModel = { ...MODEL_SERVER, ord
 /** What a processor's translated code depends on, by the order that storage is kept in. */
 export function modelOf(name: ProcessorName, order: MemoryOrder): ProcessorModel {
   if (name === '440') return MODEL_440;
-  return { ...(order === 0 ? MODEL_SERVER_LITTLE_ENDIAN : MODEL_SERVER), levels: LEVELS_OF[name] };
+  const levels = LEVELS_OF[name];
+  const model = order === 0 ? MODEL_SERVER_LITTLE_ENDIAN : MODEL_SERVER;
+  return { ...model, levels, notesBranches: registersOf(levels).has(CFAR_SPR) };
 }

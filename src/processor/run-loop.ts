@@ -11,12 +11,19 @@ import {
   COUNTERS,
   MASK_TABLE,
   MODE,
+  NO_READING,
+  TIME_BUDGET,
+  TIME_SPAN,
+  TIME_STEP,
 } from './layout.ts';
 import type { HostMemory } from './memory.ts';
 import { INSTRUCTIONS_PER_WORK, type RegionManager } from './region/manager.ts';
 
 /** A run begins with a look at translations after so many others, or INSTRUCTIONS_PER_WORK. */
 const RUNS_PER_WORK = 100;
+
+/** Within half a microsecond of a reading of the time base, mostly within less, instructions are counted on from it. */
+const INSTRUCTIONS_PER_READING = 512;
 
 /** What all host processors do around their interpreter: budgets, retired instructions, translation between runs. */
 export class RunLoop {
@@ -35,12 +42,27 @@ export class RunLoop {
   #workAt = 0;
   #workedAt = 0;
 
-  constructor(memory: HostMemory, base: number) {
+  constructor(memory: HostMemory, base: number, timebaseStep = 0) {
     this.#memory = memory;
     this.#base = base;
     this.#budget = (base + BUDGET) >> 2;
+    new Float64Array(memory.wasm.buffer)[(base + TIME_STEP) >> 3] = timebaseStep;
+    memory.i32[(base + TIME_SPAN) >> 2] = timebaseStep > 0 ? INSTRUCTIONS_PER_READING : 0;
     for (let mb = 0; mb < 32; mb++)
       for (let me = 0; me < 32; me++) memory.i32[((base + MASK_TABLE) >> 2) + mb * 32 + me] = rotateMask(mb, me);
+  }
+
+  /** The time base is read anew when the guest reads it next: the budget is another, or something took time. */
+  forgetTime(): void {
+    this.#memory.i32[(this.#base + TIME_BUDGET) >> 2] = NO_READING;
+  }
+
+  /** A function that takes time in the midst of a run. */
+  slow<Args extends unknown[], Result>(what: (...args: Args) => Result): (...args: Args) => Result {
+    return (...args) => {
+      this.forgetTime();
+      return what(...args);
+    };
   }
 
   get retired(): number {
@@ -61,6 +83,7 @@ export class RunLoop {
       this.stack.measure();
     }
     i32[this.#budget] = budget;
+    this.forgetTime();
     this.#granted = budget;
     this.#isEnding = false;
     const vector = this.#enter(interpreter);
@@ -100,6 +123,7 @@ export class RunLoop {
     this.#retired += this.#granted - remaining;
     this.#granted = remaining;
     i32[this.#budget] = remaining;
+    this.forgetTime();
     // A region that leaves because of the answer comes by here once more.
     if (this.#isEnding) return 0;
     this.regions.poll();

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { isParted } from '../../src/isa/fields.ts';
 import { FORMS } from '../../src/isa/forms.ts';
 import {
+  areCompatible,
   Decoder,
   define,
   EMBEDDED_LEVELS,
@@ -39,6 +40,17 @@ test('each instruction is found by its word, whatever its operands are', () => {
         const valid = instruction.invalid?.(word) ? undefined : instruction;
         assert.equal(decoder.decode(word), valid, `${instruction.mnemonic} ${(word >>> 0).toString(16)}`);
       }
+    }
+  }
+});
+
+test('no word could be two instructions of one processor', () => {
+  for (const [index, a] of INSTRUCTIONS.entries()) {
+    for (const b of INSTRUCTIONS.slice(0, index)) {
+      if (((a.value ^ b.value) & a.mask & b.mask) !== 0) continue;
+      const both = new Set([a.level, b.level]);
+      const meet = areCompatible(a.level, b.level) && isOf(a, both) && isOf(b, both);
+      assert.ok(!meet, `${a.mnemonic} and ${b.mnemonic} overlap`);
     }
   }
 });

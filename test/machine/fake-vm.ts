@@ -34,6 +34,11 @@ export function makeFakeVm(memoryBytes: number, script: Script): FakeVm {
   const bytes = new Uint8Array(memoryBytes);
   const view = new DataView(bytes.buffer);
   const contains = (address: number, length: number): boolean => address >= 0 && address + length <= memoryBytes;
+  const write = (address: number, data: Uint8Array): boolean => {
+    if (!contains(address, data.length)) return false;
+    bytes.set(data, address);
+    return true;
+  };
   const kvmRun: Mutable<KvmRun> = {
     exitReason: KVM_EXIT.UNKNOWN,
     immediateExit: false,
@@ -87,15 +92,17 @@ export function makeFakeVm(memoryBytes: number, script: Script): FakeVm {
       read8: (address) => (contains(address, 1) ? view.getUint8(address) : undefined),
       read16: (address) => (contains(address, 2) ? view.getUint16(address) : undefined),
       read32: (address) => (contains(address, 4) ? view.getUint32(address) : undefined),
-      write8: unused,
-      write16: unused,
-      write32: unused,
-      readBytes: (address, length) => (contains(address, length) ? bytes.slice(address, address + length) : undefined),
-      writeBytes: (address, data) => {
-        if (!contains(address, data.length)) return false;
-        bytes.set(data, address);
+      littleEndian: false,
+      write8: (address, value) => write(address, Uint8Array.of(value)),
+      write16: (address, value) => write(address, Uint8Array.of(value >>> 8, value)),
+      write32: (address, value) => write(address, Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value)),
+      readInto: (address, into) => {
+        if (!contains(address, into.length)) return false;
+        into.set(bytes.subarray(address, address + into.length));
         return true;
       },
+      readBytes: (address, length) => (contains(address, length) ? bytes.slice(address, address + length) : undefined),
+      writeBytes: (address, data) => write(address, data),
       fill: (address, length, value) => {
         if (!contains(address, length)) return false;
         bytes.fill(value, address, address + length);

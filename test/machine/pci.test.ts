@@ -10,7 +10,7 @@ const REGISTERS = 0xef400000;
 const IO = 0xe8000000;
 
 function make() {
-  const pci = new Ppc4xxPci();
+  const pci = new Ppc4xxPci([], 0xa0000000, 0);
   const bus = new Bus();
   const [config, registers, io] = pci.mmio as readonly [MmioRegion, MmioRegion, MmioRegion];
   bus.mapMmio(CONFIG, 8, config, true);

@@ -1,6 +1,8 @@
 /** The devices of the pseries board on a fake KVM, and hypercalls and RTAS calls as its guest makes them. */
 import { pseries } from '../../src/machine/boards/pseries.ts';
+import type { PlacedCard } from '../../src/machine/cards.ts';
 import { RTAS_TOKENS, type RtasName } from '../../src/machine/devices/spapr-rtas.ts';
+import { virtioRng } from '../../src/machine/devices/virtio-rng.ts';
 import type { World } from '../../src/machine/host.ts';
 import { repeatableWorld } from '../../src/machine/host.ts';
 import { BoardInstance } from '../../src/machine/instance.ts';
@@ -10,6 +12,7 @@ export const MEMORY_BYTES = 2 ** 20;
 /** Where `rtas` puts its argument blocks. */
 export const BLOCK = 0x10000;
 const H_RTAS = 0xf000;
+const CARDS: readonly PlacedCard[] = [{ device: virtioRng('rng0'), bus: 'pci' }];
 
 export interface SpaprRig {
   readonly vm: FakeVm;
@@ -27,8 +30,8 @@ export interface SpaprRig {
   interrupted(): boolean;
 }
 
-/** Makes it, after reset. */
-export function spaprRig(world: World = repeatableWorld()): SpaprRig {
+/** Makes it, after reset, with something in its first PCI slot. */
+export function spaprRig(world: World = repeatableWorld(), cards: readonly PlacedCard[] = CARDS): SpaprRig {
   const vm = makeFakeVm(MEMORY_BYTES, function* () {});
   Object.assign(vm, { clock: { now: () => rig.now } });
   const vcpu = vm.createVcpu(0);
@@ -61,7 +64,7 @@ export function spaprRig(world: World = repeatableWorld()): SpaprRig {
   };
   const [, cpu] = pseries.cpus;
   if (cpu === undefined) throw new Error('the board has one processor only');
-  const board = new BoardInstance(pseries, { memoryBytes: MEMORY_BYTES, cpu }, vm, vcpu, world);
+  const board = new BoardInstance(pseries, { memoryBytes: MEMORY_BYTES, cpu, cards }, vm, vcpu, world);
   board.reset();
   return Object.assign(rig, { board });
 }

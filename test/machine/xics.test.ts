@@ -112,7 +112,7 @@ test('interprocessor interrupts have source 2 and the priority in MFRR; H_XIRR_X
 
 test('sources, servers and priorities that do not exist are refused', () => {
   const rig = spaprRig();
-  for (const source of [0, 2, 0xfff, 0x1200, 0x80000000, 0xffffffff]) {
+  for (const source of [0, 2, 0xfff, 0x1400, 0x80000000, 0xffffffff]) {
     assert.deepEqual(rig.rtas('ibm,set-xive', [source, 0, 5], 1), [PARAMETER_ERROR], `${source}`);
     assert.deepEqual(rig.rtas('ibm,get-xive', [source], 3), [PARAMETER_ERROR, 0, 0]);
     assert.deepEqual(rig.rtas('ibm,int-off', [source], 1), [PARAMETER_ERROR]);

@@ -42,6 +42,7 @@ export interface TestServerOptions {
   readonly translation?: TranslationPort;
   readonly model?: ServerModelName;
   readonly timebase?: () => number;
+  readonly timebaseStep?: number;
 }
 
 export class TestServer {
@@ -51,7 +52,7 @@ export class TestServer {
   readonly #u64: BigUint64Array;
 
   constructor(tier: Tier, options: TestServerOptions = {}) {
-    const { order = 7, assist, translation, model = 'power8', timebase = () => 0 } = options;
+    const { order = 7, assist, translation, model = 'power8', timebase = () => 0, timebaseStep = 0 } = options;
     this.tier = tier;
     this.memory = HostMemory.create(RAM_BASE + RAM_BYTES, order);
     this.#u64 = new BigUint64Array(this.memory.wasm.buffer);
@@ -61,6 +62,7 @@ export class TestServer {
       base: VCPU_BLOCKS,
       assist: assist ?? null,
       timebase,
+      timebaseStep,
       ...(translation && { translation }),
       hotThreshold: tier === 'interpreted' ? Number.POSITIVE_INFINITY : 1,
     });

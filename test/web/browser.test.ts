@@ -120,13 +120,13 @@ let folder = '';
 
 before(async () => {
   if (noBrowser) return;
-  ({ folder } = packAndInstall());
+  ({ folder } = await packAndInstall());
   const [, program = ''] = readmePrograms('ts');
   writeFileSync(join(folder, 'page.ts'), program);
   writeFileSync(join(folder, 'checks.ts'), PAGE);
   writeFileSync(join(folder, 'own-worker.ts'), WORKER);
   for (const resolution of ['nodenext', 'bundler'] as const)
-    assert.equal(compile(folder, resolution, ['page.ts', 'checks.ts', 'own-worker.ts'], true), '');
+    assert.equal(await compile(folder, resolution, ['page.ts', 'checks.ts', 'own-worker.ts'], true), '');
   // Import maps do not reach workers. This bundler takes no notice of further workers and cores, which are then not there.
   await build({
     entryPoints: [join(folder, 'own-worker.ts')],

@@ -2,11 +2,19 @@ import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
 import { formatBytes } from '../../machine/error.ts';
 import type { MachineEnd } from '../../machine/index.ts';
-import { codeCacheFolder, createMachine, NodeHost, restoreMachine, writeSnapshotFile } from '../../node/index.ts';
+import {
+  codeCacheFolder,
+  createMachine,
+  NodeHost,
+  restoreMachine,
+  shareFolder,
+  writeSnapshotFile,
+} from '../../node/index.ts';
 import { ConsoleInput } from '../console-input.ts';
 import { CommandError, fileProblem, oneLine, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
 import { ConsoleOutput } from '../output.ts';
+import { parseShare, type ShareArgument } from '../shares.ts';
 import { isIgnored } from '../signals.ts';
 import { Terminal } from '../terminal.ts';
 import { parseChoice, parseIcount, parseMemory, parseSeconds } from '../values.ts';
@@ -36,6 +44,7 @@ interface BootArguments {
   icount?: number;
   codeCache: string;
   translationMemory?: number;
+  share?: readonly ShareArgument[];
 }
 
 /** What a snapshot has, and a machine that is restored from one is not given, by the options' names. */
@@ -72,6 +81,11 @@ export function addBoot(program: Command): void {
       '--translation-memory <size>',
       "memory for translations of the guest's code (an eighth of its own if absent, from 64M to 256M)",
       parseMemory,
+    )
+    .option(
+      '--share <tag=folder>',
+      'give the guest a folder, to be mounted as 9p by its tag; FOLDER,rw lets it write; may be repeated',
+      parseShare,
     )
     .addHelpText(
       'after',
@@ -133,6 +147,7 @@ async function boot(options: BootArguments): Promise<number> {
     timeoutNs: options.timeout === undefined ? undefined : options.timeout * 1e9,
     codeCache: options.codeCache === 'off' ? (false as const) : options.codeCache,
     translationMemory: options.translationMemory,
+    shares: options.share?.map(({ tag, folder, writable }) => ({ tag, server: shareFolder(folder, { writable }) })),
   };
   const machine =
     options.restore !== undefined || options.machine === undefined || kernel === undefined

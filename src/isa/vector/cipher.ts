@@ -20,16 +20,21 @@ function substitute(byte: number): number {
   return inverse ^ rotated(1) ^ rotated(2) ^ rotated(3) ^ rotated(4) ^ 0x63;
 }
 
-const SUBSTITUTES = Array.from({ length: 256 }, (_, byte) => substitute(byte));
-const INVERSES = Array.from({ length: 256 }, (_, byte) => SUBSTITUTES.indexOf(byte));
+// Made when code is generated that has AES in it, not at each start.
+const substitutes = (): number[] => Array.from({ length: 256 }, (_, byte) => substitute(byte));
+const inverses = (): number[] => {
+  const forward = substitutes();
+  return Array.from({ length: 256 }, (_, byte) => forward.indexOf(byte));
+};
 
 /** A table of 256 bytes as sixteen swizzles: each has sixteen of them, and zeros for all other numbers. */
-function lookUp(name: string, table: readonly number[]): Routine {
+function lookUp(name: string, makeTable: () => readonly number[]): Routine {
   return {
     name,
     params: ['v128'],
     result: 'v128',
     body: (s, a) => {
+      const table = makeTable();
       let [result, number] = [everyLane(s, 8, 0), a];
       for (let part = 0; part < 256; part += 16) {
         const entries = bytesFromLeft(s, table.slice(part, part + 16).reverse());
@@ -41,8 +46,8 @@ function lookUp(name: string, table: readonly number[]): Routine {
   };
 }
 
-const SUBSTITUTE = lookUp('AES SubBytes', SUBSTITUTES);
-const SUBSTITUTE_INVERSE = lookUp('AES InvSubBytes', INVERSES);
+const SUBSTITUTE = lookUp('AES SubBytes', substitutes);
+const SUBSTITUTE_INVERSE = lookUp('AES InvSubBytes', inverses);
 
 export const CIPHER_ROUTINES: readonly Routine[] = [SUBSTITUTE, SUBSTITUTE_INVERSE];
 

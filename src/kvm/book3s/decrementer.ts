@@ -1,6 +1,6 @@
-/** The guest's decrementer (Power ISA 2.07 Book III-S, 7.3) and virtual time base. Nothing ticks: what it shows follows from the time base. */
+/** The guest's decrementer (Power ISA 2.07 Book III-S, 7.3). Nothing ticks: what it shows follows from the time base. */
 import type { GuestTime } from '../time.ts';
-import { D_DEC_START, D_VTB_START, DOUBLE_COUNT, DOUBLES, W_DEC } from './layout.ts';
+import { D_DEC_START, DOUBLE_COUNT, DOUBLES, W_DEC } from './layout.ts';
 
 export class Decrementer {
   readonly #words: Int32Array;
@@ -25,25 +25,22 @@ export class Decrementer {
   }
 
   reset(): void {
-    this.#doubles[D_VTB_START] = this.#time.timebase();
     this.write(0x7fff_ffff);
   }
 
-  /** What a slice's end calls. */
-  poll(): void {
-    const now = this.#time.timebase();
+  /** What a slice's end calls, with the time base. */
+  poll(now: number): void {
     if (now >= this.deadline) this.#follow(now);
   }
 
   /** What is not in the registers. */
-  save(): { readonly decStart: number; readonly vtbStart: number } {
-    return { decStart: this.#doubles[D_DEC_START] as number, vtbStart: this.#doubles[D_VTB_START] as number };
+  save(): { readonly decStart: number } {
+    return { decStart: this.#doubles[D_DEC_START] as number };
   }
 
   /** Takes what `save` gave, after the registers were replaced. */
-  restore({ decStart, vtbStart }: ReturnType<Decrementer['save']>): void {
+  restore({ decStart }: ReturnType<Decrementer['save']>): void {
     this.#doubles[D_DEC_START] = decStart;
-    this.#doubles[D_VTB_START] = vtbStart;
     this.#follow(this.#time.timebase());
   }
 
@@ -85,21 +82,11 @@ export class Decrementer {
     return this.#time.offset;
   }
 
-  /** Moves the time base; decrementer and virtual time base go on from what they show. */
+  /** Moves the time base; the decrementer goes on from what it shows. */
   set timebaseOffset(ticks: number) {
     const moved = ticks - this.#time.offset;
     this.#time.offset = ticks;
     this.#doubles[D_DEC_START] = (this.#doubles[D_DEC_START] as number) + moved;
-    this.#doubles[D_VTB_START] = (this.#doubles[D_VTB_START] as number) + moved;
     this.deadline += moved;
-  }
-
-  /** Ticks of the virtual time base, which counts as the time base does. */
-  virtualTime(): number {
-    return this.#time.timebase() - (this.#doubles[D_VTB_START] as number);
-  }
-
-  setVirtualTime(ticks: number): void {
-    this.#doubles[D_VTB_START] = this.#time.timebase() - ticks;
   }
 }

@@ -4,6 +4,7 @@
  * are indexes of 32-bit words in the block; a doubleword's high word follows its low one.
  */
 import {
+  CFAR,
   DECIMAL_ROUNDING,
   FACILITIES,
   type MemoryOrder,
@@ -68,7 +69,9 @@ const stateWord = (name: (typeof WORD_NAMES)[number]): number => (WORDS >> 2) + 
 /** Doubles: byte offset in the block. Time base at which DEC had the value in 'dec'. */
 export const DOUBLES = 0x3500;
 export const D_DEC_START = 0;
-export const D_VTB_START = 1;
+/** VTB, and the time base when it was that; NaN: it stands still. */
+export const D_VTB = 1;
+export const D_VTB_SEEN = 3;
 /** Instructions of the processor at which IC had 0. */
 export const D_IC_START = 2;
 export const DOUBLE_COUNT = 8;
@@ -97,6 +100,7 @@ export const wordOfIntPending = (order: MemoryOrder): number => sharedWordOffset
 /** Registers that the processor owns, of 64-bit processors. */
 export const W_TAR = TAR >> 2;
 export const W_PPR = PPR >> 2;
+export const W_CFAR = CFAR >> 2;
 export const W_FACILITIES = FACILITIES >> 2;
 export const W_VSCR = VSCR >> 2;
 export const W_VECTOR_AVAILABLE = VECTOR_AVAILABLE >> 2;
@@ -143,6 +147,7 @@ export const SAVED_WORDS: readonly SavedWords[] = [
   ...SAVED_REGISTERS,
   { name: 'tar', word: W_TAR, count: 2 },
   { name: 'ppr', word: W_PPR, count: 2 },
+  { name: 'cfar', word: W_CFAR, count: 2 },
   { name: 'vscr', word: W_VSCR },
   { name: 'decimalRounding', word: DECIMAL_ROUNDING >> 2, mask: 7 },
   { name: 'vsr', word: VSR >> 2, count: 64 * 4 },

@@ -43,6 +43,7 @@ import {
 import { ACCESS, TRANSLATION } from '../book3s/mmu.ts';
 import type { Book3sModel } from '../book3s/model.ts';
 import { ShadowPages } from '../book3s/shadow.ts';
+import { VirtualTime } from '../book3s/virtual-time.ts';
 import { VsidMap } from '../book3s/vsid-map.ts';
 import { GuestDebug } from '../debug.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
@@ -104,6 +105,7 @@ export class Book3s64 implements VcpuFamily {
   readonly #context: Book3sContext;
   readonly #interrupts: Book3sInterrupts;
   readonly #decrementer: Decrementer;
+  readonly #virtualTime: VirtualTime;
   readonly #sprs: SprEmulation;
   readonly #storage: StorageEmulation;
   readonly #papr: PaprHypercalls;
@@ -134,6 +136,7 @@ export class Book3s64 implements VcpuFamily {
     const decrementer = new Decrementer(context.words, buffer, cpu.base, time, (pending) =>
       interrupts.set(PRIORITY.DECREMENTER, pending),
     );
+    const virtualTime = new VirtualTime(buffer, cpu.base, time);
     const debug = new Book3sDebug(new GuestDebug(counters, run), cpu, context, interrupts);
     const storage = new StorageEmulation(context, interrupts, memory.littleEndian, counters, run, debug);
     const emulatedSegments = new SegmentEmulation(context, slb, hosts, shadow, vsids);
@@ -154,6 +157,7 @@ export class Book3s64 implements VcpuFamily {
       context,
       sprTable(LEVELS_OF[model.name]),
       decrementer,
+      virtualTime,
       time,
       counters,
       () => cpu.retired,
@@ -187,6 +191,7 @@ export class Book3s64 implements VcpuFamily {
       context,
       slb,
       decrementer,
+      virtualTime,
       sprs,
       areas,
       () => time.timebase(),
@@ -204,6 +209,7 @@ export class Book3s64 implements VcpuFamily {
     this.#context = context;
     this.#interrupts = interrupts;
     this.#decrementer = decrementer;
+    this.#virtualTime = virtualTime;
     this.#sprs = sprs;
     this.#storage = storage;
     this.#papr = papr;
@@ -233,6 +239,7 @@ export class Book3s64 implements VcpuFamily {
     this.#translationChanged();
     this.#context.refresh();
     this.#decrementer.reset();
+    this.#virtualTime.reset();
     this.#sprs.instructions = 0;
   }
 
@@ -247,7 +254,9 @@ export class Book3s64 implements VcpuFamily {
   }
 
   updateTimers(): number {
-    this.#decrementer.poll();
+    const now = this.#time.timebase();
+    this.#decrementer.poll(now);
+    this.#virtualTime.advance(now);
     return RESUME_GUEST;
   }
 
@@ -362,6 +371,7 @@ export class Book3s64 implements VcpuFamily {
       ...saveWords(this.#words, SAVED_WORDS),
       ...Object.fromEntries(areas),
       ...this.#decrementer.save(),
+      ...this.#virtualTime.save(),
       instructions: this.#sprs.instructions,
       ceded: this.#areas.ceded,
     };
@@ -370,7 +380,8 @@ export class Book3s64 implements VcpuFamily {
   restoreState(state: KvmState): void {
     const put = readWords(state, SAVED_WORDS);
     const time = (name: string): number => savedNumber(state, name, -TIMEBASE_LIMIT, TIMEBASE_LIMIT);
-    const decrementer = { decStart: time('decStart'), vtbStart: time('vtbStart') };
+    const decrementer = { decStart: time('decStart') };
+    const virtualTime = { vtb: time('vtb'), vtbRuns: savedBoolean(state, 'vtbRuns') };
     const instructions = savedInteger(state, 'instructions', -(2 ** 53));
     const ceded = savedBoolean(state, 'ceded');
     const areas = SAVED_AREAS.map(([name, kind]) => ({ kind, name, address: savedInteger(state, name) }));
@@ -393,6 +404,7 @@ export class Book3s64 implements VcpuFamily {
     this.#context.refresh();
     words[this.#context.wIntPending] = words[W_PENDING] === 0 ? 0 : 1;
     this.#decrementer.restore(decrementer);
+    this.#virtualTime.restore(virtualTime);
     this.#sprs.instructions = instructions;
     this.#debug.reset();
   }
@@ -426,6 +438,7 @@ export class Book3s64 implements VcpuFamily {
   /** The guest waits for an interrupt, whether or not it lets it through. */
   #halt(): number {
     if (this.#time.icount !== 0) this.#areas.cede();
+    this.#virtualTime.halt();
     this.#parts.run.hlt.wakeAt = this.nextTimer();
     (this.#counts[COUNTER.halt_exits] as number)++;
     return KVM_EXIT.HLT;

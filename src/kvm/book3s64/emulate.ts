@@ -6,7 +6,19 @@ import { SERVER_VECTOR, SRR1_PROGRAM } from '../../processor/index.ts';
 import { FPSCR_FEX, MSR, MSR_FE, MSR_KEPT, MSR_L1, MSR_SF } from '../book3s/bits.ts';
 import type { Book3sContext } from '../book3s/context.ts';
 import type { Book3sInterrupts } from '../book3s/interrupts.ts';
-import { W_CR, W_FPSCR, W_GPR, W_HALTED, W_MSR, W_PAPR, W_PC, W_SRR0, W_SRR1, W_XER_SO } from '../book3s/layout.ts';
+import {
+  W_CFAR,
+  W_CR,
+  W_FPSCR,
+  W_GPR,
+  W_HALTED,
+  W_MSR,
+  W_PAPR,
+  W_PC,
+  W_SRR0,
+  W_SRR1,
+  W_XER_SO,
+} from '../book3s/layout.ts';
 import { RESUME_GUEST } from '../family.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import type { SegmentEmulation } from './segments.ts';
@@ -210,6 +222,9 @@ export class Book3sEmulation {
     const status = W_SRR1;
     const low = words[status] as number;
     const high = words[status + 1] as number;
+    // A 970 has no CFAR to read this from.
+    words[W_CFAR] = words[W_PC] as number;
+    words[W_CFAR + 1] = words[W_PC + 1] as number;
     words[W_PC] = (words[W_SRR0] as number) & ~3;
     words[W_PC + 1] = (high & MSR_SF) === 0 ? 0 : (words[W_SRR0 + 1] as number);
     this.#context.completed = true;

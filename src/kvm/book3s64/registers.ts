@@ -8,7 +8,7 @@ import {
   GUEST_SLB_ENTRIES,
   readCr,
   readXer,
-  type StateDoubleword,
+  W_CFAR,
   W_CTR,
   W_DAR,
   W_FPSCR,
@@ -32,6 +32,7 @@ import {
   writeCr,
   writeXer,
 } from '../book3s/layout.ts';
+import type { VirtualTime } from '../book3s/virtual-time.ts';
 import { indexOf, KVM_REG_PPC } from '../one-reg.ts';
 import type { GuestSlb } from './slb.ts';
 import type { SprEmulation } from './spr-emulation.ts';
@@ -84,8 +85,11 @@ const AREAS: ReadonlyMap<bigint, VpaKind> = new Map([
   [KVM_REG_PPC.VPA_DTL, VPA_KIND.DISPATCH_TRACE],
   [KVM_REG_PPC.VPA_SLB, VPA_KIND.SLB_SHADOW],
 ]);
-/** Sregs beside the uapi's: what a model keeps and no one-reg names. */
-const MORE_SREGS = ['ctrl', 'hid0', 'hid1', 'hid4', 'hid5'] as const;
+/** Sregs beside the uapi's: what a model keeps and no one-reg names, and where. */
+const MORE_SREGS: ReadonlyMap<string, number> = new Map([
+  ...(['ctrl', 'hid0', 'hid1', 'hid4', 'hid5'] as const).map((name) => [name, wordOf(name)] as const),
+  ['cfar', W_CFAR],
+]);
 const W_DECIMAL_ROUNDING = DECIMAL_ROUNDING >> 2;
 /** FPSCR[DRN] of the left half, which the 970 has not. */
 const DRN = 7n;
@@ -100,10 +104,11 @@ export class Book3sRegisters {
   readonly #hasDecimal: boolean;
   readonly #wide: ReadonlyMap<bigint, number>;
   readonly #narrow: ReadonlyMap<bigint, number>;
-  readonly #more: readonly (typeof MORE_SREGS)[number][];
+  readonly #more: ReadonlyMap<string, number>;
   readonly #areas: VirtualProcessorAreas;
   readonly #slb: GuestSlb;
   readonly #decrementer: Decrementer;
+  readonly #virtualTime: VirtualTime;
   readonly #sprs: SprEmulation;
   readonly #timebase: () => number;
   /** The segments or the hash table were replaced. */
@@ -115,6 +120,7 @@ export class Book3sRegisters {
     context: Book3sContext,
     slb: GuestSlb,
     decrementer: Decrementer,
+    virtualTime: VirtualTime,
     sprs: SprEmulation,
     areas: VirtualProcessorAreas,
     timebase: () => number,
@@ -131,10 +137,11 @@ export class Book3sRegisters {
     this.#wide = had(WIDE);
     this.#narrow = had(WORDS);
     const names = new Set(Array.from(file.values(), ({ name }) => name));
-    this.#more = MORE_SREGS.filter((name) => names.has(name));
+    this.#more = new Map(Array.from(MORE_SREGS).filter(([name]) => names.has(name)));
     this.#areas = areas;
     this.#slb = slb;
     this.#decrementer = decrementer;
+    this.#virtualTime = virtualTime;
     this.#sprs = sprs;
     this.#timebase = timebase;
     this.#onTranslation = onTranslation;
@@ -181,7 +188,7 @@ export class Book3sRegisters {
       sregs[`slbv${i}`] = join(entries[4 * i + 2] as number, entries[4 * i + 3] as number);
     }
     sregs['dec'] = this.#decrementer.read() >>> 0;
-    for (const name of this.#more) sregs[name] = this.#get(wordOf(name));
+    for (const [name, word] of this.#more) sregs[name] = this.#get(word);
     return sregs;
   }
 
@@ -190,14 +197,15 @@ export class Book3sRegisters {
     for (const [name, value] of Object.entries(sregs)) {
       if (value === undefined) continue;
       const wide = BigInt(value);
+      const more = this.#more.get(name);
       const slb = /^slb([ev])(\d+)$/.exec(name);
       if (slb !== null && Number(slb[2]) < GUEST_SLB_ENTRIES) {
         const at = 4 * Number(slb[2]) + (slb[1] === 'e' ? 0 : 2);
         entries[at] = Number(BigInt.asIntN(32, wide));
         entries[at + 1] = Number(BigInt.asIntN(32, wide >> 32n));
-      } else if (name === 'sdr1') this.#set(W_SDR1, wide);
+      } else if (more !== undefined) this.#set(more, wide);
+      else if (name === 'sdr1') this.#set(W_SDR1, wide);
       else if (name === 'pvr') this.#set(W_PVR, BigInt.asUintN(32, wide));
-      else if (this.#more.some((one) => one === name)) this.#set(wordOf(name as StateDoubleword), wide);
       else if (name === 'dec') this.#decrementer.write(Number(BigInt.asIntN(32, wide)));
     }
     this.#onTranslation();
@@ -223,7 +231,7 @@ export class Book3sRegisters {
       case KVM_REG_PPC.IC:
         return this.#file.has(IC_SPR) ? BigInt(this.#sprs.instructions) : undefined;
       case KVM_REG_PPC.VTB:
-        return this.#file.has(VTB_SPR) ? BigInt(this.#decrementer.virtualTime()) : undefined;
+        return this.#file.has(VTB_SPR) ? BigInt(this.#virtualTime.ticks) : undefined;
     }
     const area = AREAS.get(id);
     if (area !== undefined) {
@@ -267,9 +275,11 @@ export class Book3sRegisters {
       this.#words[W_DECIMAL_ROUNDING] = this.#hasDecimal ? Number((value >> 32n) & DRN) : 0;
     } else if (id === KVM_REG_PPC.IC && this.#file.has(IC_SPR))
       this.#sprs.instructions = Number(BigInt.asUintN(53, value));
-    else if (id === KVM_REG_PPC.VTB && this.#file.has(VTB_SPR)) this.#decrementer.setVirtualTime(number);
-    else if (id === KVM_REG_PPC.TB_OFFSET) this.#decrementer.timebaseOffset = number;
-    else if (id === KVM_REG_PPC.DEC_EXPIRY) this.#decrementer.expiry = number;
+    else if (id === KVM_REG_PPC.VTB && this.#file.has(VTB_SPR)) this.#virtualTime.ticks = number;
+    else if (id === KVM_REG_PPC.TB_OFFSET) {
+      this.#decrementer.timebaseOffset = number;
+      this.#virtualTime.stop();
+    } else if (id === KVM_REG_PPC.DEC_EXPIRY) this.#decrementer.expiry = number;
     else return false;
     return true;
   }

@@ -15,6 +15,7 @@ import {
   wordOf,
   writeXer,
 } from '../book3s/layout.ts';
+import type { VirtualTime } from '../book3s/virtual-time.ts';
 import type { VcpuCounters } from '../stats.ts';
 import type { GuestTime } from '../time.ts';
 import { NO_FACILITY, RIGHT, SPECIAL, type SprTable } from './sprs.ts';
@@ -45,6 +46,7 @@ export class SprEmulation {
   readonly #words: Int32Array;
   readonly #context: Book3sContext;
   readonly #decrementer: Decrementer;
+  readonly #virtualTime: VirtualTime;
   readonly #time: GuestTime;
   readonly #counters: VcpuCounters;
   readonly #retired: () => number;
@@ -60,6 +62,7 @@ export class SprEmulation {
     context: Book3sContext,
     table: SprTable,
     decrementer: Decrementer,
+    virtualTime: VirtualTime,
     time: GuestTime,
     counters: VcpuCounters,
     retired: () => number,
@@ -70,6 +73,7 @@ export class SprEmulation {
     this.#context = context;
     this.#table = table;
     this.#decrementer = decrementer;
+    this.#virtualTime = virtualTime;
     this.#time = time;
     this.#counters = counters;
     this.#retired = retired;
@@ -126,7 +130,7 @@ export class SprEmulation {
         this.#set(target, Math.floor(this.#time.timebase() / TWO_32), 0);
         break;
       case SPECIAL.VTB:
-        this.#setNumber(target, this.#decrementer.virtualTime());
+        this.#setNumber(target, this.#virtualTime.read());
         break;
       case SPECIAL.IC:
         this.#setNumber(target, this.instructions);

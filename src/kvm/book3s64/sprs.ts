@@ -6,6 +6,7 @@ import type { Level } from '../../isa/define.ts';
 import { FACILITY, type Right, registersOf, type SpecialRegister } from '../../isa/registers/index.ts';
 import {
   type StateDoubleword,
+  W_CFAR,
   W_CTR,
   W_DAR,
   W_LR,
@@ -95,8 +96,7 @@ const KEPT: ReadonlyMap<string, Kept> = new Map<string, Kept>([
   ['sdr1', state('sdr1', SPECIAL.SDR1)],
   ['srr0', at(W_SRR0)],
   ['srr1', at(W_SRR1)],
-  // Where the last branch came from is not noted.
-  ['cfar', nowhere(SPECIAL.IGNORED)],
+  ['cfar', at(W_CFAR)],
   ['vrsave', at(W_USPRG0)],
   ...[0, 1, 2, 3].map((n): [string, Kept] => [`sprg${n}`, at(W_SPRG[n] as number)]),
   ['tb', nowhere(SPECIAL.TB)],

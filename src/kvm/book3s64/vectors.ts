@@ -8,6 +8,7 @@ import { registersOf } from '../../isa/registers/index.ts';
 import type { Expr } from '../../isa/semantics.ts';
 import {
   BUDGET,
+  CFAR,
   EXIT_SYNDROME,
   EXIT_VECTOR,
   LEVELS_OF,
@@ -27,6 +28,7 @@ import { ASSIST_KIND, letsFloatInterrupt, letsInterruptIn, setFacilities } from 
 
 /** Modes that translated code is for; the others have an interpreter each, and `run` begins with the right one. */
 const LAST_TRANSLATED = 1;
+const CFAR_SPR = 28;
 const FSCR = 153;
 const TRANSLATION = MSR.IR | MSR.DR;
 /** Where vectors are of interrupts that keep translation on. */
@@ -46,7 +48,9 @@ function resume(s: VectorSemantics, msr: Expr, name: (typeof ASSISTED_NAMES)[num
 
 /** The vector code of a model whose memory has a byte order. */
 export const book3sVectors = ({ name, msrMask }: Book3sModel, littleEndian: boolean): VectorCode => {
-  const hasFacilities = registersOf(LEVELS_OF[name]).has(FSCR);
+  const registers = registersOf(LEVELS_OF[name]);
+  const hasFacilities = registers.has(FSCR);
+  const notesBranches = registers.has(CFAR_SPR);
   const native = littleEndian ? MSR.LE : 0;
 
   /** Whether a value of MSR (of 64-bit mode) is of one of the contexts that there always are, and traces nothing. */
@@ -86,6 +90,7 @@ export const book3sVectors = ({ name, msrMask }: Book3sModel, littleEndian: bool
         s.eqz(s.or(letsInterruptIn(s, msr), letsFloatInterrupt(s, msr))),
       ),
       () => {
+        if (notesBranches) s.setBlockDoubleword(CFAR, s.blockDoubleword(PC));
         s.setBlockDoubleword(PC, s.and(s.sharedWide('srr0'), -4));
         if (hasFacilities) s.setState('facilities', s.select(s.and(msr, MSR.PR), s.blockWord(W_FSCR * 4), s.i32(-1)));
         resume(s, msr, 'assisted_rfid');

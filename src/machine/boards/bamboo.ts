@@ -1,11 +1,14 @@
 import type { Vcpu } from '../../kvm/api.ts';
 import type { Board, BoardConfiguration, BootEntry } from '../board.ts';
+import { onBus } from '../cards.ts';
 import type { DeviceSpec, TreeNodeSpec } from '../device.ts';
 import { indirectDcrs, plainDcrs } from '../devices/dcr-registers.ts';
 import { ns16550 } from '../devices/ns16550.ts';
 import { ppc4xxPci } from '../devices/ppc4xx-pci.ts';
 import { ppc4xxSdram, sdramBanks } from '../devices/ppc4xx-sdram.ts';
 import { uic } from '../devices/uic.ts';
+import { virtioMmio } from '../virtio/mmio.ts';
+import { virtioPci } from '../virtio/pci.ts';
 
 const MiB = 2 ** 20;
 
@@ -25,6 +28,13 @@ const LEVEL_LOW = 8;
 const PLB = '/plb';
 const OPB = '/plb/opb';
 
+/** Devices that are plugged in: slots of the PCI bridge with their interrupts (UIC 0), and places on the OPB with theirs. */
+const PCI = 'pci0';
+const PCI_INPUTS = [28, 27, 26, 25] as const;
+const MMIO_BASE = 0xefb00000;
+const MMIO_STRIDE = 0x1000;
+const MMIO_INPUTS = [12, 13, 14, 15, 16, 17, 18, 19] as const;
+
 /** Resets MAL_CFG[SR]: soft reset, done as soon as asked for. */
 const MAL_SOFT_RESET = 0x80000000;
 
@@ -37,7 +47,7 @@ const CLOCK_REGISTERS = [
   [0xe0, 0x02000000], // PERD0: EBC / 2
 ] as const;
 
-function devices({ memoryBytes }: BoardConfiguration): readonly DeviceSpec[] {
+function devices({ memoryBytes, cards }: BoardConfiguration): readonly DeviceSpec[] {
   const uic0 = (input: number, sense: number) => ({ controller: 'uic0', input, sense });
   return [
     uic({
@@ -107,15 +117,23 @@ function devices({ memoryBytes }: BoardConfiguration): readonly DeviceSpec[] {
       }),
     ),
     ppc4xxPci({
-      name: 'pci0',
+      name: PCI,
       path: `${PLB}/pci@ec000000`,
       config: 0xeec00000,
       interruptAcknowledge: 0xeed00000,
       registers: 0xef400000,
       io: { base: 0xe8000000, size: 0x10000 },
       memory: { base: 0xa0000000, size: 0x20000000 },
-      slots: [28, 27, 26, 25].map((input) => uic0(input, LEVEL_LOW)),
+      slots: PCI_INPUTS.map((input) => uic0(input, LEVEL_LOW)),
     }),
+    ...onBus(cards, 'pci').map((spec, i) => virtioPci(spec, { bridge: PCI, slot: i + 1 })),
+    ...onBus(cards, 'mmio').map((spec, i) =>
+      virtioMmio(spec, {
+        base: MMIO_BASE + i * MMIO_STRIDE,
+        path: OPB,
+        interrupt: uic0(MMIO_INPUTS[i] as number, LEVEL_HIGH),
+      }),
+    ),
   ];
 }
 
@@ -193,6 +211,7 @@ export const bamboo: Board = {
     sizes: '8 MiB to 1 GiB, made of at most four banks of 8, 16, 32, 64, 128 or 256 MiB',
     fits: (bytes) => sdramBanks(bytes) !== undefined,
   },
+  buses: { mmio: MMIO_INPUTS.length, pci: PCI_INPUTS.length },
   devices,
   treeNodes: (): readonly TreeNodeSpec[] => [
     {

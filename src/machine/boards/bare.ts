@@ -1,7 +1,9 @@
 import { KVM_REG_PPC } from '../../kvm/index.ts';
 import type { Board } from '../board.ts';
+import { onBus } from '../cards.ts';
 import { ns16550 } from '../devices/ns16550.ts';
 import { powerRegister } from '../devices/power-register.ts';
+import { virtioMmio } from '../virtio/mmio.ts';
 import { enterServer, hypervisorNode } from './server.ts';
 import { power7, power8, ppc970 } from './server-cpus.ts';
 
@@ -11,6 +13,10 @@ const GiB = 2 ** 30;
 /** Devices, above all RAM. */
 const SERIAL = 0xf0000000;
 const POWER = 0xf0001000;
+/** Devices that are plugged in, each on a page of its own. */
+const VIRTIO = 0xf0100000;
+const VIRTIO_STRIDE = 0x1000;
+const VIRTIO_PLACES = 32;
 /** Clock of the serial port's oscillator, and the speed that it is set to, bit/s. */
 const SERIAL_CLOCK = 1_843_200;
 const SERIAL_SPEED = 115_200;
@@ -27,7 +33,8 @@ export const bare: Board = {
     sizes: '1 MiB to 2 GiB in steps of 1 MiB',
     fits: (bytes) => bytes >= MiB && bytes <= 2 * GiB && bytes % MiB === 0,
   },
-  devices: () => [
+  buses: { mmio: VIRTIO_PLACES },
+  devices: ({ cards }) => [
     ns16550({
       name: 'serial0',
       path: '',
@@ -37,6 +44,9 @@ export const bare: Board = {
       interrupt: { controller: 'cpu', input: 0 },
     }),
     powerRegister({ name: 'power', base: POWER }),
+    ...onBus(cards, 'mmio').map((spec, i) =>
+      virtioMmio(spec, { base: VIRTIO + i * VIRTIO_STRIDE, path: '', interrupt: { controller: 'cpu', input: 0 } }),
+    ),
   ],
   treeNodes: (configuration) => [
     {

@@ -1,14 +1,17 @@
 import type { Vcpu, Vm } from '../../kvm/api.ts';
 import type { Board, BoardConfiguration, TreeConfiguration } from '../board.ts';
+import { onBus } from '../cards.ts';
 import type { DeviceSpec, TreeNodeSpec } from '../device.ts';
 import { spaprNvram } from '../devices/spapr-nvram.ts';
+import { spaprPci, spaprPciNode, spaprPciTce } from '../devices/spapr-pci.ts';
 import { spaprPlatform } from '../devices/spapr-platform.ts';
 import { spaprProcessors } from '../devices/spapr-processors.ts';
 import { spaprRng } from '../devices/spapr-rng.ts';
-import { spaprRtas } from '../devices/spapr-rtas.ts';
+import { RTAS_PCI_CALLS, spaprRtas } from '../devices/spapr-rtas.ts';
 import { spaprRtc } from '../devices/spapr-rtc.ts';
 import { spaprVty } from '../devices/spapr-vty.ts';
 import { xics } from '../devices/xics.ts';
+import { VIRTIO_PCI_BARS, virtioPci, virtioPciIdentity } from '../virtio/pci.ts';
 import { enterServer, hypervisorNode } from './server.ts';
 import { power7, power8 } from './server-cpus.ts';
 
@@ -20,9 +23,16 @@ const VTY = 0x71000000;
 const NVRAM = 0x71000001;
 
 /** Interrupt source numbers; as on QEMU's board, those of virtual devices begin at 0x1100. */
-const SOURCES = { first: 0x1000, count: 0x200, levels: [] } as const;
 const VTY_SOURCE = 0x1100;
+const PCI_SOURCES = [0x1200, 0x1201, 0x1202, 0x1203] as const;
+const PCI_MESSAGES = { first: 0x1300, count: 0x100 } as const;
+const SOURCES = { first: 0x1000, count: 0x400, levels: PCI_SOURCES } as const;
 const EDGE = 0;
+const LEVEL = 1;
+
+/** Slots of the PCI host bridge for devices. */
+const PCI = 'pci0';
+const PCI_SLOTS = 31;
 
 /** Partitions' functions that KVM and the devices here serve (LoPAPR 1.1, table 241); the property makes a guest a partition. */
 const HYPERTAS_FUNCTIONS = [
@@ -36,6 +46,8 @@ const HYPERTAS_FUNCTIONS = [
   'hcall-set-mode',
   'hcall-sprg0',
   'hcall-copy',
+  'hcall-tce',
+  'hcall-multi-tce',
   'hcall-debug',
 ];
 
@@ -44,7 +56,28 @@ export function log2HtabBytes(memoryBytes: number): number {
   return Math.max(18, Math.ceil(Math.log2(memoryBytes)) - 7);
 }
 
-function devices({ memoryBytes, cpu }: BoardConfiguration): readonly DeviceSpec[] {
+/** The PCI host bridge and what is plugged into it; a partition without I/O slots has neither. */
+function pciDevices({ cards }: BoardConfiguration): DeviceSpec[] {
+  const specs = onBus(cards, 'pci');
+  if (specs.length === 0) return [];
+  const bridge = spaprPci({
+    name: PCI,
+    pins: PCI_SOURCES.map((input) => ({ controller: 'xics', input, sense: LEVEL })),
+    messages: PCI_MESSAGES,
+  });
+  const functions = specs.map((spec, i) =>
+    virtioPci(spec, {
+      bridge: PCI,
+      slot: i + 1,
+      node: spaprPciNode(i + 1, virtioPciIdentity(spec), VIRTIO_PCI_BARS),
+    }),
+  );
+  return [bridge, spaprPciTce('tce0'), ...functions];
+}
+
+function devices(configuration: BoardConfiguration): readonly DeviceSpec[] {
+  const { memoryBytes, cpu } = configuration;
+  const pci = pciDevices(configuration);
   return [
     xics({
       name: 'xics',
@@ -58,11 +91,13 @@ function devices({ memoryBytes, cpu }: BoardConfiguration): readonly DeviceSpec[
     spaprRng({ name: 'rng' }),
     spaprProcessors({ name: 'processors', count: 1 }),
     spaprPlatform({ name: 'platform', processors: 1, memoryBytes }),
+    ...pci,
     spaprRtas({
       name: 'rtas',
       memoryBytes,
-      devices: ['xics', 'vty0', 'nvram', 'rtc', 'processors', 'platform'],
+      devices: ['xics', 'vty0', 'nvram', 'rtc', 'processors', 'platform', ...(pci.length > 0 ? [PCI] : [])],
       hypertasFunctions: HYPERTAS_FUNCTIONS,
+      absent: pci.length > 0 ? [] : RTAS_PCI_CALLS,
     }),
   ];
 }
@@ -104,7 +139,14 @@ function treeNodes(configuration: TreeConfiguration): readonly TreeNodeSpec[] {
       path: '/ibm,platform-facilities',
       properties: { device_type: 'ibm,platform-facilities', '#address-cells': [1], '#size-cells': [0] },
     },
-    ...(rngSeed.length > 0 ? [{ path: '/chosen', properties: { 'rng-seed': rngSeed } }] : []),
+    {
+      path: '/chosen',
+      properties: {
+        // The guest gives PCI devices their addresses: no firmware has.
+        'linux,pci-probe-only': [0],
+        ...(rngSeed.length > 0 && { 'rng-seed': rngSeed }),
+      },
+    },
     ...hypervisorNode(configuration),
   ];
 }
@@ -126,6 +168,7 @@ export const pseries: Board = {
     sizes: '64 MiB to 2 GiB in steps of 16 MiB',
     fits: (bytes) => bytes >= 64 * MiB && bytes <= 2 * GiB && bytes % (16 * MiB) === 0,
   },
+  buses: { pci: PCI_SLOTS },
   devices,
   treeNodes,
   memoryNode: '/memory@0',

@@ -9,7 +9,9 @@ import {
   savedRegisters,
   type TreeCell,
 } from '../device.ts';
-import { PciBus, PciConfigSpace } from './pci.ts';
+import type { InterruptLine, InterruptSink } from '../interrupts.ts';
+import { PciBus, type PciHost } from '../pci/bus.ts';
+import { PciConfigSpace } from '../pci/config-space.ts';
 
 /** Configuration registers (PPC440EP User's Manual, "PCI Controller"); little-endian, as everything here. */
 const CFGADDR = 0;
@@ -27,16 +29,25 @@ const HOST_BRIDGE = { vendor: 0x1014, device: 0x027f, classCode: 0x068000, revis
 
 /**
  * The 440EP's PCI host bridge. The maps are kept for the guest to read back; PLB and PCI addresses are the same.
- * Its bus has nothing but the bridge itself.
+ * Input n is the interrupt of the device in slot n, from 1.
  */
-export class Ppc4xxPci implements Device {
+export class Ppc4xxPci implements Device, PciHost, InterruptSink {
   readonly bus = new PciBus();
   readonly #bridge = new PciConfigSpace(HOST_BRIDGE);
+  readonly #slots: readonly InterruptLine[];
   readonly #maps = new Uint32Array(REGISTERS_SIZE / 4);
   #configAddress = 0;
 
-  constructor() {
-    this.bus.plug(0, this.#bridge);
+  /** `slots`: the interrupt of each slot; `memory`, `io`: PCI addresses at which the windows begin. */
+  constructor(slots: readonly InterruptLine[], memory: number, io: number) {
+    this.#slots = slots;
+    this.#bridge.allowAll();
+    this.bus.plug(0, { space: this.#bridge });
+    this.mmio = [this.#config, this.#registers, this.bus.window(true, io), this.bus.window(false, memory)];
+  }
+
+  setInput(input: number, active: boolean): void {
+    this.#slots[input - 1]?.set(active);
   }
 
   readonly #config: MmioRegion = {
@@ -57,18 +68,12 @@ export class Ppc4xxPci implements Device {
     },
   };
 
-  /** I/O space: no device decodes it, so the bus floats high. */
-  readonly #io: MmioRegion = {
-    read: (_offset, length) => (length === 4 ? 0xffffffff : (1 << (8 * length)) - 1),
-    write: () => {},
-  };
-
-  readonly mmio: readonly MmioRegion[] = [this.#config, this.#registers, this.#io];
+  readonly mmio: readonly MmioRegion[];
 
   reset(): void {
     this.#configAddress = 0;
     this.#maps.fill(0);
-    for (const one of this.bus.functions) one.reset();
+    this.#bridge.reset();
   }
 
   save(): DeviceState {
@@ -104,6 +109,7 @@ export function ppc4xxPci(options: {
       { base: config, size: CONFIG_SIZE, littleEndian: true },
       { base: registers, size: REGISTERS_SIZE, littleEndian: true },
       { base: io.base, size: io.size, littleEndian: true },
+      { base: memory.base, size: memory.size, littleEndian: true },
     ],
     interrupts: slots,
     node: {
@@ -133,6 +139,7 @@ export function ppc4xxPci(options: {
         ]),
       },
     },
-    create: () => new Ppc4xxPci(),
+    // Memory is at the same address on both sides, I/O space begins at 0.
+    create: ({ interrupts }) => new Ppc4xxPci(interrupts, memory.base, 0),
   };
 }

@@ -115,10 +115,26 @@ export const RTAS_TOKENS = {
   'event-scan': 0x200f,
   'nvram-fetch': 0x2012,
   'nvram-store': 0x2013,
+  'read-pci-config': 0x2014,
+  'write-pci-config': 0x2015,
+  'ibm,read-pci-config': 0x2016,
+  'ibm,write-pci-config': 0x2017,
+  'ibm,query-interrupt-source-number': 0x2018,
+  'ibm,change-msi': 0x2019,
   'get-sensor-state': 0x201d,
   'ibm,os-term': 0x201f,
 } as const;
 export type RtasName = keyof typeof RTAS_TOKENS;
+
+/** The calls of a PCI host bridge, which a partition without one does not have. */
+export const RTAS_PCI_CALLS: readonly RtasName[] = [
+  'read-pci-config',
+  'write-pci-config',
+  'ibm,read-pci-config',
+  'ibm,write-pci-config',
+  'ibm,query-interrupt-source-number',
+  'ibm,change-msi',
+];
 
 /** RTAS: takes the hypercalls of the blob apart and hands them to the devices that serve them. */
 export class SpaprRtas implements Device {
@@ -192,6 +208,8 @@ export function spaprRtas(options: {
   memoryBytes: number;
   devices: readonly string[];
   hypertasFunctions: readonly string[];
+  /** Calls that no device serves. */
+  absent: readonly RtasName[];
 }): DeviceSpec {
   const address = options.memoryBytes - BLOB_RESERVED;
   return {
@@ -200,7 +218,11 @@ export function spaprRtas(options: {
     node: {
       path: '/rtas',
       properties: {
-        ...Object.fromEntries(Object.entries(RTAS_TOKENS).map(([name, token]): [string, TreeValue] => [name, [token]])),
+        ...Object.fromEntries(
+          Object.entries(RTAS_TOKENS)
+            .filter(([name]) => !options.absent.includes(name as RtasName))
+            .map(([name, token]): [string, TreeValue] => [name, [token]]),
+        ),
         'ibm,hypertas-functions': options.hypertasFunctions,
         'ibm,extended-os-term': true,
         'rtas-event-scan-rate': [1],

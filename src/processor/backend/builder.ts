@@ -86,6 +86,8 @@ const WIDE_STATE_OFFSETS: Record<WideStateName, number> = {
 export abstract class Builder extends StorageBuilder implements Semantics {
   /** Static state at an offset of the block, as i32. */
   protected abstract read(offset: number): Node;
+  /** Instructions that remain of the budget. */
+  protected abstract remainingBudget(): Node;
   protected abstract write(offset: number, value: Node): void;
   /** The same of the word type. */
   protected readWord(offset: number): Node {
@@ -314,7 +316,7 @@ export abstract class Builder extends StorageBuilder implements Semantics {
   }
 
   timebase(): Node {
-    this.e.call(this.runtime.timebase);
+    this.e.call(this.runtime.time, this.remainingBudget());
     this.e.code.u8(OP.saturatingPrefix);
     this.e.code.u8(7);
     const index = this.e.temporary('i64');

@@ -6,6 +6,9 @@ export abstract class RegisterlessBuilder extends Builder {
   protected override read(): never {
     throw new Error('there are no registers here');
   }
+  protected override remainingBudget(): never {
+    return this.read();
+  }
   protected override write(): void {
     this.read();
   }

@@ -7,6 +7,7 @@ import type { Expr } from '../../isa/semantics.ts';
 import type { VectorCode, VectorSemantics } from '../interface.ts';
 import {
   BOUNCE,
+  BUDGET,
   CODE_FLAGS_TABLE,
   CODE_PAGES,
   COUNTER_BASE,
@@ -16,13 +17,17 @@ import {
   EXIT_VECTOR,
   gprOffset,
   LINK_CELL,
+  TIME_BUDGET,
+  TIME_SPAN,
+  TIME_STEP,
+  TIME_TICKS,
   TLB_BASE,
   WATCHED,
 } from '../layout.ts';
 import type { ProcessorModel } from '../model.ts';
 import { Emitter } from '../wasm/emitter.ts';
 import type { Signature, WasmFunction } from '../wasm/module.ts';
-import { constant, load, local, type Node } from '../wasm/node.ts';
+import { binary, constant, load, local, type Node, unary } from '../wasm/node.ts';
 import { OP } from '../wasm/opcodes.ts';
 import { WATCH_ANSWER } from '../watch.ts';
 import { RegisterlessBuilder } from './registerless.ts';
@@ -346,6 +351,35 @@ function stackProbe({ model }: FamilyRuntime): WasmFunction {
   return e.finish();
 }
 
+/**
+ * time(budget) → ticks of the time base. Reading the host's clock costs more than a guest's whole `clock_gettime`, so within
+ * TIME_SPAN instructions of a reading the time base goes on by TIME_STEP with each, which is less than passes: it never runs
+ * ahead, and is behind by what so few instructions take. Whatever else takes time forgets the reading.
+ */
+function time({ model }: FamilyRuntime): WasmFunction {
+  const { e, s, v } = begin(model, 'time');
+  const budget = local('i32', 0);
+  const passed = s.let(s.sub(load('i32', OP.i32Load, v, TIME_BUDGET), budget)) as Node;
+  e.if(s.ltUnsigned(passed, load('i32', OP.i32Load, v, TIME_SPAN)));
+  const steps = binary(
+    'f64',
+    OP.f64Mul,
+    unary('f64', OP.f64ConvertI32S, passed),
+    load('f64', OP.f64Load, v, TIME_STEP),
+  );
+  e.return(binary('f64', OP.f64Add, load('f64', OP.f64Load, v, TIME_TICKS), steps));
+  e.end();
+  const ticks = e.newLocal('f64');
+  // The owner's clock may count instructions.
+  e.store(OP.i32Store, v, BUDGET, budget);
+  e.call(CORE.timebase);
+  e.setFromStack(ticks);
+  e.store(OP.f64Store, v, TIME_TICKS, local('f64', ticks));
+  e.store(OP.i32Store, v, TIME_BUDGET, budget);
+  e.push(local('f64', ticks));
+  return e.finish();
+}
+
 /** The runtime's functions in the order of CORE. */
 export function runtimeFunctions(family: FamilyRuntime, vectorCode: VectorCode | undefined): WasmFunction[] {
   const named = {
@@ -357,6 +391,7 @@ export function runtimeFunctions(family: FamilyRuntime, vectorCode: VectorCode |
     link: link(family),
     vector: vector(family, vectorCode),
     stackProbe: stackProbe(family),
+    time: time(family),
   };
   return Object.entries(named).map(([name, made]) => ({ ...made, exportName: name, name }));
 }

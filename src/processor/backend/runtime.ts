@@ -48,6 +48,8 @@ function signatures<W extends 'i32' | 'i64'>(word: W) {
     link: { params: [word, 'i32'], results: ['i32'] },
     vector: { params: [], results: ['i32'] },
     stackProbe: { params: ['i32'], results: ['i32'] },
+    /** (what remains of the budget) → ticks of the time base. */
+    time: { params: ['i32'], results: ['f64'] },
   } as const satisfies Record<string, Signature>;
 }
 
@@ -86,11 +88,12 @@ export const CORE = {
   link: FIRST + 5,
   vector: FIRST + 6,
   stackProbe: FIRST + 7,
-  run: FIRST + 8,
+  time: FIRST + 8,
+  run: FIRST + 9,
 } as const;
 
 /** Functions of the core module that regions may import. */
-const REGION_IMPORTS = ['timebase', 'slowLoad', 'slowStore', 'slowZeroBlock', 'regionAt', 'link', 'tick'] as const;
+const REGION_IMPORTS = ['time', 'slowLoad', 'slowStore', 'slowZeroBlock', 'regionAt', 'link', 'tick'] as const;
 
 /** Functions that regions may import: of the core module, among them the routines that there are. */
 export function regionFunctions({ word, routines }: ProcessorModel): { name: string; signature: Signature }[] {

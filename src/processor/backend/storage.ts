@@ -27,7 +27,7 @@ export interface RuntimeFunctions {
   /** (address) → 0 after an interrupt was set. */
   readonly slowZeroBlock: number;
   /** () → f64, the time base. */
-  readonly timebase: number;
+  readonly time: number;
   /** The function of a routine, by its name: where there is floating point. */
   readonly routine?: (name: string) => number;
 }

@@ -1,7 +1,7 @@
 import type { FamilyRuntime } from '../backend/runtime-functions.ts';
-import { coreImage, generateCore, generateSteppingCore, NEVER_HOT } from '../core.ts';
+import { coreName, generateCore, generateSteppingCore, madeCore, NEVER_HOT } from '../core.ts';
 import { HostStack, type StackProbe } from '../host-stack.ts';
-import type { CoreImage, HostCpuOptions } from '../interface.ts';
+import type { CoreImage, CoreImages, HostCpuOptions } from '../interface.ts';
 import { CodeCache, type DecodingMode } from '../interpreter/code-cache.ts';
 import { HandlerTable } from '../interpreter/handlers.ts';
 import { MODE } from '../layout.ts';
@@ -71,14 +71,16 @@ export class HostServer implements ServerCpu {
     this.#options = options;
     this.#model = { ...modelOf(options.model, memory.order), isExact: options.isExact ?? false };
     this.hashTable = { address: HOST_HTAB, log2Groups: options.log2Groups ?? HOST_HTAB_LOG2_GROUPS };
-    this.#loop = new RunLoop(memory, base);
+    this.#loop = new RunLoop(memory, base, options.timebaseStep);
     this.#watch = new WatchUnit(memory, base);
     this.#mode = (base + MODE) >> 2;
     this.#tlb = new ServerTlb(memory, base);
     i32[(base + WIDE_RESERVE_ADDRESS) >> 2] = 1;
     i32[(base + FACILITIES) >> 2] = -1;
 
-    this.#handlers = new HandlerTable(LEVELS_OF[options.model], options.assist);
+    const { name, cores } = this.#coreOf('usual', this.#model);
+    const kept = cores?.find(name);
+    this.#handlers = new HandlerTable(LEVELS_OF[options.model], options.assist, kept?.handlers);
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
     const vcpu = new WebAssembly.Global({ value: 'i32', mutable: false }, base);
     const tick = (remaining: number): number => this.#loop.tick(remaining);
@@ -87,15 +89,15 @@ export class HostServer implements ServerCpu {
       table,
       vcpu,
       timebase: options.timebase,
-      codeWritten: (real: number, length: number) => this.#cache.written(real >>> 0, length),
-      newPage: (real: number) => this.#cache.newPage(real >>> 0, i32[this.#mode] as number),
-      decode: (record: number) => this.#cache.decode(record),
-      hot: (record: number) => this.#loop.regions.hot(record),
+      codeWritten: this.#loop.slow((real: number, length: number) => this.#cache.written(real >>> 0, length)),
+      newPage: this.#loop.slow((real: number) => this.#cache.newPage(real >>> 0, i32[this.#mode] as number)),
+      decode: this.#loop.slow((record: number) => this.#cache.decode(record)),
+      hot: this.#loop.slow((record: number) => this.#loop.regions.hot(record)),
       tick,
-      watch: (access: number, bytes: number) => this.#watch.answer(access, bytes, true),
+      watch: this.#loop.slow((access: number, bytes: number) => this.#watch.answer(access, bytes, true)),
     };
     const { hotThreshold = HOT_THRESHOLD } = options;
-    const { instance, packings } = this.#instantiate('usual', this.#model, (runtime) =>
+    const { instance, packings } = this.#instantiate('usual', this.#model, kept, (runtime) =>
       generateCore(runtime, this.#handlers, options.vectorCode, hotThreshold),
     );
     this.#cache = new CodeCache(memory, this.#handlers, packings, (page) => this.#tlb.protectPage(page), base, MODES);
@@ -104,7 +106,7 @@ export class HostServer implements ServerCpu {
       this.#cache,
       options.translation,
       () => new Translator(memory, this.#handlers, options.assist, this.#model),
-      { table, vcpu, core: instance.exports, own: { timebase: options.timebase, tick } },
+      { table, vcpu, core: instance.exports, own: { tick } },
       {
         base,
         model: this.#model,
@@ -119,15 +121,23 @@ export class HostServer implements ServerCpu {
     this.#runs.push(run, run);
   }
 
-  #instantiate(mode: string, model: ProcessorModel, generate: (runtime: FamilyRuntime) => CoreImage) {
-    const { assist, cores, model: name } = this.#options;
-    const { log2Groups } = this.hashTable;
-    const isUsual = log2Groups === HOST_HTAB_LOG2_GROUPS && this.#options.hotThreshold === undefined;
-    const { bytes, packings } = coreImage(
-      isUsual ? cores : undefined,
-      `${name}-${model.order}-${mode}-${assist ? 'assist' : 'plain'}`,
-      () => generate(serverRuntime(model, log2Groups)),
-    );
+  /** Name of a mode's core, and where it would be kept. */
+  #coreOf(mode: string, model: ProcessorModel): { name: string; cores: CoreImages | undefined } {
+    const { assist, cores, model: processor, hotThreshold } = this.#options;
+    const isUsual = this.hashTable.log2Groups === HOST_HTAB_LOG2_GROUPS && hotThreshold === undefined;
+    const name = coreName(processor, model.order, mode, assist !== null);
+    return { name, cores: isUsual ? cores : undefined };
+  }
+
+  #instantiate(
+    mode: string,
+    model: ProcessorModel,
+    kept: CoreImage | undefined,
+    generate: (runtime: FamilyRuntime) => CoreImage,
+  ) {
+    const { name, cores } = this.#coreOf(mode, model);
+    const { bytes, packings } =
+      kept ?? cores?.find(name) ?? madeCore(cores, name, generate(serverRuntime(model, this.hashTable.log2Groups)));
     const module = new WebAssembly.Module(bytes as BufferSource);
     return { instance: new WebAssembly.Instance(module, { e: this.#imports }), packings };
   }
@@ -143,7 +153,8 @@ export class HostServer implements ServerCpu {
   /** The interpreter of a mode that is not translated. */
   #rareRun(mode: number): () => number {
     const { vectorCode } = this.#options;
-    const { instance, packings } = this.#instantiate(`mode${mode}`, this.#modelOf(mode), (runtime) =>
+    const model = this.#modelOf(mode);
+    const { instance, packings } = this.#instantiate(`mode${mode}`, model, undefined, (runtime) =>
       generateCore(runtime, this.#handlers, vectorCode, NEVER_HOT),
     );
     this.#cache.setPackings(mode, packings);
@@ -154,7 +165,7 @@ export class HostServer implements ServerCpu {
 
   /** The interpreter of a mode that stops behind each instruction. */
   #steppingRun(mode: number): () => number {
-    const { instance, packings } = this.#instantiate(`step${mode}`, this.#modelOf(mode), (runtime) =>
+    const { instance, packings } = this.#instantiate(`step${mode}`, this.#modelOf(mode), undefined, (runtime) =>
       generateSteppingCore(runtime, this.#handlers),
     );
     const run = instance.exports['run'] as () => number;

@@ -40,6 +40,8 @@ export const vsrHalfOffset = (n: number, half: 0 | 1): number => vsrOffset(n) + 
 export const SLB_BASE = 0x2c0;
 /** Number of the context in use. */
 export const CONTEXT = 0x2c4;
+/** CFAR: effective address of the last branch that was taken, or of the last return from an interrupt. */
+export const CFAR = 0x2c8;
 
 /**
  * What vector code copies when it switches contexts, 16 bytes each: TLB_BASE, MODE, CODE_PAGES and SLB_BASE of the

@@ -1,6 +1,6 @@
-import { coreImage, generateCore, generateSteppingCore } from '../core.ts';
+import { coreName, generateCore, generateSteppingCore, madeCore } from '../core.ts';
 import { HostStack, type StackProbe } from '../host-stack.ts';
-import type { CoreImage, CoreImages, HostCpuOptions } from '../interface.ts';
+import type { CoreImages, HostCpuOptions } from '../interface.ts';
 import { CodeCache } from '../interpreter/code-cache.ts';
 import { HandlerTable } from '../interpreter/handlers.ts';
 import { MODE, NO_RESERVATION, RESERVE_ADDRESS, TLB_SEARCH_ENTRIES, TRANSLATION_MODES } from '../layout.ts';
@@ -38,18 +38,19 @@ export class Host440 implements Host440Cpu {
     const { memory, base } = options;
     this.memory = memory;
     this.base = base;
-    this.#loop = new RunLoop(memory, base);
+    this.#loop = new RunLoop(memory, base, options.timebaseStep);
     this.#watch = new WatchUnit(memory, base);
     this.#tlb = new Tlb(memory, base);
     memory.i32[(base + RESERVE_ADDRESS) >> 2] = NO_RESERVATION;
 
     const model = { ...MODEL_440, isExact: options.isExact ?? false };
-    const handlers = new HandlerTable(LEVELS_440, options.assist);
     const { hotThreshold = HOT_THRESHOLD, vectorCode } = options;
-    const name = `440-${options.assist ? 'assist' : 'plain'}`;
+    const name = coreName('440', memory.order, 'usual', options.assist !== null);
     const cores = hotThreshold === HOT_THRESHOLD ? options.cores : undefined;
-    const generate = (): CoreImage => generateCore(RUNTIME_440, handlers, vectorCode, hotThreshold);
-    const { bytes, packings } = coreImage(cores, name, generate);
+    const kept = cores?.find(name);
+    const handlers = new HandlerTable(LEVELS_440, options.assist, kept?.handlers);
+    const { bytes, packings } =
+      kept ?? madeCore(cores, name, generateCore(RUNTIME_440, handlers, vectorCode, hotThreshold));
     this.#cache = new CodeCache(memory, handlers, packings, (page) => this.#tlb.protectPage(page), base);
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
     const mode = (base + MODE) >> 2;
@@ -62,12 +63,12 @@ export class Host440 implements Host440Cpu {
       table,
       vcpu,
       timebase: options.timebase,
-      codeWritten: (real: number, length: number) => this.#cache.written(real >>> 0, length),
-      newPage: (real: number) => this.#cache.newPage(real >>> 0, memory.i32[mode] as number),
-      decode: (record: number) => this.#cache.decode(record),
-      hot: (record: number) => this.#loop.regions.hot(record),
+      codeWritten: this.#loop.slow((real: number, length: number) => this.#cache.written(real >>> 0, length)),
+      newPage: this.#loop.slow((real: number) => this.#cache.newPage(real >>> 0, memory.i32[mode] as number)),
+      decode: this.#loop.slow((record: number) => this.#cache.decode(record)),
+      hot: this.#loop.slow((record: number) => this.#loop.regions.hot(record)),
       tick,
-      watch: (access: number, bytes: number) => this.#watch.answer(access, bytes, false),
+      watch: this.#loop.slow((access: number, bytes: number) => this.#watch.answer(access, bytes, false)),
     };
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { e: this.#imports });
     this.#loop.regions = new RegionManager(
@@ -75,7 +76,7 @@ export class Host440 implements Host440Cpu {
       this.#cache,
       options.translation,
       () => new Translator(memory, handlers, options.assist, model),
-      { table, vcpu, core: instance.exports, own: { timebase: options.timebase, tick } },
+      { table, vcpu, core: instance.exports, own: { tick } },
       {
         base,
         model,
@@ -102,7 +103,9 @@ export class Host440 implements Host440Cpu {
   }
 
   #steppingRun(): () => number {
-    const { bytes } = coreImage(this.#cores, '440-step', () => generateSteppingCore(RUNTIME_440, this.#handlers));
+    const name = coreName('440', this.memory.order, 'step', false);
+    const { bytes } =
+      this.#cores?.find(name) ?? madeCore(this.#cores, name, generateSteppingCore(RUNTIME_440, this.#handlers));
     const module = new WebAssembly.Module(bytes as BufferSource);
     return new WebAssembly.Instance(module, { e: this.#imports }).exports['run'] as () => number;
   }

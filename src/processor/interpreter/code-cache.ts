@@ -1,7 +1,6 @@
 import type { Instruction } from '../../isa/define.ts';
-import { FIELDS, type FieldKind, fieldBits } from '../../isa/fields.ts';
+import { fieldBits } from '../../isa/fields.ts';
 import { HOLDS_CODE, MAY_BE_WRITTEN } from '../backend/runtime.ts';
-import type { Packing } from '../interface.ts';
 import {
   CODE_FLAGS_TABLE,
   CODE_PAGES_TABLE,
@@ -15,6 +14,7 @@ import {
 import type { HostMemory } from '../memory.ts';
 import type { HandlerTable } from './handlers.ts';
 import { HANDLER, PAGE_END_RECORD, PAGE_RECORDS_BYTES } from './interpreter.ts';
+import { KIND, PACKING_NUMBERS } from './packings.ts';
 
 const MAX_PAGES = Math.floor((RECORD_ARENA_END - RECORD_ARENA) / PAGE_RECORDS_BYTES);
 /** Stores into a page beside its decoded words after which the page is taken for data. */
@@ -77,36 +77,6 @@ export interface RegionEntry {
   readonly operands: number;
 }
 
-/** How packed operands are made from the word, five numbers each, flattened for speed: kind, shift, mask, place, bytes. */
-type FastPackings = Int32Array;
-const PACKING_NUMBERS = 5;
-const KIND = { plain: 0, zero: 1, crField: 2, crBit: 3, signed: 4, split: 5, branch: 6, parted: 7, mask6: 8 } as const;
-const KINDS: Partial<Record<FieldKind, number>> = {
-  gpr0: KIND.zero,
-  crField: KIND.crField,
-  crBit: KIND.crBit,
-  signed: KIND.signed,
-  signed4: KIND.signed,
-  signed16: KIND.signed,
-  split: KIND.split,
-  branch: KIND.branch,
-  shift6: KIND.parted,
-  vsr: KIND.parted,
-  mask6: KIND.mask6,
-};
-
-function fastPackings(packings: readonly Packing[]): FastPackings {
-  return Int32Array.from(
-    packings.flatMap(({ field, at, bytes }) => {
-      const { first, last, kind } = FIELDS[field];
-      // A scaled displacement stands where its low bits would be zero.
-      const unused = kind === 'signed4' || kind === 'signed16' ? 31 - last : 0;
-      const mask = (2 ** (last - first + 1) - 1) << unused;
-      return [KINDS[kind] ?? KIND.plain, 31 - last - unused, mask, at, bytes];
-    }),
-  );
-}
-
 /** Interpretations after which an entry's count, 16 bits, comes round. */
 export const PROFILE_ROUND = 0x1_0000;
 
@@ -119,7 +89,7 @@ export class CodeCache {
   readonly #u16: Uint16Array;
   readonly #handlers: HandlerTable;
   /** By mode, where it has its own: interpreters of other modes may leave operands out, or pack them elsewhere. */
-  readonly #packings: (readonly FastPackings[])[];
+  readonly #packings: Int32Array[];
   /** Records of words met lately: code repeats itself. Word, mode and the record's two words, by a hash of the word. */
   readonly #memo = new Int32Array(MEMO_ENTRIES * 4).fill(-1);
   /** By the place of their records, in units of a page of them. */
@@ -148,7 +118,7 @@ export class CodeCache {
   constructor(
     memory: HostMemory,
     handlers: HandlerTable,
-    packings: readonly (readonly Packing[])[],
+    packings: Int32Array,
     protect: (hostPage: number) => void,
     vcpuBlock: number,
     modes: readonly DecodingMode[] = PLAIN_MODES,
@@ -157,8 +127,7 @@ export class CodeCache {
     this.#memory = memory;
     this.#u16 = new Uint16Array(memory.wasm.buffer);
     this.#handlers = handlers;
-    const usual = packings.map(fastPackings);
-    this.#packings = this.#modes.map(() => usual);
+    this.#packings = this.#modes.map(() => packings);
     this.#protect = protect;
     this.#profile = (vcpuBlock + PROFILE) >> 1;
   }
@@ -232,8 +201,8 @@ export class CodeCache {
   }
 
   /** An interpreter of its own is made for a mode. */
-  setPackings(mode: number, packings: readonly (readonly Packing[])[]): void {
-    this.#packings[mode] = packings.map(fastPackings);
+  setPackings(mode: number, packings: Int32Array): void {
+    this.#packings[mode] = packings;
   }
 
   /**
@@ -334,12 +303,14 @@ export class CodeCache {
     const near = branchesNear(instruction, word, offset);
     const handler = this.#handlers.handlerOf(instruction, word, near, table);
     this.#u16[record >> 1] = handler;
-    const packings = (this.#packings[mode] as readonly FastPackings[])[handler] as FastPackings;
-    for (let i = 0; i < packings.length; i += PACKING_NUMBERS) this.#pack(packings, i, word, record, near);
+    const packings = this.#packings[mode] as Int32Array;
+    const end = packings[handler + 1] as number;
+    for (let i = packings[handler] as number; i < end; i += PACKING_NUMBERS)
+      this.#pack(packings, i, word, record, near);
     return instruction.ends === true;
   }
 
-  #pack(packings: FastPackings, i: number, word: number, record: number, near: boolean): void {
+  #pack(packings: Int32Array, i: number, word: number, record: number, near: boolean): void {
     const { u8 } = this.#memory;
     const mask = packings[i + 2] as number;
     const at = record + (packings[i + 3] as number);

@@ -7,8 +7,8 @@ import type { Meaning, Operands, Semantics } from '../../isa/semantics.ts';
 import { INSTRUCTIONS } from '../../isa/table.ts';
 import type { AssistTable } from '../interface.ts';
 import { TRANSLATION_MODES } from '../layout.ts';
-import { HANDLER, type HandlerSpec } from './interpreter.ts';
-import { PairTable } from './pair-table.ts';
+import { HANDLER, type HandlerPair, type HandlerSpec } from './interpreter.ts';
+import { findPairs, PairTable } from './pair-table.ts';
 import { PAIRS } from './pairs.ts';
 import { type StaticValues, VariantIndex } from './variants.ts';
 
@@ -57,47 +57,106 @@ export function meaningOf(
   return instruction.meaning;
 }
 
+/** Where a `HandlerTable`'s numbers begin: how many handlers, how many pairs, and a start for each mode and instruction. */
+const SPECS = 0;
+const PAIR_COUNT = 1;
+const STARTS = 2;
+const PAIR_NUMBERS = STARTS + TRANSLATION_MODES * INSTRUCTIONS.length;
+
 /** Handlers of one processor model. */
 export class HandlerTable {
   readonly decoder: Decoder;
-  readonly specs: HandlerSpec[] = [];
   /** Handlers of two instructions; their numbers follow those of one. */
   readonly pairs: PairTable;
-  readonly variants: VariantIndex[] = [];
+  /**
+   * What it found out, to be kept and given to another one of the same processor and meanings: the number of handlers, that of
+   * pairs; by mode and instruction where its variants' handlers begin; both handlers of each pair; the variants' handlers.
+   */
+  readonly numbers: Int32Array;
   readonly #levels: ReadonlySet<Level>;
-  /** By mode and instruction id: the handler of each variant. */
-  readonly #handlers: Int32Array[][] = [];
+  readonly #assist: AssistTable | null;
+  readonly #variants: VariantIndex[] = [];
+  #specialRegisters: readonly number[] | undefined;
+  #specs: readonly HandlerSpec[] | undefined;
 
-  constructor(levels: ReadonlySet<Level>, assist: AssistTable | null) {
+  constructor(levels: ReadonlySet<Level>, assist: AssistTable | null, kept?: Int32Array) {
     this.#levels = levels;
+    this.#assist = assist;
     this.decoder = new Decoder(levels);
-    for (let mode = 0; mode < TRANSLATION_MODES; mode++) this.#handlers.push([]);
-    const numbers = [...registersOf(levels).keys()];
-    for (const instruction of INSTRUCTIONS) {
-      const variants = new VariantIndex(instruction, hasSpr(instruction) ? numbers : []);
-      this.variants[instruction.id] = variants;
-      if (!isOf(instruction, levels)) continue;
-      for (let mode = 0; mode < TRANSLATION_MODES; mode++) {
-        (this.#handlers[mode] as Int32Array[])[instruction.id] = this.#handlersOf(instruction, variants, mode, assist);
-      }
-    }
-    this.pairs = new PairTable(this.specs, PAIRS[levels.has('64-bit') ? 'i64' : 'i32'], levels);
+    this.numbers = kept ?? this.#number();
+    const pairs = this.numbers.subarray(PAIR_NUMBERS, PAIR_NUMBERS + 2 * (this.numbers[PAIR_COUNT] as number));
+    this.pairs = new PairTable(pairs, this.numbers[SPECS] as number);
   }
 
-  #handlersOf(instruction: Instruction, variants: VariantIndex, mode: number, assist: AssistTable | null): Int32Array {
+  /** The handlers of one instruction, from number HANDLER.first on. */
+  get specs(): readonly HandlerSpec[] {
+    this.#specs ??= this.#list([]);
+    return this.#specs;
+  }
+
+  /** The handlers of two. */
+  get pairSpecs(): readonly HandlerPair[] {
+    return this.pairs.specs(this.specs, this.#levels);
+  }
+
+  variantsOf(instruction: Instruction): VariantIndex {
+    const known = this.#variants[instruction.id];
+    if (known !== undefined) return known;
+    this.#specialRegisters ??= [...registersOf(this.#levels).keys()];
+    const variants = new VariantIndex(instruction, hasSpr(instruction) ? this.#specialRegisters : []);
+    this.#variants[instruction.id] = variants;
+    return variants;
+  }
+
+  #number(): Int32Array {
+    const handlers: Int32Array[] = [];
+    this.#specs = this.#list(handlers);
+    const pairs = findPairs(this.#specs, PAIRS[this.#levels.has('64-bit') ? 'i64' : 'i32']).flat();
+    const starts: number[] = [];
+    let start = PAIR_NUMBERS + pairs.length;
+    for (let i = 0; i < TRANSLATION_MODES * INSTRUCTIONS.length; i++) {
+      starts.push(start);
+      start += handlers[i]?.length ?? 0;
+    }
+    const all = handlers.flatMap((one) => (one === undefined ? [] : [...one]));
+    return Int32Array.from([this.#specs.length, pairs.length / 2, ...starts, ...pairs, ...all]);
+  }
+
+  /** Lists all handlers; `found` gets those of each variant, by mode and instruction. */
+  #list(found: Int32Array[]): readonly HandlerSpec[] {
+    const specs: HandlerSpec[] = [];
+    for (const instruction of INSTRUCTIONS) {
+      if (!isOf(instruction, this.#levels)) continue;
+      for (let mode = 0; mode < TRANSLATION_MODES; mode++)
+        found[mode * INSTRUCTIONS.length + instruction.id] = this.#handlersOf(
+          instruction,
+          mode,
+          specs,
+          found[instruction.id],
+        );
+    }
+    return specs;
+  }
+
+  #handlersOf(
+    instruction: Instruction,
+    mode: number,
+    specs: HandlerSpec[],
+    ofProblemState: Int32Array | undefined,
+  ): Int32Array {
+    const variants = this.variantsOf(instruction);
     const handlers = new Int32Array(variants.count);
     for (let variant = 0; variant < variants.count; variant++) {
       const { values, near } = variants.valuesOf(variant);
-      const meaning = meaningOf(instruction, values, mode, assist, this.#levels);
+      const meaning = meaningOf(instruction, values, mode, this.#assist, this.#levels);
       const spr = values.SPR ?? values.TBR;
       if (!meaning) handlers[variant] = HANDLER.privileged;
-      else if (mode > 0 && meaning === instruction.meaning)
-        handlers[variant] = ((this.#handlers[0] as Int32Array[])[instruction.id] as Int32Array)[variant] as number;
+      else if (mode > 0 && meaning === instruction.meaning) handlers[variant] = ofProblemState?.[variant] as number;
       else if (meaning === instruction.meaning && spr !== undefined && !isOwn(this.#levels, instruction.mnemonic, spr))
         handlers[variant] = spr & 16 ? HANDLER.privileged : HANDLER.illegal;
       else {
-        handlers[variant] = HANDLER.first + this.specs.length;
-        this.specs.push({ instruction, meaning, values, near });
+        handlers[variant] = HANDLER.first + specs.length;
+        specs.push({ instruction, meaning, values, near });
       }
     }
     return handlers;
@@ -105,7 +164,7 @@ export class HandlerTable {
 
   /** The handler of a decoded word. `near`: its branch target lies in its own page. */
   handlerOf(instruction: Instruction, word: number, near: boolean, mode: number): number {
-    const variant = (this.variants[instruction.id] as VariantIndex).indexOf(word, near);
-    return ((this.#handlers[mode] as Int32Array[])[instruction.id] as Int32Array)[variant] as number;
+    const start = this.numbers[STARTS + mode * INSTRUCTIONS.length + instruction.id] as number;
+    return this.numbers[start + this.variantsOf(instruction).indexOf(word, near)] as number;
   }
 }

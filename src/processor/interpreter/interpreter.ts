@@ -14,7 +14,7 @@ import { routineIndex } from '../backend/routines.ts';
 import { CORE, EXECUTE, REGION_HANDLER, REGION_RESULT, SIGNATURES } from '../backend/runtime.ts';
 import { SOFT_TLB_SHAPES } from '../backend/storage.ts';
 import { setInstructionInterrupt } from '../backend/traps.ts';
-import type { Packing } from '../interface.ts';
+import { CFAR } from '../book3s/layout.ts';
 import {
   BUDGET,
   CODE_CHANGED,
@@ -34,6 +34,7 @@ import { Emitter, type Label } from '../wasm/emitter.ts';
 import type { WasmFunction } from '../wasm/module.ts';
 import { constant, load, local, type Node } from '../wasm/node.ts';
 import { OP } from '../wasm/opcodes.ts';
+import { type Packing, packPackings } from './packings.ts';
 import type { StaticValues } from './variants.ts';
 
 export const RECORD_BYTES = 8;
@@ -106,6 +107,7 @@ class HandlerBuilder extends Builder {
   #operands = new Map<FieldName, Operand>();
   #used = 0b11;
   readonly #near: boolean;
+  readonly #notesBranches: boolean;
   /** Whether control can come to the end of the meaning. */
   falls = true;
 
@@ -114,6 +116,7 @@ class HandlerBuilder extends Builder {
     this.#locals = locals;
     this.#targets = targets;
     this.#near = near;
+    this.#notesBranches = model.notesBranches;
   }
 
   get #record(): Node {
@@ -210,17 +213,15 @@ class HandlerBuilder extends Builder {
     return this.inMode(this.pc());
   }
 
+  protected override remainingBudget(): Node {
+    return remaining(this, this.#locals, RECORD_BYTES);
+  }
+
   /** Ends the handler at the next record. */
   finish(): void {
     if (!this.falls) return;
     this.e.set(this.#locals.record, this.add(this.#record, RECORD_BYTES));
     this.e.br(this.#targets.next);
-  }
-
-  override timebase(): Node {
-    // The owner's clock may count instructions.
-    this.e.store(OP.i32Store, this.block, BUDGET, remaining(this, this.#locals, 0));
-    return super.timebase();
   }
 
   /** Leaves for an address that may be anywhere. */
@@ -231,9 +232,15 @@ class HandlerBuilder extends Builder {
     e.br(this.#targets.lookup);
   }
 
+  /** A branch is taken. */
+  #noteBranch(): void {
+    if (this.#notesBranches) this.e.store(OP.i64Store, this.block, CFAR, this.pc());
+  }
+
   override branchRelative(condition: Expr | null, displacement: Operand, absolute: boolean): void {
     const { e } = this;
     if (condition) e.if(condition as Node);
+    this.#noteBranch();
     if (this.#near) {
       // The target stays in the page: only the record moves, and the budget's end with it.
       const distance = this.let(this.i32(displacement));
@@ -249,6 +256,7 @@ class HandlerBuilder extends Builder {
 
   override branchIndirect(condition: Expr | null, target: Expr): void {
     if (condition) this.e.if(condition as Node);
+    this.#noteBranch();
     this.#goto(this.let(this.inMode(this.and(target, -4))));
     if (condition) this.e.end();
     else this.falls = false;
@@ -281,7 +289,7 @@ function remaining(s: Builder, locals: Locals, ahead: number): Node {
 export interface GeneratedInterpreter {
   readonly run: WasmFunction;
   readonly outlined: readonly WasmFunction[];
-  readonly packings: readonly (readonly Packing[])[];
+  readonly packings: Int32Array;
 }
 
 /**
@@ -429,7 +437,7 @@ export function generateInterpreter(
   leave(e, v, again);
   e.end();
   e.unreachable();
-  return { run: { ...e.finish('run'), name: 'interpreter' }, outlined, packings };
+  return { run: { ...e.finish('run'), name: 'interpreter' }, outlined, packings: packPackings(packings) };
 }
 
 /**

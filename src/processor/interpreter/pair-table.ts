@@ -36,41 +36,51 @@ function specOf(shape: string, specs: readonly HandlerSpec[]): number {
   );
 }
 
+/** Those pairs of a list that a processor has, each as the places of its two handlers in `specs`. */
+export function findPairs(specs: readonly HandlerSpec[], list: readonly string[]): [number, number][] {
+  return list
+    .map((line) => line.split(' + ').map((shape) => specOf(shape, specs)))
+    .filter(([first = -1, second = -1]) => first >= 0 && second >= 0) as [number, number][];
+}
+
 /**
  * Handlers that do two instructions. The records stay as they are but for the first one's handler number, so that each
  * can still be entered alone.
  */
 export class PairTable {
-  /** Those of the list that the processor has. */
-  readonly pairs: readonly HandlerPair[];
+  readonly #pairs: Int32Array;
   readonly #firstHandler: number;
-  /** By pair: the handler of its first instruction. */
-  readonly #firsts: Uint16Array;
   /** By handler: its row in `#handlers`, 0 when it begins no pair. */
   readonly #rows: Uint8Array;
   /** By row and second handler: the pair's handler, or 0. */
   readonly #handlers: Uint16Array;
   readonly #columns: number;
 
-  constructor(specs: readonly HandlerSpec[], list: readonly string[], levels: ReadonlySet<string>) {
-    const found = list
-      .map((line) => line.split(' + ').map((shape) => specOf(shape, specs)))
-      .filter(([first = -1, second = -1]) => first >= 0 && second >= 0) as [number, number][];
-    this.pairs = found.map(([a, b]) => {
-      const first = specs[a] as HandlerSpec;
-      return { first, second: specs[b] as HandlerSpec, mayDrop: writesStorage(first, levels) };
-    });
-    this.#columns = HANDLER.first + specs.length;
+  /** @param pairs what `findPairs` gave, two numbers each. @param specCount handlers of one instruction. */
+  constructor(pairs: Int32Array, specCount: number) {
+    this.#pairs = pairs;
+    this.#columns = HANDLER.first + specCount;
     this.#firstHandler = this.#columns;
-    this.#firsts = Uint16Array.from(found, ([first]) => HANDLER.first + first);
     this.#rows = new Uint8Array(this.#columns);
     let rows = 1;
-    for (const first of this.#firsts) if (this.#rows[first] === 0) this.#rows[first] = rows++;
-    this.#handlers = new Uint16Array(rows * this.#columns);
-    for (const [pair, [first, second]] of found.entries()) {
-      const row = this.#rows[HANDLER.first + first] as number;
-      this.#handlers[row * this.#columns + HANDLER.first + second] = this.#firstHandler + pair;
+    for (let i = 0; i < pairs.length; i += 2) {
+      const first = HANDLER.first + (pairs[i] as number);
+      if (this.#rows[first] === 0) this.#rows[first] = rows++;
     }
+    this.#handlers = new Uint16Array(rows * this.#columns);
+    for (let i = 0; i < pairs.length; i += 2) {
+      const row = this.#rows[HANDLER.first + (pairs[i] as number)] as number;
+      this.#handlers[row * this.#columns + HANDLER.first + (pairs[i + 1] as number)] = this.#firstHandler + (i >> 1);
+    }
+  }
+
+  /** The two instructions of each, out of the handlers of one. */
+  specs(singles: readonly HandlerSpec[], levels: ReadonlySet<string>): readonly HandlerPair[] {
+    return Array.from({ length: this.#pairs.length / 2 }, (_, i) => {
+      const first = singles[this.#pairs[2 * i] as number] as HandlerSpec;
+      const second = singles[this.#pairs[2 * i + 1] as number] as HandlerSpec;
+      return { first, second, mayDrop: writesStorage(first, levels) };
+    });
   }
 
   /** The handler that does both, or 0. Both are handlers of one instruction each. */
@@ -81,6 +91,7 @@ export class PairTable {
 
   /** The handler of the first instruction alone, for any handler. */
   singleOf(handler: number): number {
-    return handler < this.#firstHandler ? handler : (this.#firsts[handler - this.#firstHandler] as number);
+    if (handler < this.#firstHandler) return handler;
+    return HANDLER.first + (this.#pairs[2 * (handler - this.#firstHandler)] as number);
   }
 }

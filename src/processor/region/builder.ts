@@ -11,6 +11,7 @@ import { type CrOrigin, copyOf, type StateSet, unite } from '../backend/effects.
 import { REGION_RESULT, SIGNATURES } from '../backend/runtime.ts';
 import { SOFT_TLB_SHAPES } from '../backend/storage.ts';
 import { setInstructionInterrupt } from '../backend/traps.ts';
+import { CFAR } from '../book3s/layout.ts';
 import { BUDGET, CODE_CHANGED, LINK_CELL, PC, TLB_BASE } from '../layout.ts';
 import type { ProcessorModel } from '../model.ts';
 import { Emitter, type Label } from '../wasm/emitter.ts';
@@ -75,6 +76,9 @@ class RegionBuilder extends RegionStorage {
   readonly #result: Node;
   /** Local: the cell that remembers the region of the address in PC, where the region is left for a place in this page; or 0. */
   readonly #cell: number;
+  /** Where the processor notes branches: offset of the last one that was taken here, plus one; 0: CFAR has it. */
+  readonly #from: Node | null;
+  #notesBranches = false;
   readonly #blockLabels: (Label | undefined)[] = [];
   readonly #loopLabels: (Label | undefined)[] = [];
   #exit: Label = 0;
@@ -115,6 +119,7 @@ class RegionBuilder extends RegionStorage {
     this.#pc = local(model.word, e.newLocal(model.word));
     this.#result = local('i32', e.newLocal('i32'));
     this.#cell = e.newLocal('i32');
+    this.#from = model.notesBranches ? local('i32', e.newLocal('i32')) : null;
     this.#state = analyseState(blocks, (index) => this.#leavesAfter(index), this.inLoop);
     this.#crAtBlocks = crAtBlocks(blocks);
     this.#facilitiesAtBlocks = facilitiesAtBlocks(blocks);
@@ -158,6 +163,7 @@ class RegionBuilder extends RegionStorage {
     e.end(); // exit: to the region that begins there, which takes this one's place
     const pc = this.#pc;
     this.#storePc(pc);
+    this.#storeFrom();
     e.if(this.gtSigned(this.#budget, 0), true);
     const slot = e.temporary('i32');
     const cell = local('i32', this.#cell);
@@ -175,6 +181,7 @@ class RegionBuilder extends RegionStorage {
     e.end(); // return
     e.store(OP.i32Store, this.block, BUDGET, this.#budget);
     this.#storePc(pc);
+    this.#storeFrom();
     e.push(this.#result);
     e.resolve(FRAME_BYTES + e.localBytes);
     return e.finish();
@@ -188,11 +195,27 @@ class RegionBuilder extends RegionStorage {
     if (this.#uncounted > 0) this.#setBudget(this.add(this.#budget, -this.#uncounted));
     this.#uncounted = 0;
   }
+  protected override remainingBudget(): Node {
+    return this.add(this.#budget, -1 - this.#retired);
+  }
   #setPc(value: Node): void {
     this.e.set(this.#pc.value as number, value);
   }
   #storePc(value: Node): void {
     this.e.store(this.word === 'i64' ? OP.i64Store : OP.i32Store, this.block, PC, value);
+  }
+  /** The branch of this page at an offset is taken. */
+  #noteBranch(offset: number): void {
+    if (!this.#from) return;
+    this.#notesBranches = true;
+    this.e.set(this.#from.value as number, constant('i32', offset + 1));
+  }
+  #storeFrom(): void {
+    const from = this.#from;
+    if (!from || !this.#notesBranches) return;
+    this.e.if(from, false);
+    this.e.store(OP.i64Store, this.block, CFAR, this.add(this.#page, this.extendUnsigned(this.sub(from, 1))));
+    this.e.end();
   }
 
   /** Loads what is needed from the vCPU block. */
@@ -399,26 +422,42 @@ class RegionBuilder extends RegionStorage {
     const target = absolute ? this.wordOf(displacement) : this.add(this.#page, offset);
     const from = this.blockIndex;
     const block = this.basicBlock;
-    if (this.#links()) this.#twoWays(condition, () => this.#call(target, from, block, near ? 'near' : 'far'));
-    else this.#twoWays(condition, () => (near ? this.#branch(from, offset) : this.#leave(target)));
+    const at = this.#offset();
+    if (this.#links()) {
+      this.#twoWays(condition, () => this.#call(at, target, from, block, near ? 'near' : 'far'));
+      return;
+    }
+    this.#twoWays(condition, () => {
+      this.#noteBranch(at);
+      if (near) this.#branch(from, offset);
+      else this.#leave(target);
+    });
   }
 
   override branchIndirect(condition: Expr | null, target: Expr, isReturn: boolean): void {
     const from = this.blockIndex;
     const block = this.basicBlock;
     const pc = this.#pc;
+    const at = this.#offset();
     this.#setPc(this.and(target, -4));
-    if (this.#links()) this.#twoWays(condition, () => this.#call(pc, from, block, 'anywhere'));
-    else this.#twoWays(condition, () => this.#leave(pc, isReturn));
+    if (this.#links()) {
+      this.#twoWays(condition, () => this.#call(at, pc, from, block, 'anywhere'));
+      return;
+    }
+    this.#twoWays(condition, () => {
+      this.#noteBranch(at);
+      this.#leave(pc, isReturn);
+    });
   }
 
-  /** Calls the region at an address and goes on behind the call when it returns there. */
-  #call(target: Node, from: number, block: Block, where: CallTarget): void {
+  /** Calls, at an offset of this page, the region at an address, and goes on behind the call when it returns there. */
+  #call(at: number, target: Node, from: number, block: Block, where: CallTarget): void {
     const { e } = this;
     this.#count();
     this.spill(this.dirty);
     e.store(OP.i32Store, this.block, BUDGET, this.#budget);
     this.#storePc(target);
+    if (this.#from) e.store(OP.i64Store, this.block, CFAR, this.add(this.#page, at));
     const slot = this.#slotOf(target, where);
     // Deeper calls leave to the dispatcher: the host's stack is bounded.
     const above = e.temporary('i32');
@@ -446,6 +485,7 @@ class RegionBuilder extends RegionStorage {
     }
     const next = this.#indexOf.get(block.end);
     this.#reload(next === undefined ? { low: 0, high: 0 } : (this.#state.liveIn[next] as StateSet));
+    if (this.#from) e.set(this.#from.value as number, constant('i32', 0));
     this.cr = new Array<CrOrigin>(8).fill('bits');
     this.dirty = { low: 0, high: 0 };
     this.facilities = 0;
@@ -549,12 +589,6 @@ class RegionBuilder extends RegionStorage {
     e.releaseTemporaries();
     this.#fallThrough(from, block);
     this.#terminated = true;
-  }
-
-  override timebase(): Node {
-    // The owner's clock may count instructions.
-    this.e.store(OP.i32Store, this.block, BUDGET, this.sub(this.#budget, this.#retired));
-    return super.timebase();
   }
 
   override repeat(count: Operand, _limit: number, body: (i: Operand) => void): void {

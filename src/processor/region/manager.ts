@@ -59,7 +59,7 @@ export interface RegionSurroundings {
   readonly vcpu: WebAssembly.Global;
   /** Of the core module. */
   readonly core: WebAssembly.Exports;
-  readonly own: { readonly timebase: () => number; readonly tick: (remaining: number) => number };
+  readonly own: { readonly tick: (remaining: number) => number };
 }
 
 export interface RegionSettings {
@@ -116,7 +116,7 @@ export class RegionManager {
     this.#keys = new PageKeys(memory.i32, kind);
     if (past) cache.onFresh = (page) => this.#remember(page, past);
     const functions = Object.fromEntries(
-      regionFunctions(model).map(({ name }) => [name, name === 'timebase' || name === 'tick' ? own[name] : core[name]]),
+      regionFunctions(model).map(({ name }) => [name, name === 'tick' ? own.tick : core[name]]),
     );
     const imports = { e: { memory: memory.wasm, table, vcpu, ...functions } as WebAssembly.ModuleImports };
     this.store = new RegionStore(memory, cache, table, imports, base, limit);

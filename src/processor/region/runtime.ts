@@ -34,8 +34,8 @@ export class ModuleRuntime implements RegionRuntime {
   get slowZeroBlock(): number {
     return this.#indexOf('slowZeroBlock');
   }
-  get timebase(): number {
-    return this.#indexOf('timebase');
+  get time(): number {
+    return this.#indexOf('time');
   }
   get regionAt(): number {
     return this.#indexOf('regionAt');

@@ -5,7 +5,8 @@
 
 import { regionFunctions } from '../backend/runtime.ts';
 import { WIDE_TLB_SET_BYTES } from '../book3s/layout.ts';
-import type { AssistTable, TranslationJob, TranslationResult, TranslationSetup } from '../interface.ts';
+import { coreName } from '../core.ts';
+import type { AssistTable, CoreImages, TranslationJob, TranslationResult, TranslationSetup } from '../interface.ts';
 import { HandlerTable } from '../interpreter/handlers.ts';
 import { SOFT_TLB, TLB_BASE, TOUCH_BLOCK } from '../layout.ts';
 import { LEVELS_OF } from '../levels.ts';
@@ -30,13 +31,21 @@ export class TranslationServer {
   /**
    * @param compile has the engine compile a function as well as it can, here and now, where the embedder knows how;
    * else the function is called, and the engine's own tiers decide.
+   * @param cores where the processor's own core may be kept, which saves this thread the same work.
    */
-  constructor(setup: TranslationSetup, assist: AssistTable | null, compile?: (region: RegionFunction) => void) {
+  constructor(
+    setup: TranslationSetup,
+    assist: AssistTable | null,
+    compile?: (region: RegionFunction) => void,
+    cores?: CoreImages,
+  ) {
     const model = modelOf(setup.processor, setup.order);
     this.#compile = compile ?? ((region) => region(model.word === 'i64' ? 0n : 0, 0));
     const memory = new HostMemory(setup.memory, setup.order);
     const table = setup.assist ? assist : null;
-    this.#translator = new Translator(memory, new HandlerTable(LEVELS_OF[setup.processor], table), table, model);
+    const kept = cores?.find(coreName(setup.processor, setup.order, 'usual', table !== null));
+    const handlers = new HandlerTable(LEVELS_OF[setup.processor], table, kept?.handlers);
+    this.#translator = new Translator(memory, handlers, table, model);
     // Functions are called once here so that the engine compiles them on this thread. They run on a block of their
     // own in which no page is mapped and the budget is spent, so each leaves at its first access or back edge.
     memory.i32.fill(-1, (TOUCH_BLOCK + SOFT_TLB) >> 2, (TOUCH_BLOCK + SOFT_TLB + WIDE_TLB_SET_BYTES) >> 2);

@@ -3,7 +3,6 @@
 import { SIGNATURES } from '../backend/runtime.ts';
 import type { AssistTable, RegionRequest, TranslatedRegion, TranslationJob } from '../interface.ts';
 import { type HandlerTable, meaningOf } from '../interpreter/handlers.ts';
-import type { VariantIndex } from '../interpreter/variants.ts';
 import { LINK_CELL_BYTES, LINK_CELLS, MAX_LINK_CELLS, PROFILE_ENTRIES, TRANSLATION_MODES } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
 import type { ProcessorModel } from '../model.ts';
@@ -103,7 +102,7 @@ export class Translator {
         new RegionDecoder(
           handlers,
           (instruction, word) => {
-            const variants = handlers.variants[instruction.id] as VariantIndex;
+            const variants = handlers.variantsOf(instruction);
             const { values } = variants.valuesOf(variants.indexOf(word, false));
             return meaningOf(instruction, values, mode, assist, model.levels);
           },

@@ -149,3 +149,20 @@ test('each number of each model is there for the kernel, and only there', () => 
     }
   }
 });
+
+for (const cpu of CPUS)
+  for (const accel of ACCELS)
+    test(`CFAR on a ${cpu}, ${accel}`, () => {
+      const guest = new LittleGuest(cpu, accel);
+      const has = cpu !== '970';
+      guest.place(CODE + 0x100, 'mfspr r5,28; mtspr 28,r4; mfspr r6,28; stw r0,0(r30)');
+      const registers = { 4: 0x1234_5678_9abc_def0n, 5: 7n, 6: 7n, 7: BigInt(CODE + 0x100), 8: (1n << 63n) | MSR.ME };
+      const returned = guest.run('nop; mtspr 26,r7; mtspr 27,r8; rfid', registers).gpr;
+      assert.deepEqual([returned[5], returned[6]], has ? [BigInt(CODE + 12), registers[4]] : [7n, 7n]);
+      const branched = guest.run('mtctr r7; nop; bctr', registers).gpr;
+      assert.equal(branched[5], has ? BigInt(CODE + 8) : 7n);
+      // A program interrupt goes on from where the branch was.
+      const interrupted = guest.run(`b .+8; nop; mfspr r5,28; .long 0`, registers);
+      assert.deepEqual([interrupted.vector, interrupted.gpr[5]], [0x700, has ? BigInt(CODE) : 7n]);
+      assert.deepEqual(guest.vcpu.getSregs()['cfar'], has ? BigInt(CODE) : undefined);
+    });

@@ -1,0 +1,87 @@
+/** Devices that a user plugs into a board, and the options that say so. */
+import { type ShareOptions, virtio9p } from './devices/virtio-9p.ts';
+import { type DiskOptions, virtioBlk } from './devices/virtio-blk.ts';
+import { type NetworkOptions, virtioNet } from './devices/virtio-net.ts';
+import { virtioRng } from './devices/virtio-rng.ts';
+import { OptionError } from './error.ts';
+import type { PortEnd } from './outside/ports.ts';
+import type { VirtioSpec } from './virtio/device.ts';
+
+/** A device to plug in. */
+export interface Card {
+  readonly device: VirtioSpec;
+  /** One of the board's buses (`Board.buses`); its customary one when absent. */
+  readonly bus?: string | undefined;
+}
+
+/** A console port. */
+export interface ConsolePortOptions {
+  /** Guests find it in /dev/virtio-ports. */
+  readonly name: string;
+  readonly end: PortEnd;
+}
+
+/** The devices that a machine's options plug in. */
+export interface CardOptions {
+  readonly disks?: readonly DiskOptions[] | undefined;
+  readonly network?: NetworkOptions | undefined;
+  readonly shares?: readonly ShareOptions[] | undefined;
+  readonly consolePorts?: readonly ConsolePortOptions[] | undefined;
+  /** A source of randomness. */
+  readonly rng?: boolean | undefined;
+  /** A memory balloon, which also hears of pages that the guest has no use for. */
+  readonly balloon?: boolean | undefined;
+  /** Devices of one's own. */
+  readonly devices?: readonly Card[] | undefined;
+}
+
+/** What the options plug in, in the order of the slots: the first disk is the guest's first. */
+export function cardsOf(options: CardOptions): Card[] {
+  const { disks = [], network, shares = [], rng = false, devices = [] } = options;
+  const specs = [
+    ...disks.map((disk, i) => virtioBlk(`disk${i}`, disk)),
+    ...(network === undefined ? [] : [virtioNet('net0', network)]),
+    ...shares.map((share, i) => virtio9p(`share${i}`, share)),
+    ...(rng ? [virtioRng('rng0')] : []),
+  ];
+  return [...specs.map((device) => ({ device })), ...devices];
+}
+
+/** A card with its place. */
+export interface PlacedCard {
+  readonly device: VirtioSpec;
+  readonly bus: string;
+}
+
+/**
+ * Gives each card a bus: the one that it names, or the first that has room. `buses`: how many cards fit on each.
+ * @throws OptionError when one does not fit.
+ */
+export function placeCards(
+  board: string,
+  buses: Readonly<Record<string, number>>,
+  cards: readonly Card[],
+): PlacedCard[] {
+  const room = new Map(Object.entries(buses));
+  return cards.map(({ device, bus }) => {
+    if (bus !== undefined && !room.has(bus)) {
+      const names = room.size === 0 ? 'it has none' : `${[...room.keys()].join(', ')} would fit`;
+      throw new OptionError(`the board ${board} has no bus "${String(bus).slice(0, 64)}" for ${device.name}; ${names}`);
+    }
+    const place = bus ?? [...room].find(([, count]) => count > 0)?.[0];
+    const left = place === undefined ? 0 : (room.get(place) as number);
+    if (place === undefined || left === 0) {
+      const all = Object.entries(buses).map(([name, count]) => `${count} on ${name}`);
+      throw new OptionError(
+        `the board ${board} has no room for ${device.name}: it takes ${all.length === 0 ? 'no devices' : all.join(', ')}`,
+      );
+    }
+    room.set(place, left - 1);
+    return { device, bus: place };
+  });
+}
+
+/** The devices on a bus, in order. */
+export function onBus(cards: readonly PlacedCard[] | undefined, bus: string): VirtioSpec[] {
+  return (cards ?? []).filter((card) => card.bus === bus).map(({ device }) => device);
+}

@@ -22,10 +22,12 @@ export const RESUME_GUEST = -1;
 export const STEP_GUEST = -3;
 
 /**
- * `handleExit` says with this that the guest goes on with the same instruction, of which it notices nothing: the host had no
- * translation of its own. Counted time does not pass for that, so that it does not depend on what is shadowed.
+ * `handleExit` says with these that the guest goes on with the same instruction, of which it notices nothing: the host had
+ * no translation of its own for its data, or to fetch it. Counted time does not pass for that, so that it does not depend on
+ * what is shadowed.
  */
-export const RETRY_GUEST = -4;
+export const RETRY_DATA = -4;
+export const RETRY_FETCH = -5;
 
 /** What a family's object is made from. */
 export interface FamilyParts<Cpu extends HostCpu = HostCpu> {

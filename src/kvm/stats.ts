@@ -38,7 +38,7 @@ export const COUNTER = {
   vsid_recycles: 32,
   hcall_exits: 33,
   debug_exits: 34,
-  /** Exits of which the guest notices nothing: RETRY_GUEST. */
+  /** Exits of which the guest notices nothing: RETRY_DATA and RETRY_FETCH. */
   retry_exits: 35,
 } as const;
 

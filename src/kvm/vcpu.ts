@@ -23,7 +23,7 @@ import {
   checkRegisters,
   checkWord,
 } from './checks.ts';
-import { RESUME_GUEST, RETRY_GUEST, STEP_GUEST, type VcpuFamily } from './family.ts';
+import { RESUME_GUEST, RETRY_DATA, RETRY_FETCH, STEP_GUEST, type VcpuFamily } from './family.ts';
 import { readRun, saveRun } from './run-state.ts';
 import { savedPart } from './state.ts';
 import { COUNTER, type VcpuCounters } from './stats.ts';
@@ -152,11 +152,17 @@ export class VirtualCpu implements Vcpu {
         time.exits++;
         reason = family.handleExit(vector);
         let cost = time.icount === 0 ? EXIT_COST : 1;
-        if (reason === RETRY_GUEST) {
+        if (reason === RETRY_DATA || reason === RETRY_FETCH) {
           (counts[COUNTER.retry_exits] as number)++;
           if (time.icount !== 0 && this.#isUncounted(budget)) {
             time.exits--;
             cost = 0;
+            // The block was begun with a budget: it is looked at again where it ends.
+            if (reason === RETRY_DATA && (words[BUDGET >> 2] as number) <= 0) {
+              (counts[COUNTER.light_exits] as number)++;
+              budget = 1;
+              continue;
+            }
           }
         } else if (reason !== RESUME_GUEST) return this.#leave(reason);
         (counts[COUNTER.light_exits] as number)++;

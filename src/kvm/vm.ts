@@ -159,6 +159,7 @@ export class VirtualMachine implements Vm {
         timebase: () => time.timebase(),
         timebaseStep: time.leastStep,
         translationMemory: this.#translationMemory,
+        isExact: time.icount !== 0,
         translation: this.#translation,
         ...(this.#options.profile && this.#options.icount === undefined && { profile: this.#options.profile }),
         ...(this.#options.cores && { cores: this.#options.cores }),

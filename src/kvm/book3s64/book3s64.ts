@@ -244,13 +244,13 @@ export class Book3s64 implements VcpuFamily {
   }
 
   begin(): void {
-    this.#areas.dispatch(true);
+    if (this.#time.icount === 0) this.#areas.dispatch(true);
     this.#storage.complete();
     this.#papr.complete();
   }
 
   end(): void {
-    this.#areas.dispatch(false);
+    if (this.#time.icount === 0) this.#areas.dispatch(false);
   }
 
   updateTimers(): number {
@@ -271,6 +271,8 @@ export class Book3s64 implements VcpuFamily {
     if (rest !== RESUME_GUEST) return rest;
     if (words[W_HALTED] !== 0 && words[W_PENDING] !== 0) {
       words[W_HALTED] = 0;
+      // With counted time, runs of the processor are the host's business alone.
+      if (this.#time.icount !== 0) this.#areas.dispatch(true);
       (this.#counts[COUNTER.halt_wakeup] as number)++;
     }
     const stepping = this.#context.stepping !== 0;
@@ -371,6 +373,7 @@ export class Book3s64 implements VcpuFamily {
       ...this.#decrementer.save(),
       ...this.#virtualTime.save(),
       instructions: this.#sprs.instructions,
+      ceded: this.#areas.ceded,
     };
   }
 
@@ -380,10 +383,12 @@ export class Book3s64 implements VcpuFamily {
     const decrementer = { decStart: time('decStart') };
     const virtualTime = { vtb: time('vtb'), vtbRuns: savedBoolean(state, 'vtbRuns') };
     const instructions = savedInteger(state, 'instructions', -(2 ** 53));
+    const ceded = savedBoolean(state, 'ceded');
     const areas = SAVED_AREAS.map(([name, kind]) => ({ kind, name, address: savedInteger(state, name) }));
     for (const { kind, name, address } of areas)
       if (!this.#areas.restore(kind, address, 0))
         throw new KvmError(`the saved state has its ${name} where no memory is`);
+    this.#areas.ceded = ceded;
     const words = this.#words;
     put(words);
     if (words[W_MAGIC_MAPPED] !== 0 && this.#parts.accel === 'trap')
@@ -432,6 +437,7 @@ export class Book3s64 implements VcpuFamily {
 
   /** The guest waits for an interrupt, whether or not it lets it through. */
   #halt(): number {
+    if (this.#time.icount !== 0) this.#areas.cede();
     this.#virtualTime.halt();
     this.#parts.run.hlt.wakeAt = this.nextTimer();
     (this.#counts[COUNTER.halt_exits] as number)++;

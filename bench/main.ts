@@ -25,6 +25,7 @@ import { echoMetrics, echoWorkload, pvGain } from './echo.ts';
 import { BenchError } from './errors.ts';
 import { countExits, exitRatios, formatExits } from './exits.ts';
 import { type Guest, guests, type Metric, metricsOf, onCpu, programs } from './guests.ts';
+import { NetworkBench, networkMetrics } from './network.ts';
 import { programMetrics, racePrograms } from './programs.ts';
 import { qemuOfSuite } from './qemu-suite.ts';
 import { programsWorkload, race } from './race.ts';
@@ -42,6 +43,7 @@ interface Options {
   self?: boolean;
   library?: boolean;
   echo?: boolean;
+  network?: boolean;
   codeCache?: boolean;
   against?: string;
   qemuSuite?: string;
@@ -147,11 +149,13 @@ async function compare(options: Options): Promise<number> {
   const guest = await chooseQemu(options.programs ? debianTools : chooseCpu(options), options.qemuSuite);
   const chosen = options.programs
     ? programMetrics
-    : options.echo
-      ? echoMetrics
-      : chooseMetrics(guest, options.only).filter(
-          ({ program }) => program === undefined || !(options.bootOnly || options.library),
-        );
+    : options.network
+      ? networkMetrics
+      : options.echo
+        ? echoMetrics
+        : chooseMetrics(guest, options.only).filter(
+            ({ program }) => program === undefined || !(options.bootOnly || options.library),
+          );
   const wanted = programs.filter((program) => chosen.some((metric) => metric.program === program));
   const accels = chooseAccels(options, options.echo ? guest.accels : ['assist']);
   const qemu = options.library ? undefined : { qemu: qemuVersion(guest) };
@@ -165,12 +169,16 @@ async function compare(options: Options): Promise<number> {
     if (options.codeCache) ours.push(filledContender(guest, folder, 'assist'));
     if (options.against !== undefined) ours.push(commitContender(guest, folder, 'assist', options.against));
   }
-  const contenders = options.library ? libraryContenders(guest, folder) : [qemuContender(guest, folder), ...ours];
+  const network = options.network ? await NetworkBench.create(guest) : undefined;
+  const contenders = (options.library ? libraryContenders(guest, folder) : [qemuContender(guest, folder), ...ours]).map(
+    (one) => network?.plugIn(one) ?? one,
+  );
   const start = Date.now();
-  const workload = options.echo ? echoWorkload(guest) : programsWorkload(guest, wanted);
+  const workload = network?.workload ?? (options.echo ? echoWorkload(guest) : programsWorkload(guest, wanted));
   const { samples, failure } = options.programs
     ? { samples: await racePrograms(guest, contenders, rounds), failure: undefined }
     : await race({ guest, contenders, rounds, workload, timeoutSeconds: options.timeout, logs: options.logs });
+  network?.close();
   const names = contenders.map(({ name }) => name);
   const report = makeReport(names, chosen, samples);
   const judged =
@@ -239,6 +247,7 @@ function createProgram(): Command {
     .option('--programs', 'instead: compilers, interpreters and tools in the guest debian-tools')
     .option('--library', 'instead: boots by the library beside the command')
     .option('--echo', 'instead: 1000 times /bin/echo in a shell, under each accel')
+    .option('--network', "instead: bytes and round trips over the user network, beside QEMU's")
     .option('--exits', 'instead: exits by cause of one boot under each accel, as Markdown')
     .option('--trap-cost', 'instead: nanoseconds of one privileged instruction')
     .option('--timeout <seconds>', 'for each run', parsePositive, 600)

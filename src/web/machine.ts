@@ -9,6 +9,7 @@ import {
   receiveError,
   type ServedOptions,
   type ToMachine,
+  UNSENDABLE,
 } from './protocol.ts';
 
 /** A machine's options, with what the browser gives already in their place. */
@@ -210,6 +211,9 @@ export async function createMachine(options: BrowserMachineOptions): Promise<Bro
     throw new MachineError('the option console is missing; an object with write(bytes) would fit');
   if (worker !== undefined && worker !== false && typeof worker?.postMessage !== 'function')
     throw new MachineError('the option worker is neither a Worker nor false');
+  const unsendable = UNSENDABLE.find((name) => (served as Readonly<Record<string, unknown>>)[name] !== undefined);
+  if (unsendable !== undefined)
+    throw new MachineError(`the option ${unsendable} cannot be sent to a worker; rng and balloon would fit`);
   const thread = worker === false ? undefined : (worker ?? startWorker());
   const connection = new Connection(thread ?? (await servePort()), console);
   if (thread) {

@@ -1,7 +1,15 @@
 /** What a page and its machine's worker say to each other. */
 import { KvmError, type KvmRegs, type KvmSregs, type KvmTranslation } from '../kvm/api.ts';
 import { MachineError, OptionError } from '../machine/error.ts';
-import type { CardOptions, DeviceState, MachineEnd, MachineOptions, MachineState } from '../machine/index.ts';
+import type {
+  CardOptions,
+  DeviceState,
+  MachineEnd,
+  MachineOptions,
+  MachineState,
+  RestoreOptions,
+  SaveOptions,
+} from '../machine/index.ts';
 
 /** Options whose values are objects with functions, which cannot be sent to a worker. */
 export const UNSENDABLE = [
@@ -24,6 +32,11 @@ export interface ServedOptions
   readonly translationWorker?: boolean | undefined;
 }
 
+/** What a machine that goes on from a snapshot is given: all that can be cloned. */
+export interface ServedRestoreOptions
+  extends Omit<RestoreOptions, 'board' | 'host' | 'translation' | 'cores' | 'createVm'>,
+    Pick<ServedOptions, 'translationWorker'> {}
+
 /** What became of the options. */
 export interface MachineDescription {
   readonly board: string;
@@ -36,6 +49,8 @@ export interface MachineDescription {
 /** The calls that a page can make. Addresses of memory are guest physical. */
 export interface MachineCalls {
   create(options: ServedOptions): MachineDescription;
+  restore(snapshot: Uint8Array, options: ServedRestoreOptions): MachineDescription;
+  save(options: SaveOptions): Promise<Uint8Array>;
   run(): Promise<MachineEnd>;
   pause(): Promise<void>;
   resume(): void;

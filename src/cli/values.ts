@@ -11,6 +11,16 @@ export function parseMemory(text: string): number {
   return bytes;
 }
 
+/** Bytes of a disk or of a part of it: "10G", "1.5G", "64k"; a bare number counts bytes, as qemu-img has it. */
+export function parseSize(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)([KMGTP])?(?:i?B)?$/i.exec(text);
+  const power = 'KMGTP'.indexOf((match?.[2] ?? ' ').toUpperCase()) + 1;
+  const bytes = Math.round(Number(match?.[1] ?? Number.NaN) * 1024 ** power);
+  if (!(bytes <= 2 ** 53 - 512))
+    throw new UsageError(`'${text}' is not a size; a number with K, M, G or T fits, such as 10G`);
+  return bytes;
+}
+
 /** A time-out in seconds; fractions are allowed. */
 export function parseSeconds(text: string): number {
   const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
@@ -18,6 +28,13 @@ export function parseSeconds(text: string): number {
     throw new UsageError(`'${text}' is not a time-out; a number of seconds from 0.001 to 2000000 fits`);
   }
   return seconds;
+}
+
+/** Threads beside the guest's own. */
+export function parseThreads(text: string): number {
+  const threads = /^\d{1,2}$/.test(text) ? Number(text) : -1;
+  if (threads < 0 || threads > 16) throw new UsageError(`'${text}' is no number of threads; one from 0 to 16 fits`);
+  return threads;
 }
 
 /** QEMU's icount shift: an instruction takes 2^shift nanoseconds. */

@@ -138,10 +138,12 @@ export interface HostCpuOptions {
    * each time that the guest reads it.
    */
   readonly timebaseStep?: number;
-  /** Another thread that translates; else translation happens between runs, on this one. */
-  readonly translation?: TranslationPort;
+  /** Other threads that translate, one or several; else translation happens between runs, on this one. */
+  readonly translation?: TranslationPort | readonly TranslationPort[];
   /** Interpretations of a block after which it is translated; Infinity: never. */
   readonly hotThreshold?: number;
+  /** Budgets end at the same instruction whatever is translated (`ProcessorModel.isExact`). */
+  readonly isExact?: boolean;
   /** Bytes that translations and the interpreter's records may take: what is over goes, the least used first. */
   readonly translationMemory?: number;
   /** Cores that were kept. */

@@ -1,15 +1,26 @@
 import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
+import { formatBytes } from '../../machine/error.ts';
 import type { MachineEnd } from '../../machine/index.ts';
-import { codeCacheFolder, createMachine, NodeHost, shareFolder } from '../../node/index.ts';
+import {
+  codeCacheFolder,
+  createMachine,
+  NodeHost,
+  restoreMachine,
+  shareFolder,
+  writeSnapshotFile,
+} from '../../node/index.ts';
 import { ConsoleInput } from '../console-input.ts';
-import { CommandError, fileProblem, UsageError } from '../errors.ts';
+import { type ConsolePortArgument, openConsolePorts, parseConsolePort } from '../console-ports.ts';
+import { closeDisks, type DiskArgument, openDisks, parseDisk } from '../disks.ts';
+import { CommandError, fileProblem, oneLine, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
+import { type NetworkArgument, parseNetworkArgument, plugIn } from '../network.ts';
 import { ConsoleOutput } from '../output.ts';
 import { parseShare, type ShareArgument } from '../shares.ts';
 import { isIgnored } from '../signals.ts';
 import { Terminal } from '../terminal.ts';
-import { parseChoice, parseIcount, parseMemory, parseSeconds } from '../values.ts';
+import { parseChoice, parseIcount, parseMemory, parseSeconds, parseThreads } from '../values.ts';
 
 const accels = ['trap', 'pv', 'assist'] as const satisfies readonly Accel[];
 const endSignals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
@@ -18,12 +29,17 @@ const brokenPipeStatus = 141;
 const STALLED_MS = 500;
 
 interface BootArguments {
-  machine: string;
-  kernel: string;
+  /** The board and the kernel; undefined: the snapshot in `restore` has all. */
+  machine?: string;
+  kernel?: string;
+  restore?: string;
+  save?: string;
   initrd?: string;
   append?: string;
   memory?: number;
   dtb?: string;
+  disk?: DiskArgument[];
+  net?: NetworkArgument;
   cpu?: string;
   accel?: Accel;
   stats?: string;
@@ -33,11 +49,14 @@ interface BootArguments {
   icount?: number;
   codeCache: string;
   translationMemory?: number;
+  consolePort?: readonly ConsolePortArgument[];
+  rng?: boolean;
+  translationThreads?: number;
   share?: readonly ShareArgument[];
 }
 
-/** As they were typed. */
-type TypedArguments = Omit<BootArguments, 'machine' | 'kernel'> & { machine?: string; kernel?: string };
+/** What a snapshot has, and a machine that is restored from one is not given, by the options' names. */
+const IN_SNAPSHOTS = ['machine', 'kernel', 'initrd', 'append', 'memory', 'cpu', 'dtb', 'icount'] as const;
 
 export function addBoot(program: Command): void {
   program
@@ -51,6 +70,16 @@ export function addBoot(program: Command): void {
     .option('--cpu <model>', "processor (the machine's first if absent)")
     .option('--dtb <file>', 'a device tree to use in place of the built-in one')
     .option(
+      '--disk <file>',
+      'a disk: FILE[,format=raw|qcow2][,ro][,snapshot=on][,serial=WORD][,backing=FILE]; as often as there are disks',
+      parseDisk,
+    )
+    .option(
+      '--net <kind>',
+      'a network card: user[,forward=tcp:HOSTPORT:GUESTPORT][,restrict=on][,host-loopback=on][,mac=ADDRESS], or none (as if absent)',
+      parseNetworkArgument,
+    )
+    .option(
       '--accel <way>',
       `how privileged instructions are served: ${accels.join(', ')} (the machine's fastest if absent)`,
       (text: string) => parseChoice(text, accels, 'way'),
@@ -58,9 +87,19 @@ export function addBoot(program: Command): void {
     .option('--stats <file>', 'write exits by cause and other counters as JSON; - for standard output')
     .option('--stats-interval <seconds>', 'write that file also so often while the guest runs', parseSeconds)
     .option('--timeout <seconds>', 'end with status 124 after so much time', parseSeconds)
+    .option(
+      '--restore <file>',
+      'go on from a snapshot in place of booting; it has the machine, its memory and its devices',
+    )
+    .option('--save <file>', 'where Ctrl-A s, or the signal SIGUSR1, saves the machine while it runs')
     .option('--no-reboot', 'a reset by the guest ends the command')
     .option('--icount <n>', 'time is the count of instructions, 2^n nanoseconds each: runs repeat exactly', parseIcount)
     .option('--code-cache <folder>', 'where to remember what code was hot, or off', codeCacheFolder())
+    .option(
+      '--translation-threads <n>',
+      'threads that translate hot code (as many as there are processors to spare)',
+      parseThreads,
+    )
     .option(
       '--translation-memory <size>',
       "memory for translations of the guest's code (an eighth of its own if absent, from 64M to 256M)",
@@ -71,32 +110,51 @@ export function addBoot(program: Command): void {
       'give the guest a folder, to be mounted as 9p by its tag; FOLDER,rw lets it write; may be repeated',
       parseShare,
     )
+    .option(
+      '--console-port <name=file>',
+      'a named console port (virtio): what the guest writes goes to a file, or with name=unix:path to and from a socket',
+      parseConsolePort,
+    )
+    .option('--rng', 'a source of random numbers (virtio)')
     .addHelpText(
       'after',
       '\nCtrl-A x ends the machine, Ctrl-A h lists the keys. Exit status: 0 the guest ended itself (or Ctrl-A x),' +
         '\n124 time-out, 1 an error, 2 a wrong command line, 128 + number for a signal.',
     )
-    .action(async (options: TypedArguments) => {
-      process.exitCode = await boot(complete(options));
+    .action(async (options: BootArguments) => {
+      checkNeeded(options);
+      process.exitCode = await boot(options);
     });
 }
 
-/** The options with those that there must be: asked for here, so that what is misspelt is named first. */
-function complete(options: TypedArguments): BootArguments {
-  const { machine, kernel } = options;
+/** The options that there must be are asked for here, so that what is misspelt is named first. */
+function checkNeeded(options: BootArguments): void {
+  const { machine, kernel, restore } = options;
+  if (restore !== undefined) {
+    const given = IN_SNAPSHOTS.find((name) => options[name] !== undefined);
+    if (given !== undefined) throw new UsageError(`--${given} does not go with --restore: the snapshot has its own`);
+    return;
+  }
   if (machine === undefined) throw new UsageError("--machine <name> is missing; 'powervisor machines' lists the names");
   if (kernel === undefined)
     throw new UsageError('--kernel <file> is missing: an ELF file, a uImage or raw instructions');
-  return { ...options, machine, kernel };
 }
 
 /** Boots, runs until the end, and answers the exit status. */
 async function boot(options: BootArguments): Promise<number> {
   if (options.statsInterval !== undefined && (options.stats ?? '-') === '-')
     throw new UsageError('--stats-interval writes a file: --stats FILE names it');
-  const kernel = readInput(options.kernel, 'kernel');
+  if (options.disk !== undefined && options.icount !== undefined)
+    throw new UsageError(
+      '--icount has runs repeat exactly, which a disk on the host does not: --initrd is there in both',
+    );
+  if (options.net !== undefined && options.icount !== undefined)
+    throw new UsageError('--icount has runs repeat exactly, which a network cannot: --net none fits');
+  const kernel = options.kernel === undefined ? undefined : readInput(options.kernel, 'kernel');
   const initrd = options.initrd === undefined ? undefined : readInput(options.initrd, 'initrd');
   const dtb = options.dtb === undefined ? undefined : readInput(options.dtb, 'device tree');
+
+  const { consolePorts, close: closePorts } = await openConsolePorts(options.consolePort ?? []);
 
   /** The status that something outside of the guest decided on. */
   let decided: number | undefined;
@@ -118,31 +176,62 @@ async function boot(options: BootArguments): Promise<number> {
   );
   const input = new ConsoleInput(process.stdin, (bytes) => machine.input(bytes));
   const host = new NodeHost(output, () => input.offer());
+  const disks = await openDisks(options.disk ?? []);
+  const network = await plugIn(options.net);
   const start = performance.now();
-  const machine = createMachine({
-    board: options.machine,
+  const common = {
     host,
-    kernel,
-    initrd,
-    dtb,
-    append: options.append,
-    memoryBytes: options.memory,
-    cpu: options.cpu,
+    disks,
+    network: network.card,
     accel: options.accel,
     noReboot: !options.reboot,
     timeoutNs: options.timeout === undefined ? undefined : options.timeout * 1e9,
-    icount: options.icount === undefined ? undefined : 2 ** options.icount,
-    codeCache: options.codeCache === 'off' ? false : options.codeCache,
+    codeCache: options.codeCache === 'off' ? (false as const) : options.codeCache,
     translationMemory: options.translationMemory,
+    consolePorts,
+    rng: options.rng,
+    translationThreads: options.translationThreads,
     shares: options.share?.map(({ tag, folder, writable }) => ({ tag, server: shareFolder(folder, { writable }) })),
-  });
+  };
+  const machine =
+    options.restore !== undefined || options.machine === undefined || kernel === undefined
+      ? restoreMachine(options.restore ?? '', common)
+      : createMachine({
+          ...common,
+          board: options.machine,
+          kernel,
+          initrd,
+          dtb,
+          append: options.append,
+          memoryBytes: options.memory,
+          cpu: options.cpu,
+          icount: options.icount === undefined ? undefined : 2 ** options.icount,
+        });
 
   for (const [signal, status] of Object.entries(endSignals))
     if (!isIgnored(signal)) process.on(signal, () => stop(status));
+  const say = (text: string): void => output.write(new TextEncoder().encode(text));
+  /** The saving that is under way. */
+  let saving: Promise<void> | undefined;
+  const save = (): void => {
+    const file = options.save;
+    if (file === undefined) say('\r\npowervisor: there is no file to save to; --save FILE names one\r\n');
+    else
+      saving ??= writeSnapshotFile(file, (write) => machine.saveTo(write))
+        .then(
+          (bytes) => say(`\r\npowervisor: saved to '${file}', ${formatBytes(bytes)}\r\n`),
+          (error) => say(`\r\npowervisor: ${oneLine(error)}\r\n`),
+        )
+        .finally(() => {
+          saving = undefined;
+        });
+  };
+  if (options.save !== undefined) process.on('SIGUSR1', save);
   const terminal = new Terminal(process.stdin, {
     input: (bytes) => input.push(bytes),
     quit: () => stop(0),
-    say: (text) => output.write(new TextEncoder().encode(text)),
+    save,
+    say,
   });
   const writeStats = (cause: MachineEnd['cause'] | 'running'): void => {
     if (options.stats === undefined) return;
@@ -157,10 +246,15 @@ async function boot(options: BootArguments): Promise<number> {
     end = await machine.run();
   } finally {
     clearInterval(timer);
+    network.close();
     terminal.close();
+    process.off('SIGUSR1', save);
+    await saving;
+    await closeDisks(disks);
   }
   output.endLine();
   writeStats(end.cause);
+  await Promise.race([closePorts(), unheard]);
   isOver = true;
   // Whoever ended the machine does not wait for a reader that does not read, nor does whoever ends the command now.
   await Promise.race([output.drain(end.cause === 'quit' || end.cause === 'timeout' ? STALLED_MS : undefined), unheard]);

@@ -149,6 +149,7 @@ export class Qcow2Disk implements BlockStore {
 
   async close(): Promise<void> {
     try {
+      await this.#requests.ended();
       if (this.#counts === undefined) return;
       do {
         await this.flush();
@@ -171,6 +172,17 @@ export class Qcow2Disk implements BlockStore {
     while (end < this.#mapping.entries && kindOf(this.#mapping.entry(table, end)) === kind) end++;
     const bytes = end * this.clusterBytes - (offset % this.#mapping.span);
     return { kind, length: Math.min(bytes, inTable) };
+  }
+
+  /** Bytes from `offset` on that are zeroes without a look at them. */
+  async zeroesFrom(offset: number): Promise<number> {
+    let at = offset;
+    while (at < this.size) {
+      const { kind, length } = await this.extent(at, this.size - at);
+      if (kind !== 'zero' && (kind !== 'backing' || at < (this.#backing?.size ?? 0))) break;
+      at += length;
+    }
+    return at - offset;
   }
 
   /**

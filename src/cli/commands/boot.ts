@@ -4,6 +4,7 @@ import type { MachineEnd } from '../../machine/index.ts';
 import { codeCacheFolder, createMachine, NodeHost, shareFolder } from '../../node/index.ts';
 import { ConsoleInput } from '../console-input.ts';
 import { type ConsolePortArgument, openConsolePorts, parseConsolePort } from '../console-ports.ts';
+import { closeDisks, type DiskArgument, openDisks, parseDisk } from '../disks.ts';
 import { CommandError, fileProblem, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
 import { type NetworkArgument, parseNetworkArgument, plugIn } from '../network.ts';
@@ -26,6 +27,7 @@ interface BootArguments {
   append?: string;
   memory?: number;
   dtb?: string;
+  disk?: DiskArgument[];
   net?: NetworkArgument;
   cpu?: string;
   accel?: Accel;
@@ -56,6 +58,11 @@ export function addBoot(program: Command): void {
     .option('--memory <size>', "memory, such as 256M or 1G (the machine's own choice if absent)", parseMemory)
     .option('--cpu <model>', "processor (the machine's first if absent)")
     .option('--dtb <file>', 'a device tree to use in place of the built-in one')
+    .option(
+      '--disk <file>',
+      'a disk: FILE[,format=raw|qcow2][,ro][,snapshot=on][,serial=WORD][,backing=FILE]; as often as there are disks',
+      parseDisk,
+    )
     .option(
       '--net <kind>',
       'a network card: user[,forward=tcp:HOSTPORT:GUESTPORT][,restrict=on][,host-loopback=on][,mac=ADDRESS], or none (as if absent)',
@@ -116,6 +123,10 @@ function complete(options: TypedArguments): BootArguments {
 async function boot(options: BootArguments): Promise<number> {
   if (options.statsInterval !== undefined && (options.stats ?? '-') === '-')
     throw new UsageError('--stats-interval writes a file: --stats FILE names it');
+  if (options.disk !== undefined && options.icount !== undefined)
+    throw new UsageError(
+      '--icount has runs repeat exactly, which a disk on the host does not: --initrd is there in both',
+    );
   if (options.net !== undefined && options.icount !== undefined)
     throw new UsageError('--icount has runs repeat exactly, which a network cannot: --net none fits');
   const kernel = readInput(options.kernel, 'kernel');
@@ -144,6 +155,7 @@ async function boot(options: BootArguments): Promise<number> {
   );
   const input = new ConsoleInput(process.stdin, (bytes) => machine.input(bytes));
   const host = new NodeHost(output, () => input.offer());
+  const disks = await openDisks(options.disk ?? []);
   const network = await plugIn(options.net);
   const start = performance.now();
   const machine = createMachine({
@@ -153,6 +165,7 @@ async function boot(options: BootArguments): Promise<number> {
     initrd,
     dtb,
     append: options.append,
+    disks,
     network: network.card,
     memoryBytes: options.memory,
     cpu: options.cpu,
@@ -190,6 +203,7 @@ async function boot(options: BootArguments): Promise<number> {
     clearInterval(timer);
     network.close();
     terminal.close();
+    await closeDisks(disks);
   }
   output.endLine();
   writeStats(end.cause);

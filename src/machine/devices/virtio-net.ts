@@ -53,8 +53,8 @@ class VirtioNet implements VirtioDevice, PacketReceiver {
   readonly #header = new DataView(this.#incoming.buffer, 0, HEADER_BYTES);
   /** The guest's rings may be written to: it is between two slices, or the guest has just notified the device. */
   #isOpen = false;
-  /** `#turn` will be called. */
-  #isDue = false;
+  /** By queue: `#turn` will be called. */
+  readonly #isDue = [false, false];
   /** The link was told that there is no room. */
   #wasFull = false;
   readonly #chains: Chain[] = [];
@@ -90,18 +90,25 @@ class VirtioNet implements VirtioDevice, PacketReceiver {
     if (this.#isOpen && this.#put(frame, segmentBytes)) return true;
     this.#wasFull = true;
     // Frames that come while the guest is stopped, or in the midst of something, are asked for again at their time.
-    if (!this.#isOpen && !this.#isDue) {
-      this.#isDue = true;
-      this.#outside.between(() => {
-        this.#isDue = false;
-        this.#turn(RX);
-      });
-    }
+    if (!this.#isOpen) this.#turnSoon(RX);
     return false;
   }
 
+  /**
+   * Soon, but not at once: a guest that goes on sends more, which then costs it neither further notifications nor an interrupt
+   * for each frame, and its TCP makes long segments of what waits.
+   */
   notified(queue: number): void {
-    this.#turn(queue);
+    this.#turnSoon(queue);
+  }
+
+  #turnSoon(queue: number): void {
+    if (this.#isDue[queue] !== false) return;
+    this.#isDue[queue] = true;
+    this.#outside.between(() => {
+      this.#isDue[queue] = false;
+      this.#turn(queue);
+    });
   }
 
   /** Takes what the guest sends, or gives it what the link has kept; either may bring the other. */

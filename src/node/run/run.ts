@@ -1,4 +1,4 @@
-import { Readable, Writable } from 'node:stream';
+import { type Readable, Writable } from 'node:stream';
 import { type MachineEnd, MachineError, type PortEnd } from '../../machine/index.ts';
 import { NodeFolder, shareFolder } from '../folder.ts';
 import { createMachine } from '../machine.ts';
@@ -106,7 +106,8 @@ export async function startCommand(command: readonly string[], options: RunOptio
   const image = readImage(options.image ?? DEFAULT_IMAGE);
   const share = folder === false ? undefined : new NodeFolder(folder);
   share?.close();
-  if (folder === '/') throw new MachineError("the folder '/' would be in the place of the guest's own; folder: false fits");
+  if (folder === '/')
+    throw new MachineError("the folder '/' would be in the place of the guest's own; folder: false fits");
   const link = network === 'user' ? await createUserNetwork() : undefined;
 
   /** How the run ends, if not by the guest's own end. */

@@ -33,10 +33,7 @@ export class InputPort implements PortEnd {
   opened(isOpen: boolean): void {
     if (!isOpen || this.#isOpen) return;
     this.#isOpen = true;
-    this.#stream
-      ?.on('data', this.#heard)
-      .on('end', this.#ended)
-      .on('error', this.#ended);
+    this.#stream?.on('data', this.#heard).on('end', this.#ended).on('error', this.#ended);
     this.roomAgain();
   }
 
@@ -78,11 +75,7 @@ export class OutputPort implements PortEnd {
   #isStalled = false;
   #isBroken = false;
 
-  constructor(
-    stream: Writable,
-    stall: (isStalled: boolean) => void,
-    onBroken: (error: NodeJS.ErrnoException) => void,
-  ) {
+  constructor(stream: Writable, stall: (isStalled: boolean) => void, onBroken: (error: NodeJS.ErrnoException) => void) {
     this.#stream = stream;
     this.#stall = stall;
     this.#onBroken = onBroken;

@@ -157,7 +157,8 @@ export class Xics implements Device, InterruptSink {
       this.#presentLevel(index);
     }
     for (let index = 0; this.#rejected > 0 && index < this.#status.length; index++) {
-      if (this.#server[index] !== number || !this.#has(index, REJECTED) || this.#priority[index] === MASKED) continue;
+      if (this.#server[index] !== number || this.#priority[index] === MASKED) continue;
+      if (!this.#has(index, REJECTED) || this.#has(index, LEVEL)) continue;
       this.#clear(index, REJECTED);
       this.#present(index);
     }

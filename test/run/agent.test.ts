@@ -29,13 +29,13 @@ test('a shell reads all words of a request as they were, whatever is in them', {
   fc.assert(
     fc.property(fc.array(word, { maxLength: 5 }), word, word, (words, value, directory) => {
       const text = formatRequest({ ...request, command: ['x', ...words], environment: { A: value }, directory });
-      const script = `env() { shift; printf '%s\\0' "$@"; }\nsetsid() { "$@"; }\nexec() { "$@"; }\n`;
-      // The functions stand in for the guest's programs of those names.
+      const script = `env() { shift; printf '%s\\0' "$@"; }\n`;
+      // The function stands in for the guest's programs setsid and env.
       const shell = `${script}${text.toString().replace('exec setsid env', 'env')}program=p; start; printf '%s\\0' "$directory"`;
       const { stdout } = spawnSync('sh', ['-s'], { input: shell });
       assert.deepEqual(stdout.toString().split('\0').slice(0, -1), [`A=${value}`, 'p', ...words, directory]);
     }),
-    { numRuns: 50 },
+    { numRuns: 30 },
   );
 });
 

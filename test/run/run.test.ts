@@ -92,17 +92,25 @@ describe('run', { skip }, () => {
     assert.equal(status, 141);
   });
 
-  it('the command: output and error in one file are in order; a time-out', async () => {
+  it('the command: output and error in one file are in order', async () => {
     const file = join(folder, 'both');
     const descriptor = openSync(file, 'w');
-    const script = 'echo 1; echo 2 >&2; echo 3; sleep 1000';
-    const child = spawn(powervisor, ['run', '--no-folder', '--timeout', '100', '--', 'sh', '-c', script], {
+    const script = 'for i in 1 2 3; do echo $i; echo error >&2; done';
+    const child = spawn(powervisor, [...words, '--', 'sh', '-c', script], {
       stdio: ['ignore', descriptor, descriptor],
     });
     const status = await new Promise((resolve) => child.on('close', resolve));
     closeSync(descriptor);
-    assert.equal(status, 124);
-    assert.equal(readFileSync(file, 'utf8'), '1\n2\n3\npowervisor: the command had not ended after 100 seconds\n');
+    assert.equal(status, 0);
+    assert.equal(readFileSync(file, 'utf8'), '1\nerror\n2\nerror\n3\nerror\n');
+  });
+
+  it('the command: a time-out', async () => {
+    const result = await command(['run', '--timeout', '1.5', '--', 'sleep', '1000']);
+    assert.deepEqual(result, {
+      ...{ status: 124, signal: null, stdout: '' },
+      stderr: 'powervisor: the command had not ended after 1.5 seconds\n',
+    });
   });
 
   it('a run that is aborted rejects, and leaves no file open', {

@@ -12,6 +12,8 @@ const STATUS = { refused: OWN_STATUS, timeout: 124, lost: 255 } as const;
 const BROKEN_PIPE_STATUS = 141;
 /** Lines of a lost guest's console that are shown. */
 const CONSOLE_LINES = 20;
+/** Of Linux's, where it says what was wrong; registers and stack come behind. */
+const FAULT = /Kernel panic|Oops|BUG:|Out of memory/;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
 interface RunArguments {
@@ -112,7 +114,9 @@ async function run(command: readonly string[], options: RunArguments): Promise<n
   if (result.cause === 'exited') return result.status as number;
   if (result.cause === 'lost') {
     const lines = result.console.split(/\r?\n/).filter((line) => line.trim() !== '');
-    for (const line of lines.slice(-CONSOLE_LINES)) console.error(`powervisor: guest: ${line.replace(/[^ -~]/g, '')}`);
+    const fault = lines.findIndex((line) => FAULT.test(line));
+    const shown = fault < 0 ? lines.slice(-CONSOLE_LINES) : lines.slice(fault, fault + CONSOLE_LINES);
+    for (const line of shown) console.error(`powervisor: guest: ${line.replace(/[^ -~]/g, '')}`);
   }
   console.error(`powervisor: ${result.message}`);
   return STATUS[result.cause];

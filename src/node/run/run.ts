@@ -1,6 +1,6 @@
 import { type Readable, Writable } from 'node:stream';
 import { type MachineEnd, MachineError, type PortEnd } from '../../machine/index.ts';
-import { NodeFolder, shareFolder } from '../folder.ts';
+import { shareFolder } from '../folder.ts';
 import { createMachine } from '../machine.ts';
 import { createUserNetwork } from '../network.ts';
 import { AGENT_PATH, FOLDER_TAG, formatRequest, PORTS, type PortName } from './agent.ts';
@@ -104,10 +104,9 @@ export async function startCommand(command: readonly string[], options: RunOptio
   checkCommand(command, env);
   signal?.throwIfAborted();
   const image = readImage(options.image ?? DEFAULT_IMAGE);
-  const share = folder === false ? undefined : new NodeFolder(folder);
-  share?.close();
   if (folder === '/')
     throw new MachineError("the folder '/' would be in the place of the guest's own; folder: false fits");
+  const share = folder === false ? undefined : shareFolder(folder, { writable });
   const link = network === 'user' ? await createUserNetwork() : undefined;
 
   /** How the run ends, if not by the guest's own end. */
@@ -182,7 +181,7 @@ export async function startCommand(command: readonly string[], options: RunOptio
     noReboot: true,
     rng: true,
     consolePorts: PORTS.map((name) => ({ name, end: ends[name] })),
-    ...(folder !== false && { shares: [{ tag: FOLDER_TAG, server: shareFolder(folder, { writable }) }] }),
+    ...(share && { shares: [{ tag: FOLDER_TAG, server: share }] }),
     ...(link && { network: { link } }),
   });
 
@@ -195,6 +194,7 @@ export async function startCommand(command: readonly string[], options: RunOptio
       clearTimeout(timer);
       stdin.close();
       link?.close();
+      share?.close();
     }
     if (failure !== undefined) throw failure;
     await Promise.race([Promise.all([stdout.drain(), stderr.drain()]), isTimedOut.promise]);

@@ -4,7 +4,7 @@ import type { Accel } from '../src/kvm/index.ts';
 /** What one figure is, and what it has to be. */
 export interface Metric {
   readonly name: string;
-  readonly unit: 's' | 'ns/op';
+  readonly unit: 's' | 'ns/op' | 'MB';
   /** The program of the guest that prints it; undefined: measured on the host. */
   readonly program?: string;
   /** The checksum that the program must print with it. */

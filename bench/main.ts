@@ -7,9 +7,12 @@ import { writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { Command, CommanderError } from 'commander';
 import type { Accel } from '../src/kvm/index.ts';
+import { debianTools } from '../test/guest-suite/machines.ts';
 import {
   buildCommand,
   type Contender,
+  commitContender,
+  filledContender,
   guestFolder,
   libraryContenders,
   ourContender,
@@ -22,8 +25,11 @@ import { echoMetrics, echoWorkload, pvGain } from './echo.ts';
 import { BenchError } from './errors.ts';
 import { countExits, exitRatios, formatExits } from './exits.ts';
 import { type Guest, guests, type Metric, metricsOf, onCpu, programs } from './guests.ts';
+import { NetworkBench, networkMetrics } from './network.ts';
+import { programMetrics, racePrograms } from './programs.ts';
+import { qemuOfSuite } from './qemu-suite.ts';
 import { programsWorkload, race } from './race.ts';
-import { formatClocks, formatReport, makeReport } from './report.ts';
+import { formatClocks, formatReport, formatThreads, makeReport } from './report.ts';
 import { formatTrapCosts, measureTrapCosts } from './trap-cost.ts';
 import { book3s64, booke } from './trap-guests.ts';
 
@@ -37,6 +43,12 @@ interface Options {
   self?: boolean;
   library?: boolean;
   echo?: boolean;
+  network?: boolean;
+  codeCache?: boolean;
+  against?: string;
+  qemuSuite?: string;
+  programs?: boolean;
+  threads?: boolean;
   exits?: boolean;
   trapCost?: boolean;
   timeout: number;
@@ -124,15 +136,26 @@ function writeJson(file: string | undefined, data: object): void {
     writeFileSync(file, `${JSON.stringify({ date: new Date().toISOString(), ...data }, null, 2)}\n`);
 }
 
+/** The guest under QEMU of a Debian suite, or the system's. */
+async function chooseQemu(guest: Guest, suite: string | undefined): Promise<Guest> {
+  if (suite === undefined) return guest;
+  const [program = '', ...words] = guest.qemu;
+  return { ...guest, qemu: [...(await qemuOfSuite(suite, program)), ...words] };
+}
+
 /** The race. Answers the exit status. */
 async function compare(options: Options): Promise<number> {
   const { rounds } = options;
-  const guest = chooseCpu(options);
-  const chosen = options.echo
-    ? echoMetrics
-    : chooseMetrics(guest, options.only).filter(
-        ({ program }) => program === undefined || !(options.bootOnly || options.library),
-      );
+  const guest = await chooseQemu(options.programs ? debianTools : chooseCpu(options), options.qemuSuite);
+  const chosen = options.programs
+    ? programMetrics
+    : options.network
+      ? networkMetrics
+      : options.echo
+        ? echoMetrics
+        : chooseMetrics(guest, options.only).filter(
+            ({ program }) => program === undefined || !(options.bootOnly || options.library),
+          );
   const wanted = programs.filter((program) => chosen.some((metric) => metric.program === program));
   const accels = chooseAccels(options, options.echo ? guest.accels : ['assist']);
   const qemu = options.library ? undefined : { qemu: qemuVersion(guest) };
@@ -143,13 +166,19 @@ async function compare(options: Options): Promise<number> {
   else {
     await buildCommand();
     for (const accel of accels) ours.push(ourContender(guest, folder, accel));
+    if (options.codeCache) ours.push(filledContender(guest, folder, 'assist'));
+    if (options.against !== undefined) ours.push(commitContender(guest, folder, 'assist', options.against));
   }
-  const contenders = options.library ? libraryContenders(guest, folder) : [qemuContender(guest, folder), ...ours];
+  const network = options.network ? await NetworkBench.create(guest) : undefined;
+  const contenders = (options.library ? libraryContenders(guest, folder) : [qemuContender(guest, folder), ...ours]).map(
+    (one) => network?.plugIn(one) ?? one,
+  );
   const start = Date.now();
-  const workload = options.echo ? echoWorkload(guest) : programsWorkload(guest, wanted);
-  const { samples, failure } = await race({
-    ...{ guest, contenders, rounds, workload, timeoutSeconds: options.timeout, logs: options.logs },
-  });
+  const workload = network?.workload ?? (options.echo ? echoWorkload(guest) : programsWorkload(guest, wanted));
+  const { samples, failure } = options.programs
+    ? { samples: await racePrograms(guest, contenders, rounds), failure: undefined }
+    : await race({ guest, contenders, rounds, workload, timeoutSeconds: options.timeout, logs: options.logs });
+  network?.close();
   const names = contenders.map(({ name }) => name);
   const report = makeReport(names, chosen, samples);
   const judged =
@@ -165,6 +194,7 @@ async function compare(options: Options): Promise<number> {
     console.log(
       `\n${formatReport(names, report, judged, options.markdown)}\n\n${formatClocks(report, options.markdown)}`,
     );
+    if (options.threads) console.log(`\n${formatThreads(names, samples, options.markdown)}`);
     const gain = options.echo ? pvGain(samples) : undefined;
     if (gain !== undefined) console.log(`\n${gain}`);
   }
@@ -210,8 +240,14 @@ function createProgram(): Command {
     .option('--only <names>', 'programs or figures, such as int,sys or chase1M', (text: string) => text.split(','))
     .option('--boot-only', 'only boot')
     .option('--self', 'a second QEMU in our place: what the noise is')
+    .option('--code-cache', 'also ours with the memory of a run before')
+    .option('--against <commit>', 'also ours as of another commit')
+    .option('--qemu-suite <suite>', "QEMU of another Debian's suite, such as trixie")
+    .option('--threads', 'also the processor time of each thread')
+    .option('--programs', 'instead: compilers, interpreters and tools in the guest debian-tools')
     .option('--library', 'instead: boots by the library beside the command')
     .option('--echo', 'instead: 1000 times /bin/echo in a shell, under each accel')
+    .option('--network', "instead: bytes and round trips over the user network, beside QEMU's")
     .option('--exits', 'instead: exits by cause of one boot under each accel, as Markdown')
     .option('--trap-cost', 'instead: nanoseconds of one privileged instruction')
     .option('--timeout <seconds>', 'for each run', parsePositive, 600)

@@ -15,6 +15,8 @@ export interface Sample {
   /** By the metrics' names. */
   readonly figures: Readonly<Record<string, number>>;
   readonly clock: ClockRate;
+  /** Processor seconds by the threads' names. */
+  readonly threads?: Readonly<Record<string, number>>;
 }
 
 /** What the guest does in each round. */
@@ -62,8 +64,9 @@ export async function race(options: RaceOptions): Promise<RaceResult> {
     runMachine(contender.command(append), timeoutSeconds, typing);
   // A boot of each that nobody counts: files into memory, compile caches filled.
   for (const contender of contenders) {
-    const run = await start(contender, boot);
-    const failure = examine(run, boot);
+    const first = contender.fills ? workload : boot;
+    const run = await start(contender, first);
+    const failure = examine(run, first);
     if (failure !== undefined) return { samples, failure: describe('warm-up', contender, run, failure) };
   }
   for (let round = 1; round <= rounds; round++) {
@@ -107,7 +110,7 @@ function takeSample(round: number, contender: string, run: Run, workload: Worklo
   if (log.linuxVersion !== undefined) figures[LINUX_VERSION] = log.linuxVersion;
   if (log.ready !== undefined) figures[GUEST_READY] = log.ready.host;
   if (run.cpuSeconds !== undefined) figures[CPU_TIME] = run.cpuSeconds;
-  return { round, contender, seconds: run.seconds, figures, clock: clockRate(log) };
+  return { round, contender, seconds: run.seconds, figures, clock: clockRate(log), threads: run.threads };
 }
 
 function saveLog(folder: string, name: string, run: Run): void {

@@ -89,3 +89,16 @@ export function formatClocks(report: Report, markdown = false): string {
   const rows = Object.entries(report.clocks).map(([name, { uptime, printk }]) => [name, rate(uptime), rate(printk)]);
   return formatTable(['guest seconds per host second', '/proc/uptime', 'printk'], rows, markdown);
 }
+
+/** Medians of processor seconds by thread, a line for each contender and thread. */
+export function formatThreads(names: readonly string[], samples: readonly Sample[], markdown?: boolean): string {
+  const rows = names.flatMap((name) => {
+    const runs = samples.filter(({ contender }) => contender === name).map(({ threads = {} }) => threads);
+    const threads = [...new Set(runs.flatMap((one) => Object.keys(one)))];
+    return threads
+      .map((thread) => ({ thread, summary: summarize(runs.map((one) => one[thread] ?? 0)) }))
+      .filter(({ summary }) => summary !== undefined && summary.median > 0)
+      .map(({ thread, summary }) => [name, thread, figure(summary?.median ?? 0)]);
+  });
+  return formatTable(['contender', 'thread', 'processor seconds'], rows, markdown);
+}

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { LineClock, type TimedLine } from './console-log.ts';
+import { ThreadClock, TICKS_PER_SECOND } from './threads.ts';
 
 export interface Run {
   readonly lines: readonly TimedLine[];
@@ -14,6 +15,8 @@ export interface Run {
   readonly seconds: number;
   /** User and system seconds of the process, where the system tells them (Linux). */
   readonly cpuSeconds?: number;
+  /** The same by the threads' names, sampled. */
+  readonly threads: Readonly<Record<string, number>>;
 }
 
 /** What is typed at the machine's console, once its output has `prompt` in it after a line that begins with `ready`. */
@@ -22,9 +25,6 @@ export interface Typing {
   readonly prompt: string;
   readonly text: string;
 }
-
-/** Linux counts processor time for programs in hundredths of a second on every architecture that Node runs on. */
-const TICKS_PER_SECOND = 100;
 
 /** User and system seconds of our children that have ended; undefined where there is no /proc. */
 function childrenCpuSeconds(): number | undefined {
@@ -62,6 +62,7 @@ export function runMachine(command: readonly string[], timeoutSeconds: number, t
   const elapsed = (): number => (performance.now() - start) / 1000;
   const child = typing ? spawn(program, words) : spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] });
   const clock = new LineClock();
+  const threads = new ThreadClock(child.pid ?? 0);
   let stderr = '';
   let timedOut = false;
   const timer = setTimeout(() => {
@@ -91,14 +92,16 @@ export function runMachine(command: readonly string[], timeoutSeconds: number, t
     child.on('exit', () => (seconds = elapsed()));
     child.on('error', (error) => {
       done();
+      threads.end();
       reject(error);
     });
     child.on('close', (status, signal) => {
       done();
       clock.end(elapsed());
+      const ofThreads = threads.end();
       const cpuAfter = childrenCpuSeconds();
       const cpu = cpuBefore === undefined || cpuAfter === undefined ? {} : { cpuSeconds: cpuAfter - cpuBefore };
-      resolve({ lines: clock.lines, stderr, status, signal, timedOut, seconds, ...cpu });
+      resolve({ lines: clock.lines, stderr, status, signal, timedOut, seconds, threads: ofThreads, ...cpu });
     });
   });
 }

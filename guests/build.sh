@@ -12,6 +12,8 @@ list_only=
 [ "${1:-}" != --packages ] || { list_only=1; shift; }
 guest=${1:?guest} out=${2:-} work=${3:-}
 [ -f "$here/$guest/recipe.sh" ] || { echo "no recipe for a guest named '$guest'" >&2; exit 2; }
+# A recipe may build on another guest's kernel (base), add a folder of configurations (with), and have shared libraries.
+base=$guest with= libraries=
 . "$here/$guest/recipe.sh"
 packages="$packages make gcc libc6-dev flex bison bc bzip2 xz-utils"
 [ -z "$list_only" ] || { echo "$packages"; exit; }
@@ -90,7 +92,7 @@ build_kernel() {
 	local make=(make -s -C "$work/linux" "O=$build" ARCH=powerpc "CROSS_COMPILE=$cross"
 		KBUILD_BUILD_USER=powervisor KBUILD_BUILD_HOST=powervisor 'KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 2026')
 	mkdir -p "$build"
-	cat "$here/common/kernel.config" "$here/$guest/kernel.config" > "$build/wanted.config"
+	cat "$here/common/kernel.config" "$here/$base/kernel.config" ${with:+"$here/$with/kernel.config"} > "$build/wanted.config"
 	run "${make[@]}" KCONFIG_ALLCONFIG="$build/wanted.config" allnoconfig
 	grep '^CONFIG.*=' "$build/wanted.config" | while read -r option; do
 		grep -qxF "$option" "$build/.config" || step "note: the kernel has no $option"
@@ -151,7 +153,8 @@ build_busybox() {
 	unpack busybox
 	mkdir -p "$build"
 	run "${make[@]}" allnoconfig
-	sed -i -E "s/^# CONFIG_($(paste -sd'|' "$here/common/busybox.config")) is not set/CONFIG_\1=y/" "$build/.config"
+	option=$(cat "$here/common/busybox.config" ${with:+"$here/$with/busybox.config"} | paste -sd'|')
+	sed -i -E "s/^# CONFIG_($option) is not set/CONFIG_\1=y/" "$build/.config"
 	run "${make[@]}" oldconfig < <(yes '' || true)
 	run "${make[@]}" -j"$jobs" busybox
 }
@@ -169,7 +172,8 @@ build_benchmarks() {
 build_initramfs() {
 	step 'packing the initramfs'
 	run "${POWERVISOR_NODE:-node}" "$here/../tools/guests/pack.ts" "$work/busybox-build/busybox" "$off" \
-		"$out/initramfs.cpio.gz" "$work"/bench/bench-*
+		"$out/initramfs.cpio.gz" "$work"/bench/bench-* \
+		${libraries:+--libraries $(printf "/usr/${cross%-}/lib/%s " $libraries)}
 }
 
 step 'fetching and unpacking the sources'

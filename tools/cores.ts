@@ -11,6 +11,8 @@ const folder = join(import.meta.dirname, '../dist/cores');
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
 
+const MSR_LE = 1n;
+
 const machines: readonly { cpu: string; littleEndian?: boolean; accels: readonly Accel[] }[] = [
   { cpu: '440ep', accels: ['trap', 'assist'] },
   ...['970', 'power7', 'power8'].flatMap((cpu) =>
@@ -29,11 +31,20 @@ for (const { cpu, littleEndian = false, accels } of machines)
       cores: {
         find: () => undefined,
         made: (name, image) => {
+          // Where interrupts lead until the kernel says otherwise.
+          if (name.includes('-mode3-')) return;
           const files = coreFileNames(name);
           writeFileSync(join(folder, files.module), image.bytes);
           writeFileSync(join(folder, files.tables), writeTables(image));
         },
       },
     });
-    vm.createVcpu(0);
+    const vcpu = vm.createVcpu(0);
+    if (!cpu.startsWith('power')) continue;
+    // Firmware's code (RTAS) has 32 bits and is big-endian; the kernel's way there and back has 32 bits too.
+    vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: 65536 });
+    for (const msr of littleEndian ? [0n, MSR_LE] : [0n]) {
+      vcpu.setRegs({ ...vcpu.getRegs(), pc: 0n, msr });
+      vcpu.run(1e6);
+    }
   }

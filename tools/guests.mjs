@@ -28,7 +28,7 @@ import { fail, root, setUp } from './setup.mjs';
 
 const recipes = join(root, 'guests');
 /** Files of which each guest has one to boot. */
-const kernelOf = (name) => (name === '440' ? 'uImage' : 'vmlinux');
+const kernelOf = (name) => (/^440\b/.test(name) ? 'uImage' : 'vmlinux');
 /** A root file system of packages is so large that the guest's kernel should not have to inflate it. */
 const initrdOf = (name) => (packageRecipe(name)?.root ? 'initramfs.cpio.zst' : 'initramfs.cpio.gz');
 /** All that the recipe makes. */
@@ -48,6 +48,12 @@ function cacheFolder() {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'powervisor');
 }
 
+/** A compiled guest's own folder, and those that its recipe builds on. */
+function partsOf(name) {
+  const recipe = readFileSync(join(recipes, name, 'recipe.sh'), 'latin1');
+  return [name, ...[...recipe.matchAll(/^(?:base|with)=(\S+)$/gm)].map((match) => match[1])];
+}
+
 /** A hash of all that the recipe is made of: the cached guest is as old as this. */
 function recipeHash(name) {
   const hash = createHash('sha256');
@@ -57,7 +63,7 @@ function recipeHash(name) {
       else hash.update(`${entry.name}\0`).update(readFileSync(join(folder, entry.name)));
     }
   };
-  const folders = packageRecipe(name) ? ['userland', name] : ['common', 'userland', 'soft-float', name];
+  const folders = packageRecipe(name) ? ['userland', name] : ['common', 'userland', 'soft-float', ...partsOf(name)];
   for (const folder of folders) add(join(recipes, folder));
   add(join(root, 'tools', 'guests'));
   if (!packageRecipe(name)) hash.update(readFileSync(join(recipes, 'build.sh')));

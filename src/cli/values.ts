@@ -20,6 +20,13 @@ export function parseSeconds(text: string): number {
   return seconds;
 }
 
+/** Threads beside the guest's own. */
+export function parseThreads(text: string): number {
+  const threads = /^\d{1,2}$/.test(text) ? Number(text) : -1;
+  if (threads < 0 || threads > 16) throw new UsageError(`'${text}' is no number of threads; one from 0 to 16 fits`);
+  return threads;
+}
+
 /** QEMU's icount shift: an instruction takes 2^shift nanoseconds. */
 export function parseIcount(text: string): number {
   const shift = /^\d+$/.test(text) ? Number(text) : -1;

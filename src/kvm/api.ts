@@ -251,8 +251,11 @@ export interface VmOptions {
    * Default: an eighth of `maxMemory`, from 64 to 256 MB.
    */
   translationMemory?: number;
-  /** A thread that translates hot code (`createTranslationServer` there). Without it, and with icount, this thread does. */
-  translation?: TranslationPort;
+  /**
+   * Threads that translate hot code (`createTranslationServer` there), one or several: each does the pages that fall to it.
+   * Without any, and with icount, this thread does.
+   */
+  translation?: TranslationPort | readonly TranslationPort[];
 }
 
 /** A request that KVM refuses: the message is one line for the user. */

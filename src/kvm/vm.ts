@@ -43,7 +43,7 @@ export class VirtualMachine implements Vm {
   readonly #hashTable: HashTable = { address: 0, log2Bytes: 0 };
   readonly #vcpus = new Map<number, Vcpu>();
   readonly #time: GuestTime;
-  readonly #translation: TranslationPort | undefined;
+  readonly #translation: readonly TranslationPort[];
   readonly #translationMemory: number;
 
   constructor(options: VmOptions, processors: Processors) {
@@ -79,15 +79,9 @@ export class VirtualMachine implements Vm {
     this.#time = new GuestTime(options.clock, timebaseFrequency, icount);
     this.clock = this.#time;
     // Another thread's results come when they come: a run that is to repeat exactly translates on this one.
-    if (options.translation && icount === 0) {
-      this.#translation = options.translation;
-      this.#translation.start({
-        memory: this.#memory.wasm,
-        order,
-        processor: model.processor,
-        assist: accel === 'assist',
-      });
-    }
+    this.#translation = icount === 0 ? [options.translation ?? []].flat() : [];
+    for (const port of this.#translation)
+      port.start({ memory: this.#memory.wasm, order, processor: model.processor, assist: accel === 'assist' });
     this.memory = new SlotMemory(this.#slots, this.#memory, (address, length) => {
       for (const host of this.#cpus) host.codeWritten(address, length);
     });
@@ -153,7 +147,7 @@ export class VirtualMachine implements Vm {
         timebase: () => time.timebase(),
         timebaseStep: time.leastStep,
         translationMemory: this.#translationMemory,
-        ...(this.#translation && { translation: this.#translation }),
+        translation: this.#translation,
         ...(this.#options.profile && this.#options.icount === undefined && { profile: this.#options.profile }),
         ...(this.#options.cores && { cores: this.#options.cores }),
       },

@@ -1,10 +1,11 @@
 /** Devices that a user plugs into a board, and the options that say so. */
 import { type ShareOptions, virtio9p } from './devices/virtio-9p.ts';
+import { virtioBalloon } from './devices/virtio-balloon.ts';
 import { type DiskOptions, virtioBlk } from './devices/virtio-blk.ts';
+import { type ConsolePortOptions, virtioConsole } from './devices/virtio-console.ts';
 import { type NetworkOptions, virtioNet } from './devices/virtio-net.ts';
 import { virtioRng } from './devices/virtio-rng.ts';
 import { OptionError } from './error.ts';
-import type { PortEnd } from './outside/ports.ts';
 import type { VirtioSpec } from './virtio/device.ts';
 
 /** A device to plug in. */
@@ -12,13 +13,6 @@ export interface Card {
   readonly device: VirtioSpec;
   /** One of the board's buses (`Board.buses`); its customary one when absent. */
   readonly bus?: string | undefined;
-}
-
-/** A console port. */
-export interface ConsolePortOptions {
-  /** Guests find it in /dev/virtio-ports. */
-  readonly name: string;
-  readonly end: PortEnd;
 }
 
 /** The devices that a machine's options plug in. */
@@ -37,12 +31,14 @@ export interface CardOptions {
 
 /** What the options plug in, in the order of the slots: the first disk is the guest's first. */
 export function cardsOf(options: CardOptions): Card[] {
-  const { disks = [], network, shares = [], rng = false, devices = [] } = options;
+  const { disks = [], network, shares = [], consolePorts = [], rng = false, balloon = false, devices = [] } = options;
   const specs = [
     ...disks.map((disk, i) => virtioBlk(`disk${i}`, disk)),
     ...(network === undefined ? [] : [virtioNet('net0', network)]),
     ...shares.map((share, i) => virtio9p(`share${i}`, share)),
+    ...(consolePorts.length === 0 ? [] : [virtioConsole('console0', consolePorts)]),
     ...(rng ? [virtioRng('rng0')] : []),
+    ...(balloon ? [virtioBalloon('balloon0')] : []),
   ];
   return [...specs.map((device) => ({ device })), ...devices];
 }

@@ -10,7 +10,7 @@ export type {
 } from './board.ts';
 export { boards, findBoard } from './boards/index.ts';
 export type { BootFiles } from './boot.ts';
-export type { Card, CardOptions, ConsolePortOptions, PlacedCard } from './cards.ts';
+export type { Card, CardOptions, PlacedCard } from './cards.ts';
 export {
   type ByteSink,
   type ConsoleDevice,
@@ -33,6 +33,7 @@ export {
 } from './device.ts';
 export type { ShareOptions } from './devices/virtio-9p.ts';
 export type { DiskOptions } from './devices/virtio-blk.ts';
+export type { ConsolePortOptions } from './devices/virtio-console.ts';
 export type { NetworkOptions } from './devices/virtio-net.ts';
 export {
   type BackingName,

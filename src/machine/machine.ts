@@ -228,7 +228,7 @@ export class Machine {
       signal?.removeEventListener('abort', abort);
       this.#state = 'ended';
       this.#pause?.stands();
-      this.#options.translation?.close?.();
+      this.#endTranslation();
       this.#options.codeCache?.close?.();
     }
     if (signal?.aborted && this.#end.cause === 'quit') throw signal.reason;
@@ -268,7 +268,8 @@ export class Machine {
 
   /** How long the guest runs until the event loop has its turn. */
   get #sliceNs(): number {
-    return this.#outside.outstanding > 0 || this.#lively > 0 ? EXPECTANT_SLICE_NS : SLICE_NS;
+    const { outstanding, pending } = this.#outside;
+    return outstanding > 0 || pending || this.#lively > 0 ? EXPECTANT_SLICE_NS : SLICE_NS;
   }
 
   /**
@@ -330,7 +331,6 @@ export class Machine {
     const run = vcpu.kvmRun;
     const { mmio, dcr, paprHcall } = run;
     const outside = this.#outside;
-    const sliceNs = this.#sliceNs;
     const start = clock.now();
     if (start >= this.#deadline) return { cause: 'timeout', message: 'the time limit was reached' };
     // What the guest would write has nowhere to go. Whoever ends or pauses it need not wait for a reader.
@@ -356,7 +356,7 @@ export class Machine {
           break;
         case KVM_EXIT.INTR:
           // A device may have been due before the slice is over.
-          if (!run.immediateExit && ++pieces < PIECES_PER_SLICE && clock.now() - start < sliceNs) continue;
+          if (!run.immediateExit && ++pieces < PIECES_PER_SLICE && clock.now() - start < this.#sliceNs) continue;
           return undefined;
         case KVM_EXIT.HLT:
           run.hlt.wakeAt = Math.min(run.hlt.wakeAt, this.#instance.due());
@@ -365,7 +365,7 @@ export class Machine {
           return this.#rareExit();
       }
       if (outside.asked) return undefined;
-      if (++exits % EXITS_PER_TIME_CHECK === 0 && clock.now() - start >= sliceNs) return undefined;
+      if (++exits % EXITS_PER_TIME_CHECK === 0 && clock.now() - start >= this.#sliceNs) return undefined;
     }
   }
 
@@ -433,6 +433,10 @@ export class Machine {
     return taken;
   }
 
+  #endTranslation(): void {
+    for (const port of [this.#options.translation ?? []].flat()) port.close?.();
+  }
+
   /** Ends the run at the next opportunity, with cause "quit"; one that has not begun ends at its beginning. */
   quit(message = 'quit by the user'): void {
     this.#quit ??= message;
@@ -440,7 +444,7 @@ export class Machine {
     this.#pause?.end();
     this.#host.wake();
     if (this.#state === 'created') {
-      this.#options.translation?.close?.();
+      this.#endTranslation();
       this.#options.codeCache?.close?.();
     }
   }

@@ -25,7 +25,7 @@ export interface MachineOptions extends BootFiles, CardOptions {
   /** Bytes that translations of code may take (`VmOptions.translationMemory`). */
   readonly translationMemory?: number | undefined;
   /** Passed on to KVM. */
-  readonly translation?: TranslationPort | undefined;
+  readonly translation?: TranslationPort | readonly TranslationPort[] | undefined;
   /** Passed on to KVM. */
   readonly cores?: CoreImages | undefined;
   /** What was hot in earlier runs, and is added to. Not used under `icount`, whose runs repeat exactly. */
@@ -75,6 +75,15 @@ const objectWith =
     if (missing === undefined) return undefined;
     return `${what} would fit${missing === '' ? '' : `, which has a function ${missing}`}`;
   };
+
+/** One value that fits, or a list of them. */
+const oneOrMore =
+  (check: Check): Check =>
+  (value) =>
+    [value]
+      .flat()
+      .map(check)
+      .find((wrong) => wrong !== undefined);
 
 const board: Check = (value) =>
   typeof value === 'string'
@@ -176,7 +185,7 @@ const CHECKS: { readonly [Name in keyof Required<MachineOptions>]: Check } = {
   noReboot: truth,
   timeoutNs: numberOf('a number of nanoseconds', Number.POSITIVE_INFINITY),
   translationMemory: numberOf('a number of bytes', Number.POSITIVE_INFINITY),
-  translation: objectWith('a translation port', 'start', 'post', 'poll'),
+  translation: oneOrMore(objectWith('a translation port', 'start', 'post', 'poll')),
   cores: objectWith('an object', 'find'),
   codeCache: objectWith('an object with a profile', 'profile.find'),
   createVm: func,

@@ -20,6 +20,7 @@ import {
   type FolderFile,
   type FolderRoom,
   type NewTime,
+  NinePServer,
   now,
   run,
   type Soon,
@@ -81,6 +82,10 @@ function checkRegular(status: fs.BigIntStats): void {
   throw new FolderError(status.isDirectory() ? 'EISDIR' : status.isSymbolicLink() ? 'ELOOP' : 'ENXIO');
 }
 
+/** What an owner needs of a file, and of a directory. */
+const OWNER_FILE = 0o600;
+const OWNER_DIRECTORY = 0o700;
+
 /** What all handles of a folder have. */
 class Host {
   readonly calls = new FileCalls();
@@ -88,8 +93,33 @@ class Host {
   readonly byDescriptor = process.platform === 'linux' && fs.existsSync('/proc/self/fd');
   readonly umask = process.umask();
 
+  /** The user that this process is; it may do everything when that is 0. */
+  readonly user = geteuid?.() ?? 0;
+
   self(descriptor: number): string {
     return `/proc/self/fd/${descriptor}`;
+  }
+
+  /**
+   * Does something that the mode of one's own file or directory may forbid to its owner, but not to root, who the guest thinks
+   * it is: with the rights that are missing, for the moment that it takes.
+   */
+  *asOwner<T>(descriptor: number | undefined, rights: number, body: () => Soon<T>): Steps<T> {
+    try {
+      return yield* now(body());
+    } catch (error) {
+      if (!(error instanceof FolderError) || error.code !== 'EACCES') throw error;
+      if (descriptor === undefined || !this.byDescriptor || this.user === 0) throw error;
+      const { mode, uid } = yield* now(this.calls.fstat(descriptor));
+      const [permissions, path] = [Number(mode) & 0o7777, this.self(descriptor)];
+      if (Number(uid) !== this.user || (permissions & rights) === rights) throw error;
+      yield* now(this.calls.chmod(path, permissions | rights));
+      try {
+        return yield* now(body());
+      } finally {
+        yield* now(this.calls.chmod(path, permissions));
+      }
+    }
   }
 
   /** Changes what a descriptor is of. */
@@ -100,7 +130,8 @@ class Host {
     if (size !== undefined) {
       if (canWrite || !this.byDescriptor) yield* now(calls.ftruncate(descriptor, size));
       else {
-        const writing = yield* now(calls.open(path, O_WRONLY | O_NONBLOCK));
+        const open = (): Soon<number> => calls.open(path, O_WRONLY | O_NONBLOCK);
+        const writing = yield* this.asOwner(descriptor, OWNER_FILE, open);
         try {
           yield* now(calls.ftruncate(writing, size));
         } finally {
@@ -143,7 +174,9 @@ class NodeFile implements FolderFile {
     const host = this.#host;
     if (!host.byDescriptor) throw new FolderError('ESTALE');
     const flags = plainFlags(access) | (access.truncate ? O_TRUNC : 0) | O_NONBLOCK | O_NOCTTY;
-    return new NodeFile(host, yield* now(host.calls.open(host.self(this.#descriptor), flags)), access);
+    const path = host.self(this.#descriptor);
+    const open = (): Soon<number> => host.calls.open(path, flags);
+    return new NodeFile(host, yield* host.asOwner(this.#descriptor, OWNER_FILE, open), access);
   }
 
   read(offset: number, into: Uint8Array): Soon<number> {
@@ -177,6 +210,11 @@ class NodeDirectory implements FolderDirectory {
     this.#host = host;
     this.#path = path;
     this.#descriptor = descriptor;
+  }
+
+  /** A call in this directory, which its owner may not have the right to. */
+  #own<T>(body: () => Soon<T>): Steps<T> {
+    return this.#host.asOwner(this.#descriptor, OWNER_DIRECTORY, body);
   }
 
   static byDescriptor(host: Host, descriptor: number): NodeDirectory {
@@ -249,7 +287,8 @@ class NodeDirectory implements FolderDirectory {
 
   *#list(most: number): Steps<string[]> {
     const { size } = yield* now(this.status());
-    const names = yield* now(this.#host.calls.readdir(this.#itself(), size > LONG_DIRECTORY_BYTES, most));
+    const path = this.#itself();
+    const names = yield* this.#own(() => this.#host.calls.readdir(path, size > LONG_DIRECTORY_BYTES, most));
     if (names.length > most) throw new FolderError('ENOMEM');
     return names;
   }
@@ -313,7 +352,8 @@ class NodeDirectory implements FolderDirectory {
   *#create(name: string, access: FileAccess, permissions: number): Steps<FolderFile> {
     const { calls, umask } = this.#host;
     const flags = plainFlags(access) | O_CREAT | O_EXCL | O_NOFOLLOW;
-    const descriptor = yield* now(calls.open(this.#at(name), flags, permissions));
+    const path = this.#at(name);
+    const descriptor = yield* this.#own(() => calls.open(path, flags, permissions));
     if (permissions & umask) yield* now(calls.fchmod(descriptor, permissions));
     return new NodeFile(this.#host, descriptor, access);
   }
@@ -323,7 +363,8 @@ class NodeDirectory implements FolderDirectory {
   }
 
   *#makeDirectory(name: string, permissions: number): Steps<void> {
-    yield* now(this.#host.calls.mkdir(this.#at(name), permissions));
+    const path = this.#at(name);
+    yield* this.#own(() => this.#host.calls.mkdir(path, permissions));
     if (!(permissions & this.#host.umask)) return;
     const made = yield* now(this.directory(name));
     try {
@@ -335,7 +376,9 @@ class NodeDirectory implements FolderDirectory {
 
   makeLink(name: string, target: string): Soon<void> {
     const { calls, byDescriptor } = this.#host;
-    return calls.symlink(byDescriptor ? Buffer.from(target, 'latin1') : utf8(target), this.#at(name));
+    const path = this.#at(name);
+    const bytes = byDescriptor ? Buffer.from(target, 'latin1') : utf8(target);
+    return run(this.#own(() => calls.symlink(bytes, path)));
   }
 
   readLink(name: string): Soon<string> {
@@ -343,19 +386,24 @@ class NodeDirectory implements FolderDirectory {
   }
 
   link(name: string, from: FolderDirectory, oldName: string): Soon<void> {
-    return this.#host.calls.link(directoryOf(from).#at(oldName), this.#at(name));
+    const [path, newPath] = [directoryOf(from).#at(oldName), this.#at(name)];
+    return run(this.#own(() => this.#host.calls.link(path, newPath)));
   }
 
   rename(name: string, to: FolderDirectory, newName: string): Soon<void> {
-    return this.#host.calls.rename(this.#at(name), directoryOf(to).#at(newName));
+    const target = directoryOf(to);
+    const [path, newPath] = [this.#at(name), target.#at(newName)];
+    return run(this.#own(() => run(target.#own(() => this.#host.calls.rename(path, newPath)))));
   }
 
   removeFile(name: string): Soon<void> {
-    return this.#host.calls.unlink(this.#at(name));
+    const path = this.#at(name);
+    return run(this.#own(() => this.#host.calls.unlink(path)));
   }
 
   removeDirectory(name: string): Soon<void> {
-    return this.#host.calls.rmdir(this.#at(name));
+    const path = this.#at(name);
+    return run(this.#own(() => this.#host.calls.rmdir(path)));
   }
 
   changeEntry(name: string, changes: FileChanges): Soon<void> {
@@ -482,4 +530,14 @@ export class NodeFolder implements Folder {
   close(): void {
     this.#host.calls.whenIdle(() => this.root.close());
   }
+}
+
+/**
+ * Shares a folder of the host with a guest: the server of one of a machine's `shares`. The guest reads it, and writes only if it
+ * is told to be `writable`.
+ * @throws MachineError when there is no such folder.
+ */
+export function shareFolder(path: string, { writable = false }: { readonly writable?: boolean } = {}): NinePServer {
+  const folder = new NodeFolder(path);
+  return new NinePServer(folder, folder.status(), { writable });
 }

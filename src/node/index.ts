@@ -1,8 +1,9 @@
 /** A machine on Node: the package's entry `powervisor/node`. */
 export { codeCacheFolder } from './code-cache.ts';
+export { type ClosablePortEnd, openFilePort, openSocketPort } from './console-ports.ts';
 export { type DiskFileOptions, openDiskFile } from './disks/disk-file.ts';
 export { FileStore, type FileStoreOptions } from './disks/file-store.ts';
-export { NodeFolder } from './folder.ts';
+export { NodeFolder, shareFolder } from './folder.ts';
 export { NodeHost } from './host.ts';
 export { createMachine, type NodeMachineOptions } from './machine.ts';
 export { createUserNetwork } from './network.ts';

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { Machine, MachineError, type MachineHost, type MachineOptions } from '../machine/index.ts';
 import { CodeCacheFile, codeCacheFolder } from './code-cache.ts';
 import { CoreFiles } from './core-files.ts';
@@ -10,14 +11,23 @@ export interface NodeMachineOptions extends Omit<MachineOptions, 'host' | 'trans
   readonly console?: MachineHost['console'] | undefined;
   /** In place of a `NodeHost` on `console`. */
   readonly host?: MachineHost | undefined;
-  /** Whether hot code is translated on a thread of its own. Default: true, but for runs that repeat exactly (`icount`). */
-  readonly translationThread?: boolean | undefined;
+  /**
+   * Threads that translate hot code; 0: the guest's own does. Default: as many as the computer has processors to spare, from
+   * 1 to 4, and none for runs that repeat exactly (`icount`).
+   */
+  readonly translationThreads?: number | undefined;
   /**
    * Folder of a file in which runs remember what code was hot, so that the next one begins with it; false: none. Default:
    * the command's, `codeCacheFolder()`; none for runs that repeat exactly.
    */
   readonly codeCache?: string | false | undefined;
 }
+
+/** More have nothing to do, and each takes memory. */
+const MAX_THREADS = 16;
+const USUAL_THREADS = 4;
+
+const spareThreads = (): number => Math.min(Math.max(1, availableParallelism() - 1), USUAL_THREADS);
 
 /** Ends the threads of machines that were thrown away without a run. */
 const abandoned = new FinalizationRegistry<NodeTranslationPort>((port) => port.close());
@@ -31,7 +41,7 @@ export function createMachine(options: NodeMachineOptions): Machine {
   const {
     console,
     host,
-    translationThread,
+    translationThreads,
     codeCache: folder = codeCacheFolder(),
     ...rest
   } = Object(options) as NodeMachineOptions;
@@ -39,12 +49,20 @@ export function createMachine(options: NodeMachineOptions): Machine {
     throw new MachineError('the option console is missing; process.stdout would fit, or an object with write(bytes)');
   if (console !== undefined && typeof console?.write !== 'function')
     throw new MachineError('the option console has no function write; process.stdout would fit');
-  if (translationThread !== undefined && typeof translationThread !== 'boolean')
-    throw new MachineError('the option translationThread is true or false');
+  if (
+    translationThreads !== undefined &&
+    !(Number.isInteger(translationThreads) && translationThreads >= 0 && translationThreads <= MAX_THREADS)
+  )
+    throw new MachineError(`the option translationThreads is a number from 0 to ${MAX_THREADS}`);
+  if (translationThreads && rest.icount !== undefined)
+    throw new MachineError(
+      'runs that repeat exactly (icount) translate on their own thread: translationThreads does not go with it',
+    );
   if (folder !== false && typeof folder !== 'string')
     throw new MachineError('the option codeCache is the path of a folder, or false');
-  const threaded = translationThread ?? rest.icount === undefined;
-  const translation = threaded ? new NodeTranslationPort() : undefined;
+  const threads = translationThreads ?? (rest.icount === undefined ? spareThreads() : 0);
+  // The first is to be ready when it is needed; the others may never be.
+  const translation = Array.from({ length: threads }, (_, i) => new NodeTranslationPort({ waits: i > 0 }));
   const codeCache = folder !== false && rest.icount === undefined ? new CodeCacheFile(folder) : undefined;
   try {
     const machine = Machine.create({
@@ -54,10 +72,10 @@ export function createMachine(options: NodeMachineOptions): Machine {
       translation,
       codeCache,
     });
-    if (translation) abandoned.register(machine, translation);
+    for (const port of translation) abandoned.register(machine, port);
     return machine;
   } catch (error) {
-    translation?.close();
+    for (const port of translation) port.close();
     codeCache?.close();
     throw error;
   }

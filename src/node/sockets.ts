@@ -47,6 +47,7 @@ class NodeStream implements Stream {
   readonly #socket: Socket;
   #user: StreamUser | undefined;
   #isPaused = false;
+  #isCorked = false;
   #end: StreamEnd = 'closed';
 
   /** `read` has the stream's bytes read into one buffer that all share; without it the socket is one that was accepted. */
@@ -101,7 +102,19 @@ class NodeStream implements Stream {
   }
 
   write(bytes: Uint8Array): void {
-    if (this.#socket.writable) this.#socket.write(Buffer.from(bytes));
+    if (!this.#socket.writable) return;
+    if (!this.#isCorked) {
+      // What a guest sends in one go, which is many small pieces, leaves in one call of the system.
+      this.#isCorked = true;
+      this.#socket.cork();
+      queueMicrotask(() => this.#uncork());
+    }
+    this.#socket.write(Buffer.from(bytes));
+  }
+
+  #uncork(): void {
+    this.#isCorked = false;
+    this.#socket.uncork();
   }
 
   end(): void {

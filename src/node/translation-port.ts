@@ -8,13 +8,22 @@ const THREAD = import.meta.url.endsWith('.ts')
 
 /** A thread of Node's that translates. It does not keep the process alive. */
 export class NodeTranslationPort implements TranslationPort {
-  readonly #worker: Worker;
+  #worker: Worker | undefined;
   readonly #port: MessagePort;
+  readonly #threadEnd: MessagePort;
   lost = false;
 
-  constructor() {
+  /** `waits`: the thread is not started before there is something for it to do. */
+  constructor({ waits = false } = {}) {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
+    this.#threadEnd = port2;
+    port1.unref();
+    if (!waits) this.#start();
+  }
+
+  #start(): void {
+    const port2 = this.#threadEnd;
     this.#worker = new Worker(THREAD, {
       workerData: port2,
       transferList: [port2],
@@ -28,7 +37,6 @@ export class NodeTranslationPort implements TranslationPort {
       this.lost = true;
     });
     this.#worker.unref();
-    port1.unref();
   }
 
   start(setup: TranslationSetup): void {
@@ -36,6 +44,7 @@ export class NodeTranslationPort implements TranslationPort {
   }
 
   post(job: TranslationJob): void {
+    if (this.#worker === undefined) this.#start();
     this.#port.postMessage(job);
   }
 
@@ -45,6 +54,6 @@ export class NodeTranslationPort implements TranslationPort {
 
   close(): void {
     this.#port.close();
-    void this.#worker.terminate();
+    void this.#worker?.terminate();
   }
 }

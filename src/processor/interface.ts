@@ -138,8 +138,8 @@ export interface HostCpuOptions {
    * each time that the guest reads it.
    */
   readonly timebaseStep?: number;
-  /** Another thread that translates; else translation happens between runs, on this one. */
-  readonly translation?: TranslationPort;
+  /** Other threads that translate, one or several; else translation happens between runs, on this one. */
+  readonly translation?: TranslationPort | readonly TranslationPort[];
   /** Interpretations of a block after which it is translated; Infinity: never. */
   readonly hotThreshold?: number;
   /** Bytes that translations and the interpreter's records may take: what is over goes, the least used first. */

@@ -12,6 +12,8 @@ const SLICES: Readonly<Record<string, { readonly cases: number; readonly ends: r
   tree: { cases: 120, ends: ['quit', 'refused'] },
   initrd: { cases: 80, ends: ['quit', 'refused'] },
   streams: { cases: 60, ends: ['quit', 'shutdown'] },
+  packets: { cases: 100, ends: ['carried', 'answered'] },
+  messages: { cases: 240, ends: ['accepted'] },
   states: { cases: 80, ends: ['accepted', 'refused'] },
 };
 

@@ -3,6 +3,8 @@ import type { Accel } from '../../src/kvm/index.ts';
 import { FILE_PLACES, FILES, HostileFiles } from './files.ts';
 import { HostileGuests } from './guests.ts';
 import { HostilePrograms, PLACES, type Place } from './machines.ts';
+import { HostileMessages } from './messages.ts';
+import { HostilePackets } from './packets.ts';
 import { HostileServers, SERVER_KINDS } from './servers.ts';
 import { HostileStates } from './states.ts';
 import { HostileStreams } from './streams.ts';
@@ -69,4 +71,12 @@ export const KINDS: readonly Kind[] = [
   ),
   ...group(boards.map((place) => ({ name: `states ${placeName(place)}`, make: () => new HostileStates(place) }))),
   ...group([{ name: 'streams bare', make: () => new HostileStreams() }]),
+  ...group([{ name: 'packets user', make: () => new HostilePackets() }]),
+  // 9P.
+  ...group(
+    (['memory', 'host', 'threads'] as const).map((kind) => ({
+      name: `messages ${kind}`,
+      make: () => new HostileMessages(kind),
+    })),
+  ),
 ];

@@ -95,8 +95,8 @@ test('the options of powervisor/node too', () => {
     /^there is no option "threads"/,
   );
   assert.match(
-    refusal(() => create({ ...good(), console, translationThread: 1 })),
-    /translationThread is true or false/,
+    refusal(() => create({ ...good(), console, translationThreads: -1 })),
+    /translationThreads is a number from 0 to 16/,
   );
   assert.match(
     refusal(() => create({ board: 'bamboo', console })),

@@ -401,6 +401,61 @@ for (const place of PLACES) {
     assert.ok(walked);
   });
 
+  on('what is open goes on in another server, by its saved state', async ({ client, folder }) => {
+    await client.mkdir('/d');
+    for (const name of ['a', 'b', 'c', 'x', 'y']) await client.writeFile(`/d/${name}`, name);
+    const known = await client.walk('/d/a');
+    await client.setattr(known, SETATTR.uid, { uid: 7 });
+    const open = await client.open('/d/b', 2);
+    const gone = await client.open('/d/c');
+    const list = await client.open('/d', 0o200000);
+    const first = await client.entries(list, 0n, 140);
+    await client.unlink('/d/c');
+    const { qid } = await client.attributes(known);
+    const state = client.server.save();
+
+    const other = await clientOf(folder);
+    other.server.restore(JSON.parse(JSON.stringify(state)));
+    await other.unlink('/d/x');
+    assert.deepEqual(await other.attributes(known).then((status) => [status.uid, status.qid]), [7, qid]);
+    await other.write(open, 1, 'more');
+    assert.equal(Buffer.from(await other.read(open, 0, 10)).toString(), 'bmore');
+    await fails(other.read(gone, 0, 10), 'EBADF');
+    await fails(other.attributes(gone), 'ENOENT');
+    const rest = await other.entries(list, first.at(-1)?.offset as bigint, 4096);
+    assert.deepEqual(
+      [...first, ...rest].map(({ name }) => name),
+      ['.', '..', 'a', 'b', 'c', 'y'],
+    );
+    assert.deepEqual(Object.keys(other.server.save()), Object.keys(state));
+    other.server.reset();
+    assert.deepEqual(other.server.usage, { ...BASE, fids: 0 });
+  });
+
+  on('a state that is none is refused, and what is open stays', async ({ client }) => {
+    await client.writeFile('/f', 'x');
+    const open = await client.open('/f');
+    const state = JSON.stringify(client.server.save());
+    for (const [from, to] of [
+      ['"path":"f"', '"path":"../f"'],
+      ['"path":"f"', '"path":"a//f"'],
+      ['"path":"f"', '"path":"\u0100"'],
+      ['"path":"f"', '"path":5'],
+      ['"uid":0', '"uid":-1'],
+      ['"messageBytes":65536', '"messageBytes":1e9'],
+      ['"read":true', '"read":1'],
+      ['"systems":{', '"systems":{"x":1,'],
+      ['"owners":{}', '"owners":{"1":{"special":0}}'],
+      ['"fids":{', '"fids":{"-1":{},'],
+      ['"fids"', '"other"'],
+    ] as const) {
+      assert.ok(state.includes(from), from);
+      assert.throws(() => client.server.restore(JSON.parse(state.replace(from, to))), /the saved state/, to);
+    }
+    assert.equal(JSON.stringify(client.server.save()), state);
+    assert.equal((await client.read(open, 0, 1)).length, 1);
+  });
+
   on('answers are no longer than there is room for', async ({ client }) => {
     const fid = await client.create('/f');
     await client.write(fid, 0, 'x'.repeat(1000));

@@ -55,7 +55,7 @@ export interface Ending {
 export interface TestCpuOptions {
   readonly assist?: AssistTable;
   readonly timebase?: () => number;
-  readonly translation?: TranslationPort;
+  readonly translation?: TranslationPort | readonly TranslationPort[];
   readonly profile?: CodeProfile;
   readonly translationMemory?: number;
 }

@@ -39,7 +39,7 @@ export interface Ending {
 export interface TestServerOptions {
   readonly order?: 0 | 7;
   readonly assist?: AssistTable;
-  readonly translation?: TranslationPort;
+  readonly translation?: TranslationPort | readonly TranslationPort[];
   readonly model?: ServerModelName;
   readonly timebase?: () => number;
   readonly timebaseStep?: number;

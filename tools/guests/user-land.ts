@@ -12,6 +12,8 @@ export interface UserLand {
   readonly off: string;
   /** Programs by name. */
   readonly programs: ReadonlyMap<string, Uint8Array>;
+  /** Shared libraries by name, the dynamic linker among them. */
+  readonly libraries?: ReadonlyMap<string, Uint8Array> | undefined;
 }
 
 /**
@@ -28,7 +30,7 @@ export function appletsOf(busybox: Uint8Array): string[] {
 }
 
 /** The initial RAM disk, compressed. */
-export function packUserLand({ busybox, off, programs }: UserLand): Buffer {
+export function packUserLand({ busybox, off, programs, libraries = new Map() }: UserLand): Buffer {
   const text = (path: string, lines: string): Entry => file(path, Buffer.from(lines));
   const program = (path: string, data: Uint8Array): Entry => file(path, data, 0o755);
   const own = (name: string): Entry => program(name, readFileSync(join(recipes, 'userland', name)));
@@ -43,6 +45,9 @@ export function packUserLand({ busybox, off, programs }: UserLand): Buffer {
     text('etc/passwd', 'root:x:0:0:root:/root:/bin/sh\n'),
     program('bin/busybox', busybox),
     ...[...programs].map(([name, data]) => program(`bin/${name}`, data)),
+    // 64-bit programs look in /lib64, for their dynamic linker at least.
+    ...(libraries.size > 0 ? [directory('lib'), link('lib64', 'lib')] : []),
+    ...[...libraries].map(([name, data]) => program(`lib/${name}`, data)),
     ...appletsOf(busybox)
       .filter((name) => name !== 'busybox')
       .map((name) => link(`bin/${name}`, 'busybox')),

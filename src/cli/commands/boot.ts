@@ -1,14 +1,18 @@
 import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
 import type { MachineEnd } from '../../machine/index.ts';
-import { codeCacheFolder, createMachine, NodeHost } from '../../node/index.ts';
+import { codeCacheFolder, createMachine, NodeHost, shareFolder } from '../../node/index.ts';
 import { ConsoleInput } from '../console-input.ts';
+import { type ConsolePortArgument, openConsolePorts, parseConsolePort } from '../console-ports.ts';
+import { closeDisks, type DiskArgument, openDisks, parseDisk } from '../disks.ts';
 import { CommandError, fileProblem, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
+import { type NetworkArgument, parseNetworkArgument, plugIn } from '../network.ts';
 import { ConsoleOutput } from '../output.ts';
+import { parseShare, type ShareArgument } from '../shares.ts';
 import { isIgnored } from '../signals.ts';
 import { Terminal } from '../terminal.ts';
-import { parseChoice, parseIcount, parseMemory, parseSeconds } from '../values.ts';
+import { parseChoice, parseIcount, parseMemory, parseSeconds, parseThreads } from '../values.ts';
 
 const accels = ['trap', 'pv', 'assist'] as const satisfies readonly Accel[];
 const endSignals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
@@ -23,6 +27,8 @@ interface BootArguments {
   append?: string;
   memory?: number;
   dtb?: string;
+  disk?: DiskArgument[];
+  net?: NetworkArgument;
   cpu?: string;
   accel?: Accel;
   stats?: string;
@@ -32,6 +38,10 @@ interface BootArguments {
   icount?: number;
   codeCache: string;
   translationMemory?: number;
+  consolePort?: readonly ConsolePortArgument[];
+  rng?: boolean;
+  translationThreads?: number;
+  share?: readonly ShareArgument[];
 }
 
 /** As they were typed. */
@@ -49,6 +59,16 @@ export function addBoot(program: Command): void {
     .option('--cpu <model>', "processor (the machine's first if absent)")
     .option('--dtb <file>', 'a device tree to use in place of the built-in one')
     .option(
+      '--disk <file>',
+      'a disk: FILE[,format=raw|qcow2][,ro][,snapshot=on][,serial=WORD][,backing=FILE]; as often as there are disks',
+      parseDisk,
+    )
+    .option(
+      '--net <kind>',
+      'a network card: user[,forward=tcp:HOSTPORT:GUESTPORT][,restrict=on][,host-loopback=on][,mac=ADDRESS], or none (as if absent)',
+      parseNetworkArgument,
+    )
+    .option(
       '--accel <way>',
       `how privileged instructions are served: ${accels.join(', ')} (the machine's fastest if absent)`,
       (text: string) => parseChoice(text, accels, 'way'),
@@ -60,10 +80,26 @@ export function addBoot(program: Command): void {
     .option('--icount <n>', 'time is the count of instructions, 2^n nanoseconds each: runs repeat exactly', parseIcount)
     .option('--code-cache <folder>', 'where to remember what code was hot, or off', codeCacheFolder())
     .option(
+      '--translation-threads <n>',
+      'threads that translate hot code (as many as there are processors to spare)',
+      parseThreads,
+    )
+    .option(
       '--translation-memory <size>',
       "memory for translations of the guest's code (an eighth of its own if absent, from 64M to 256M)",
       parseMemory,
     )
+    .option(
+      '--share <tag=folder>',
+      'give the guest a folder, to be mounted as 9p by its tag; FOLDER,rw lets it write; may be repeated',
+      parseShare,
+    )
+    .option(
+      '--console-port <name=file>',
+      'a named console port (virtio): what the guest writes goes to a file, or with name=unix:path to and from a socket',
+      parseConsolePort,
+    )
+    .option('--rng', 'a source of random numbers (virtio)')
     .addHelpText(
       'after',
       '\nCtrl-A x ends the machine, Ctrl-A h lists the keys. Exit status: 0 the guest ended itself (or Ctrl-A x),' +
@@ -87,9 +123,17 @@ function complete(options: TypedArguments): BootArguments {
 async function boot(options: BootArguments): Promise<number> {
   if (options.statsInterval !== undefined && (options.stats ?? '-') === '-')
     throw new UsageError('--stats-interval writes a file: --stats FILE names it');
+  if (options.disk !== undefined && options.icount !== undefined)
+    throw new UsageError(
+      '--icount has runs repeat exactly, which a disk on the host does not: --initrd is there in both',
+    );
+  if (options.net !== undefined && options.icount !== undefined)
+    throw new UsageError('--icount has runs repeat exactly, which a network cannot: --net none fits');
   const kernel = readInput(options.kernel, 'kernel');
   const initrd = options.initrd === undefined ? undefined : readInput(options.initrd, 'initrd');
   const dtb = options.dtb === undefined ? undefined : readInput(options.dtb, 'device tree');
+
+  const { consolePorts, close: closePorts } = await openConsolePorts(options.consolePort ?? []);
 
   /** The status that something outside of the guest decided on. */
   let decided: number | undefined;
@@ -111,6 +155,8 @@ async function boot(options: BootArguments): Promise<number> {
   );
   const input = new ConsoleInput(process.stdin, (bytes) => machine.input(bytes));
   const host = new NodeHost(output, () => input.offer());
+  const disks = await openDisks(options.disk ?? []);
+  const network = await plugIn(options.net);
   const start = performance.now();
   const machine = createMachine({
     board: options.machine,
@@ -119,6 +165,8 @@ async function boot(options: BootArguments): Promise<number> {
     initrd,
     dtb,
     append: options.append,
+    disks,
+    network: network.card,
     memoryBytes: options.memory,
     cpu: options.cpu,
     accel: options.accel,
@@ -127,6 +175,10 @@ async function boot(options: BootArguments): Promise<number> {
     icount: options.icount === undefined ? undefined : 2 ** options.icount,
     codeCache: options.codeCache === 'off' ? false : options.codeCache,
     translationMemory: options.translationMemory,
+    consolePorts,
+    rng: options.rng,
+    translationThreads: options.translationThreads,
+    shares: options.share?.map(({ tag, folder, writable }) => ({ tag, server: shareFolder(folder, { writable }) })),
   });
 
   for (const [signal, status] of Object.entries(endSignals))
@@ -149,10 +201,13 @@ async function boot(options: BootArguments): Promise<number> {
     end = await machine.run();
   } finally {
     clearInterval(timer);
+    network.close();
     terminal.close();
+    await closeDisks(disks);
   }
   output.endLine();
   writeStats(end.cause);
+  await Promise.race([closePorts(), unheard]);
   isOver = true;
   // Whoever ended the machine does not wait for a reader that does not read, nor does whoever ends the command now.
   await Promise.race([output.drain(end.cause === 'quit' || end.cause === 'timeout' ? STALLED_MS : undefined), unheard]);

@@ -1,4 +1,4 @@
-import type { DeviceState, Wiring } from '../device.ts';
+import { type DeviceState, savedPart, type Wiring } from '../device.ts';
 import type { Outside } from '../outside/events.ts';
 import type { MessageServer } from '../outside/messages.ts';
 import type { Chain } from '../virtio/chain.ts';
@@ -13,6 +13,10 @@ const QUEUE_SIZE = 128;
 const MOST_REQUEST_BYTES = 33 * 2 ** 20;
 /** So many bytes of requests and of room for their answers may be under way, or one request. */
 const MOST_BYTES_UNDER_WAY = 32 * 2 ** 20;
+/** Requests that are answered at once lie in one buffer, unless they are larger than Linux makes them. */
+const LEAST_SCRATCH_BYTES = 4096;
+const MOST_SCRATCH_BYTES = 2 ** 20;
+const NO_BYTES = new Uint8Array(0);
 
 /** A shared folder, or whatever else speaks 9P. */
 export interface ShareOptions {
@@ -26,6 +30,7 @@ class Virtio9p implements VirtioDevice {
   readonly #outside: Outside;
   readonly #server: MessageServer;
   readonly #service: QueueService;
+  #scratch = NO_BYTES;
   #bytesUnderWay = 0;
   #requests = 0;
   #failed = 0;
@@ -50,16 +55,18 @@ class Virtio9p implements VirtioDevice {
     }
     const bytes = readableBytes + Math.min(writableBytes, MOST_REQUEST_BYTES);
     if (this.#bytesUnderWay > 0 && this.#bytesUnderWay + bytes > MOST_BYTES_UNDER_WAY) return false;
-    const request = new Uint8Array(readableBytes);
+    const request = this.#buffer(readableBytes);
     chain.read(0, request);
-    this.#bytesUnderWay += bytes;
     this.#requests++;
     const soon = this.#server.answer(request, Math.min(writableBytes, MOST_REQUEST_BYTES));
     // What is answered at once the guest finds answered as soon as it has asked.
     if (!(soon instanceof Promise)) {
-      this.#end(chain, bytes, soon);
+      this.#give(chain, soon);
       return true;
     }
+    // The request is the server's until then.
+    this.#scratch = NO_BYTES;
+    this.#bytesUnderWay += bytes;
     this.#outside.wait(
       soon,
       (answer) => this.#end(chain, bytes, answer),
@@ -71,10 +78,22 @@ class Virtio9p implements VirtioDevice {
     return true;
   }
 
+  /** For a request: the buffer of the one before, if that is large enough. */
+  #buffer(length: number): Uint8Array {
+    if (length > MOST_SCRATCH_BYTES) return new Uint8Array(length);
+    if (length > this.#scratch.length)
+      this.#scratch = new Uint8Array(Math.max(LEAST_SCRATCH_BYTES, 2 ** Math.ceil(Math.log2(length))));
+    return this.#scratch.subarray(0, length);
+  }
+
+  /** Of a request that was flushed nothing comes but its buffers. */
+  #give(chain: Chain, answer: Uint8Array | undefined): void {
+    if (chain.alive) this.#service.done(chain, answer === undefined ? 0 : chain.write(0, answer));
+  }
+
   #end(chain: Chain, bytes: number, answer: Uint8Array | undefined): void {
     this.#bytesUnderWay -= bytes;
-    // Of a request that was flushed nothing comes but its buffers.
-    if (chain.alive) this.#service.done(chain, answer === undefined ? 0 : chain.write(0, answer));
+    this.#give(chain, answer);
     this.#service.run();
   }
 
@@ -83,11 +102,14 @@ class Virtio9p implements VirtioDevice {
   }
 
   save(): DeviceState {
-    return {};
+    return { server: this.#server.save?.() ?? {} };
   }
 
   /** Requests that were under way are made again. */
-  restore(): void {
+  restore(state: DeviceState): void {
+    const server = savedPart(state, 'server');
+    if (this.#server.restore) this.#server.restore(server);
+    else this.#server.reset();
     this.#service.restart();
     this.#service.run();
   }

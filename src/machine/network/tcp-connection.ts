@@ -528,7 +528,12 @@ export class TcpConnection implements Ends, StreamUser {
   /** Sends what may be sent. */
   send(): void {
     if (this.phase !== PHASE.OPEN) return;
-    const { receiver } = this.#link.transmitter;
+    const { receiver, isFull } = this.#link.transmitter;
+    if (isFull) {
+      // Nothing is made that the card would not take.
+      this.#link.waitForRoom(this);
+      return;
+    }
     const segmentBytes = this.#segmentBytes;
     const isLong = receiver?.takesSegments === true;
     const most = isLong ? MOST_OFFLOADED_BYTES - (MOST_OFFLOADED_BYTES % segmentBytes) : segmentBytes;

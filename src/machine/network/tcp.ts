@@ -271,14 +271,14 @@ export class Tcp implements TcpLink {
     this.#lost = words;
   }
 
-  /** Ends every connection, without a word to the guest. */
+  /** Ends every connection that the guest knows, without a word to it; whoever waits for a guest that boots goes on waiting. */
   reset(): void {
-    for (const connection of this.#all()) connection.abandon();
+    for (const connection of this.#all()) if (connection.phase !== PHASE.SYN_SENT) connection.abandon();
     this.#lost = [];
   }
 
   close(): void {
-    this.reset();
+    for (const connection of this.#all()) connection.abandon();
     for (const listener of this.#listeners) listener.close();
     this.#listeners = [];
   }

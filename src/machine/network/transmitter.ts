@@ -22,7 +22,9 @@ const MAC_BYTES = 6;
 
 /** Makes frames for the guest, in a buffer that is used again and again, and hands them to the card. */
 export class Transmitter {
-  receiver: PacketReceiver | undefined;
+  #receiver: PacketReceiver | undefined;
+  /** The card has said that it has no room. */
+  isFull = false;
   /** The frame that is being made. */
   readonly frame = new Uint8Array(ETHERNET_BYTES + 2 ** 16);
   /** The guest's hardware addresses by the last byte of the IPv4 address, and which of them are known. */
@@ -36,6 +38,15 @@ export class Transmitter {
   #long: Uint8Array = this.frame.subarray(0, ETHERNET_BYTES + MTU);
   sent = 0;
   dropped = 0;
+
+  get receiver(): PacketReceiver | undefined {
+    return this.#receiver;
+  }
+
+  set receiver(receiver: PacketReceiver | undefined) {
+    this.#receiver = receiver;
+    this.isFull = false;
+  }
 
   /** Takes note of the hardware address at `at` of a frame. True: it was not known. */
   learn(address: number, frame: Uint8Array, at: number): boolean {
@@ -52,6 +63,7 @@ export class Transmitter {
     this.#known.fill(0);
     this.#queue = [];
     this.#queuedBytes = 0;
+    this.isFull = false;
   }
 
   /** Every address that is known: its last byte, and the hardware address' bytes, one after another. */
@@ -166,8 +178,8 @@ export class Transmitter {
 
   /** Offers the first `length` bytes of the frame to the card. False: it has no room. */
   offer(length: number, segmentBytes?: number): boolean {
-    const { receiver } = this;
-    if (receiver === undefined) return false;
+    const receiver = this.#receiver;
+    if (receiver === undefined || this.isFull) return false;
     let view: Uint8Array;
     if (length < 128) {
       if (this.#short.length !== length) this.#short = this.frame.subarray(0, length);
@@ -178,17 +190,22 @@ export class Transmitter {
     }
     const taken = segmentBytes === undefined ? receiver.receive(view) : receiver.receive(view, segmentBytes);
     if (taken) this.sent++;
+    else this.isFull = true;
     return taken;
   }
 
   /** Hands over what waits. True: nothing waits any more. */
   roomAgain(): boolean {
-    const { receiver } = this;
+    const receiver = this.#receiver;
     if (receiver === undefined) return false;
+    this.isFull = false;
     let done = 0;
     for (; done < this.#queue.length; done++) {
       const frame = this.#queue[done] as Uint8Array;
-      if (!receiver.receive(frame)) break;
+      if (!receiver.receive(frame)) {
+        this.isFull = true;
+        break;
+      }
       this.sent++;
       this.#queuedBytes -= frame.length;
     }

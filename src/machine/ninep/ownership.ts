@@ -1,3 +1,5 @@
+import { type DeviceState, savedNumber, savedPart } from '../device.ts';
+import { MachineError } from '../error.ts';
 import { type FileStatus, FolderError, S_IFMT, S_IFREG } from '../outside/folders.ts';
 
 /** setuid, setgid and sticky. */
@@ -108,6 +110,45 @@ export class Ownership {
   /** The last name and the last user of a file are gone. */
   forget(path: bigint): void {
     this.#given.delete(path);
+  }
+
+  save(): DeviceState {
+    const state: Record<string, DeviceState> = {};
+    for (const [path, { uid, gid, special, kind, rdev, born }] of this.#given) {
+      state[String(path)] = {
+        ...(uid !== undefined && { uid }),
+        ...(gid !== undefined && { gid }),
+        special,
+        kind,
+        rdev: Number(rdev),
+        born: String(born),
+      };
+    }
+    return state;
+  }
+
+  /** Takes what `save` gave. @throws MachineError. */
+  static restore(owner: { readonly uid: number; readonly gid: number }, state: DeviceState): Ownership {
+    const ownership = new Ownership(owner);
+    const paths = Object.keys(state);
+    if (paths.length > MAX_FILES) throw new MachineError('the saved state has the owners of too many files');
+    for (const path of paths) {
+      const part = savedPart(state, path);
+      const born: unknown = part['born'];
+      if (!/^\d{1,20}$/.test(path) || typeof born !== 'string' || !/^-?\d{1,20}$/.test(born))
+        throw new MachineError('the saved state has the owner of no file');
+      const number = (name: string): number | undefined =>
+        Object.hasOwn(part, name) ? savedNumber(part, name) : undefined;
+      ownership.#given.set(BigInt(path), {
+        uid: number('uid'),
+        gid: number('gid'),
+        special: savedNumber(part, 'special') & SPECIAL,
+        kind: savedNumber(part, 'kind') & S_IFMT,
+        rdev: BigInt(savedNumber(part, 'rdev')),
+        born: BigInt(born),
+      });
+    }
+    return ownership;
   }
 
   get isEmpty(): boolean {

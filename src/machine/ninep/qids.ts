@@ -1,3 +1,5 @@
+import { type DeviceState, savedNumber } from '../device.ts';
+import { MachineError } from '../error.ts';
 import { type FileStatus, S_IFDIR, S_IFLNK, S_IFMT } from '../outside/folders.ts';
 import { QID_DIRECTORY, QID_LINK, type Qid } from './protocol.ts';
 
@@ -8,6 +10,21 @@ const MAX_PREFIXES = 2 ** 16;
 export class Qids {
   /** By a file system and the upper bits of its inodes' numbers: what stands in their place. */
   readonly #prefixes = new Map<bigint, bigint>();
+
+  save(): DeviceState {
+    return Object.fromEntries([...this.#prefixes].map(([key, prefix]) => [String(key), Number(prefix)]));
+  }
+
+  /** Takes what `save` gave. @throws MachineError. */
+  static restore(state: DeviceState): Qids {
+    const qids = new Qids();
+    for (const key of Object.keys(state)) {
+      if (!/^\d{1,24}$/.test(key) || savedNumber(state, key) >= MAX_PREFIXES)
+        throw new MachineError('the saved state has a file system that is none');
+      qids.#prefixes.set(BigInt(key), BigInt(savedNumber(state, key)));
+    }
+    return qids;
+  }
 
   path({ dev, ino }: FileStatus): bigint {
     const key = (dev << 16n) | (ino >> INODE_BITS);

@@ -1,3 +1,4 @@
+import { type DeviceState, savedPart } from '../device.ts';
 import { ERRNO, type FileStatus, type Folder, FolderError } from '../outside/folders.ts';
 import type { MessageServer } from '../outside/messages.ts';
 import { Call, type Handler } from './call.ts';
@@ -9,7 +10,8 @@ import { fsync, getlock, lcreate, lock, lopen, read, write } from './requests/op
 import { readdir } from './requests/readdir.ts';
 import { getattr, noExtendedAttributes, readlink, setattr, statfs } from './requests/status.ts';
 import { attach, clunk, walk } from './requests/walking.ts';
-import { Session, type SessionOptions } from './session.ts';
+import { MAX_FIDS, Session, type SessionOptions } from './session.ts';
+import { parseSession, restoreSession, saveSession } from './state.ts';
 import { run, type Steps } from './steps.ts';
 
 /** Messages of more than this cost the guest nothing less. */
@@ -63,8 +65,10 @@ export interface NinePServerOptions extends SessionOptions {
 export class NinePServer implements MessageServer {
   readonly #folder: Folder;
   readonly #options: NinePServerOptions;
-  readonly #qids = new Qids();
-  readonly #ownership: Ownership;
+  #qids = new Qids();
+  #ownership: Ownership;
+  /** What was open in a saved state is being opened. */
+  #restoring: Promise<void> | undefined;
   /** By tag: requests that are under way. */
   readonly #calls = new Map<number, Promise<unknown>>();
   #underWay = 0;
@@ -92,6 +96,7 @@ export class NinePServer implements MessageServer {
 
   answer(message: Uint8Array, room: number): Uint8Array | undefined | Promise<Uint8Array | undefined> {
     if (message.length < HEADER_BYTES || room < ERROR_BYTES) return undefined;
+    if (this.#restoring) return this.#restoring.then(() => this.answer(message, room));
     const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
     const size = view.getUint32(0, true);
     const type = message[4] as number;
@@ -167,7 +172,36 @@ export class NinePServer implements MessageServer {
     const before = this.#session;
     this.#session = this.#newSession(before.tree.root.path);
     before.end();
+    this.#restoring = undefined;
     this.#calls.clear();
+  }
+
+  save(): DeviceState {
+    return { session: saveSession(this.#session), owners: this.#ownership.save(), systems: this.#qids.save() };
+  }
+
+  /** Takes what `save` gave; what was open is opened anew. @throws MachineError, and stays as it is. */
+  restore(state: DeviceState): void {
+    const saved = parseSession(savedPart(state, 'session'), MAX_MESSAGE_BYTES, MAX_FIDS);
+    const ownership = Ownership.restore(this.#folder.owner, savedPart(state, 'owners'));
+    const qids = Qids.restore(savedPart(state, 'systems'));
+    this.#ownership = ownership;
+    this.#qids = qids;
+    this.reset();
+    const restoring = run(restoreSession(this.#session, saved));
+    if (!(restoring instanceof Promise)) return;
+    const ended: Promise<void> = restoring.then(
+      () => this.#restored(ended),
+      (error) => {
+        this.#options.onFault?.(error);
+        this.#restored(ended);
+      },
+    );
+    this.#restoring = ended;
+  }
+
+  #restored(ended: Promise<void>): void {
+    if (this.#restoring === ended) this.#restoring = undefined;
   }
 
   close(): void {

@@ -6,7 +6,7 @@ import type { Qids } from './qids.ts';
 import { type Entry, type OpenFile, Tree } from './tree.ts';
 
 /** More than the files that a guest can have open and the directories that it can know. */
-const MAX_FIDS = 2 ** 19;
+export const MAX_FIDS = 2 ** 19;
 /** Listings of directories that are being read; the one begun first is taken anew when its reader goes on. */
 const MAX_LISTING_BYTES = 2 ** 26;
 const LISTED_NAME_BYTES = 32;
@@ -62,7 +62,8 @@ export class Session {
   readonly #listings = new Map<Fid, number>();
   readonly #maxListingBytes: number;
   #listingBytes = 0;
-  #hasEnded = false;
+  /** It is another's turn: what is under way leaves nothing open. */
+  hasEnded = false;
 
   constructor(folder: Folder, rootPath: bigint, options: SessionOptions, qids: Qids, ownership: Ownership) {
     this.folder = folder;
@@ -90,13 +91,22 @@ export class Session {
     if (this.#fids.size >= MAX_FIDS) throw new FolderError('ENFILE');
   }
 
+  has(number: number): boolean {
+    return this.#fids.has(number);
+  }
+
+  /** All fids by their numbers. */
+  all(): Iterable<[number, Fid]> {
+    return this.#fids.entries();
+  }
+
   isCurrent(number: number, fid: Fid): boolean {
     return this.#fids.get(number) === fid;
   }
 
   /** @throws FolderError EBADF when the session has ended: what is under way then leaves nothing open. */
   set(number: number, fid: Fid): void {
-    if (this.#hasEnded) throw new FolderError('EBADF');
+    if (this.hasEnded) throw new FolderError('EBADF');
     const before = this.#fids.get(number);
     this.#fids.set(number, fid);
     if (before) this.#drop(before);
@@ -118,7 +128,7 @@ export class Session {
   end(): void {
     for (const fid of this.#fids.values()) this.#drop(fid);
     this.#fids.clear();
-    this.#hasEnded = true;
+    this.hasEnded = true;
     this.tree.end();
   }
 

@@ -1,4 +1,5 @@
 import {
+  type FileAccess,
   type FileStatus,
   type Folder,
   type FolderDirectory,
@@ -6,6 +7,7 @@ import {
   type FolderFile,
   S_IFDIR,
   S_IFMT,
+  S_IFREG,
 } from '../outside/folders.ts';
 import { now, type Steps } from './steps.ts';
 
@@ -40,14 +42,12 @@ export class OpenFile implements Counted {
   users = 1;
   readonly file: FolderFile;
   readonly entry: Entry;
-  readonly canRead: boolean;
-  readonly canWrite: boolean;
+  readonly access: FileAccess;
 
-  constructor(entry: Entry, file: FolderFile, canRead: boolean, canWrite: boolean) {
+  constructor(entry: Entry, file: FolderFile, access: FileAccess) {
     this.entry = entry;
     this.file = file;
-    this.canRead = canRead;
-    this.canWrite = canWrite;
+    this.access = access;
     entry.tree.openFiles++;
     (entry.open ??= new Set()).add(this);
   }
@@ -162,6 +162,15 @@ export class Tree {
     const entry = new Entry(this, parent, name, path, kind);
     parent.users++;
     (parent.children ??= new Map()).set(name, entry);
+    return entry;
+  }
+
+  /** The entry of a file of a saved session, whose name is gone; with one user. */
+  lost(name: string): Entry {
+    this.#entries++;
+    this.root.users++;
+    const entry = new Entry(this, this.root, name, 0n, S_IFREG);
+    entry.isGone = true;
     return entry;
   }
 

@@ -1,3 +1,5 @@
+import type { DeviceState } from '../device.ts';
+
 /** A server of requests and answers, such as a 9P file server behind its virtio transport. */
 export interface MessageServer {
   /**
@@ -9,5 +11,9 @@ export interface MessageServer {
   answer(request: Uint8Array, room: number): Uint8Array | undefined | Promise<Uint8Array | undefined>;
   /** The device was reset: everything that the guest had open is let go; answers that are under way are not wanted any more. */
   reset(): void;
+  /** What the guest has open, for a saved state of the machine. Absent: nothing. */
+  save?(): DeviceState;
+  /** Takes what `save` gave, in this process or in another. @throws MachineError, and stays as it is. */
+  restore?(state: DeviceState): void;
   close(): void;
 }

@@ -76,7 +76,7 @@ export interface Sockets {
    */
   resolve(message: Uint8Array, isLong: boolean, answered: (answer: Uint8Array | undefined) => void): void;
   /** Sends an ICMP echo. Calls back once, later: whether there was an answer in time. Absent, or false: it cannot. */
-  ping?(address: number, answered: (isThere: boolean) => void): boolean;
+  readonly ping?: ((address: number, answered: (isThere: boolean) => void) => boolean) | undefined;
   /** Ends everything. */
   close(): void;
 }

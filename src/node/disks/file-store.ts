@@ -50,6 +50,10 @@ export class FileStore implements ByteStore {
   readonly #descriptor: number;
 
   readonly #isTemporary: boolean;
+  /** Calls of the system that are under way: the descriptor is theirs, too. */
+  #calls = 0;
+  #isClosed = false;
+  #onIdle: (() => void) | undefined;
 
   private constructor(name: string, descriptor: number, readOnly: boolean, isTemporary = false) {
     this.name = name;
@@ -104,60 +108,76 @@ export class FileStore implements ByteStore {
   }
 
   async size(): Promise<number> {
-    return (await this.#try(status(this.#descriptor), 'read')).size;
+    return (await this.#call('read', () => status(this.#descriptor))).size;
   }
 
   read(offset: number, into: Uint8Array): Promise<number> {
-    return new Promise((resolve, reject) => {
-      let done = 0;
-      const next = (): void =>
-        read(this.#descriptor, into, done, into.length - done, offset + done, (error, count) => {
-          if (error) return reject(this.#failure(error, 'read'));
-          done += count;
-          if (count === 0 || done === into.length) resolve(done);
-          else next();
-        });
-      next();
-    });
+    return this.#call('read', () => transfer(read, this.#descriptor, offset, into));
   }
 
-  write(offset: number, bytes: Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) => {
-      let done = 0;
-      const next = (): void =>
-        write(this.#descriptor, bytes, done, bytes.length - done, offset + done, (error, count) => {
-          if (error) return reject(this.#failure(error, 'write'));
-          done += count;
-          if (done === bytes.length) resolve();
-          else next();
-        });
-      next();
-    });
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    await this.#call('write', () => transfer(write, this.#descriptor, offset, bytes));
   }
 
   async flush(): Promise<void> {
-    if (!this.#isTemporary) await this.#try(datasync(this.#descriptor), 'write');
+    if (!this.#isTemporary) await this.#call('write', () => datasync(this.#descriptor));
   }
 
   truncate(size: number): Promise<void> {
-    return this.#try(truncate(this.#descriptor, size), 'write');
+    return this.#call('write', () => truncate(this.#descriptor, size));
   }
 
-  close(): Promise<void> {
-    return this.#try(closeFile(this.#descriptor), 'close');
-  }
-
-  async #try<T>(work: Promise<T>, what: string): Promise<T> {
+  /** Waits for what is under way. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    if (this.#calls > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
     try {
-      return await work;
+      await closeFile(this.#descriptor);
+    } catch (error) {
+      throw this.#failure(error, 'close');
+    }
+  }
+
+  async #call<T>(what: string, work: () => Promise<T>): Promise<T> {
+    if (this.#isClosed) throw new MachineError(`cannot ${what} the disk image '${this.name}': it is closed`);
+    this.#calls++;
+    try {
+      return await work();
     } catch (error) {
       throw this.#failure(error, what);
+    } finally {
+      if (--this.#calls === 0) this.#onIdle?.();
     }
   }
 
   #failure(error: unknown, what: string): MachineError {
     return new MachineError(`cannot ${what} the disk image '${this.name}': ${problemOf(error)}`);
   }
+}
+
+type Call = (
+  descriptor: number,
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  position: number,
+  done: (error: Error | null, count: number) => void,
+) => void;
+
+/** Reads or writes all of `bytes`, however often the system has to be asked. Gives fewer only at the file's end. */
+function transfer(call: Call, descriptor: number, position: number, bytes: Uint8Array): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let done = 0;
+    const next = (): void =>
+      call(descriptor, bytes, done, bytes.length - done, position + done, (error, count) => {
+        if (error) return reject(error);
+        done += count;
+        if (count === 0 || done === bytes.length) resolve(done);
+        else next();
+      });
+    next();
+  });
 }
 
 const IN_USE = 'another machine or program has it open; lock=off would not ask';

@@ -1,7 +1,8 @@
 import { regionFunctions } from '../backend/runtime.ts';
-import type { RegionRequest, TranslatedRegion, TranslationPort } from '../interface.ts';
+import type { RegionRequest, ReleasedRegions, TranslatedRegion, TranslationPort } from '../interface.ts';
 import { type CodeCache, type CodePage, PROFILE_ROUND } from '../interpreter/code-cache.ts';
-import { PROFILE, TRANSLATION_MODES } from '../layout.ts';
+import { PAGE_RECORDS_BYTES } from '../interpreter/interpreter.ts';
+import { PROFILE, RECORD_ARENA, TRANSLATION_MODES } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
 import type { ProcessorModel } from '../model.ts';
 import { type CodeProfile, PageKeys } from './profile.ts';
@@ -50,9 +51,6 @@ interface HotEntry {
   seen: number;
 }
 
-/** Where regions are translated: on another thread, or here and now. */
-export type TranslationPlace = TranslationPort | Translator;
-
 /** What regions import. */
 export interface RegionSurroundings {
   readonly table: WebAssembly.Table;
@@ -74,24 +72,35 @@ export interface RegionSettings {
   readonly past: CodeProfile | undefined;
 }
 
-const isPort = (place: TranslationPlace): place is TranslationPort => 'poll' in place;
+/** A thread that translates the pages that fall to it: so it knows which of their blocks it has in regions already. */
+interface Lane {
+  readonly port: TranslationPort;
+  /** It has a job. */
+  isBusy: boolean;
+}
+
+/** The lane of so many that a page falls to; neighbours fall to different ones. */
+const laneOf = (records: number, lanes: number): number =>
+  lanes === 1 ? 0 : Math.floor((records - RECORD_ARENA) / PAGE_RECORDS_BYTES) % lanes;
 
 /** Collects hot entries, has them translated in batches, and installs the regions. */
 export class RegionManager {
   readonly #cache: CodeCache;
-  #place: TranslationPlace;
+  /** Empty: this thread translates. */
+  #lanes: Lane[];
+  #translator: Translator | undefined;
   readonly #here: () => Translator;
   readonly store: RegionStore;
   readonly #profile: number;
   readonly #hotThreshold: number;
   /** By the record of the entry. */
   readonly #waiting = new Map<number, HotEntry>();
-  /** What earlier runs had, of the pages that this one came by: in that order. */
-  readonly #remembered: RegionRequest[] = [];
-  #nextRemembered = 0;
+  /** What earlier runs had, of the pages that this one came by: in that order, and how many are dealt with, by lane. */
+  readonly #remembered: { readonly requests: RegionRequest[]; next: number }[];
   readonly #past: CodeProfile | undefined;
   readonly #keys: PageKeys;
-  #outstanding = false;
+  /** Entries that lanes have not heard the end of, by lane. */
+  readonly #unheard: ReleasedRegions['entries'][number][][] = [];
   /** Instructions that the guest is to run before anything is translated here again. */
   #debt = 0;
   batches = 0;
@@ -102,13 +111,14 @@ export class RegionManager {
   constructor(
     memory: HostMemory,
     cache: CodeCache,
-    port: TranslationPort | undefined,
+    ports: TranslationPort | readonly TranslationPort[] | undefined,
     here: () => Translator,
     { table, vcpu, core, own }: RegionSurroundings,
     { base, model, hotThreshold, limit, kind, past }: RegionSettings,
   ) {
     this.#cache = cache;
-    this.#place = port ?? here();
+    this.#lanes = [ports ?? []].flat().map((port) => ({ port, isBusy: false }));
+    this.#remembered = Array.from({ length: Math.max(1, this.#lanes.length) }, () => ({ requests: [], next: 0 }));
     this.#here = here;
     this.#profile = base + PROFILE;
     this.#hotThreshold = hotThreshold;
@@ -144,7 +154,9 @@ export class RegionManager {
   #remember({ real, mode, version, records }: CodePage, past: CodeProfile): void {
     if (mode >= TRANSLATION_MODES) return;
     for (const { entry, blocks } of past.find(this.#keys.keyOf(real, mode)))
-      this.#remembered.push({ real: real + entry * 4, mode, version, records, profile: this.#profile, blocks });
+      this.#remembered[laneOf(records, this.#remembered.length)]?.requests.push({
+        ...{ real: real + entry * 4, mode, version, records, profile: this.#profile, blocks },
+      });
   }
 
   /** Tells later runs of the regions that are installed. */
@@ -156,16 +168,20 @@ export class RegionManager {
     }
   }
 
-  /** What is hot, and then what was. */
-  #next(count: number): RegionRequest[] {
-    const requests = this.#waiting.size > 0 ? this.#take(count) : [];
-    const remembered = this.#remembered;
-    while (requests.length < count && this.#nextRemembered < remembered.length) {
-      const request = remembered[this.#nextRemembered++] as RegionRequest;
-      const page = this.#cache.find(request.real, request.mode);
-      if (page?.version === request.version && !page.regions.has(request.real & 4095)) requests.push(request);
+  /** What is hot, and then what was, of the pages of a lane. */
+  #next(count: number, lane: number): RegionRequest[] {
+    const requests = this.#waiting.size > 0 ? this.#take(count, lane) : [];
+    // Lanes that are gone leave what they remembered to the last one.
+    const from = lane === Math.max(0, this.#lanes.length - 1) ? this.#remembered.slice(lane) : [this.#remembered[lane]];
+    for (const remembered of from) {
+      if (remembered === undefined) continue;
+      while (requests.length < count && remembered.next < remembered.requests.length) {
+        const request = remembered.requests[remembered.next++] as RegionRequest;
+        const page = this.#cache.find(request.real, request.mode);
+        if (page?.version === request.version && !page.regions.has(request.real & 4095)) requests.push(request);
+      }
+      if (remembered.next === remembered.requests.length) remembered.requests.length = remembered.next = 0;
     }
-    if (this.#nextRemembered === remembered.length) remembered.length = this.#nextRemembered = 0;
     return requests;
   }
 
@@ -174,30 +190,34 @@ export class RegionManager {
    * @param retired instructions of the guest since the last time.
    */
   work(retired: number): void {
-    const place = this.#place;
-    if (isPort(place)) {
+    if (this.#lanes.length > 0) {
       this.poll();
       return;
     }
     this.#debt = Math.max(0, this.#debt - Math.max(retired, INSTRUCTIONS_PER_WORK));
     if (this.#debt > 0) return;
-    const requests = this.#next(BATCH);
-    if (requests.length > 0) this.#translateHere(place, requests);
+    const requests = this.#next(BATCH, 0);
+    if (requests.length === 0) return;
+    this.#translator ??= this.#here();
+    this.#translateHere(this.#translator, requests);
   }
 
   /** What `work` does that can be done while regions run, and takes little time and stack: all but translation itself. */
   poll(): void {
-    const place = this.#place;
-    if (!isPort(place)) return;
-    if (place.lost === true) {
-      // What it was to translate turns hot again.
-      this.#place = this.#here();
+    for (let lane = 0; lane < this.#lanes.length; lane++) this.#pollLane(this.#lanes[lane] as Lane, lane);
+  }
+
+  #pollLane(lane: Lane, number: number): void {
+    const { port } = lane;
+    if (port.lost === true) {
+      // What it was to translate turns hot again; its pages fall to others.
+      this.#lanes = this.#lanes.filter((one) => one !== lane);
       return;
     }
-    if (this.#outstanding) {
-      const result = place.poll();
+    if (lane.isBusy) {
+      const result = port.poll();
       if (!result) return;
-      this.#outstanding = false;
+      lane.isBusy = false;
       this.translationMilliseconds += result.milliseconds;
       this.#askAgain(result.covered);
       if (result.module) {
@@ -206,21 +226,25 @@ export class RegionManager {
         this.#note(result.regions);
       }
     }
-    const waiting = this.#waiting.size + this.#remembered.length - this.#nextRemembered;
+    let waiting = this.#waiting.size;
+    for (const { requests, next } of this.#remembered) waiting += requests.length - next;
     if (waiting === 0) return;
-    const requests = this.#next(waiting > LONG_QUEUE ? LONG_QUEUE_BATCH : PORT_BATCH);
+    const isLong = waiting > LONG_QUEUE * this.#lanes.length;
+    const requests = this.#next(isLong ? LONG_QUEUE_BATCH : PORT_BATCH, number);
     if (requests.length === 0) return;
-    place.post({ requests, released: this.store.takeReleased() });
-    this.#outstanding = true;
+    port.post({ requests, released: this.#released(number) });
+    lane.isBusy = true;
   }
 
   /**
    * The hottest of what waits: those that were interpreted most since the batch before. What has ended by now, as the
    * loops of a boot have, is not worth a translation; it is counted anew.
    */
-  #take(count: number): RegionRequest[] {
+  #take(count: number, lane: number): RegionRequest[] {
     const hottest: { readonly record: number; readonly request: RegionRequest; readonly recent: number }[] = [];
+    const lanes = Math.max(1, this.#lanes.length);
     for (const [record, entry] of this.#waiting) {
+      if (laneOf(entry.request.records, lanes) !== lane) continue;
       const total = this.#cache.profileCount(record) + entry.rounds * PROFILE_ROUND;
       const recent = total - entry.seen;
       entry.seen = total;
@@ -237,9 +261,24 @@ export class RegionManager {
     return chosen.map(({ request }) => request);
   }
 
+  /** What a lane is to hear of translations that are gone: all entries of its pages, and cells that anybody may have. */
+  #released(lane: number): ReleasedRegions {
+    const { cells, entries } = this.store.takeReleased();
+    const lanes = Math.max(1, this.#lanes.length);
+    if (lanes === 1) return { cells, entries };
+    for (const entry of entries) {
+      const owner = laneOf(entry.records, lanes);
+      this.#unheard[owner] ??= [];
+      this.#unheard[owner].push(entry);
+    }
+    const own = this.#unheard[lane] ?? [];
+    this.#unheard[lane] = [];
+    return { cells, entries: own };
+  }
+
   #translateHere(translator: Translator, requests: readonly RegionRequest[]): void {
     const started = performance.now();
-    const job = { requests, released: this.store.takeReleased() };
+    const job = { requests, released: this.#released(0) };
     const { bytes, regions, covered, rest } = translator.translate(job, HERE_BYTES);
     this.#askAgain(covered);
     for (const request of rest)

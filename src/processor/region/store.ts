@@ -1,7 +1,7 @@
 import type { ReleasedRegions, TranslatedRegion } from '../interface.ts';
 import type { CodeCache, CodePage, RegionEntry, RegionModule } from '../interpreter/code-cache.ts';
 import { PAGE_RECORDS_BYTES } from '../interpreter/interpreter.ts';
-import { CODE_CHANGED, LINK_CELL_BYTES, LINK_CELLS } from '../layout.ts';
+import { CODE_CHANGED, LINK_CELL_BYTES, LINK_CELLS, MAX_LINK_CELLS } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
 
 /**
@@ -83,7 +83,8 @@ export class RegionStore {
   }
   /** Link cells that were ever in use at once. */
   get cellCount(): number {
-    return this.#memory.u32[LINK_CELLS >> 2] as number;
+    // Threads that find none count past the end for a moment.
+    return Math.min(this.#memory.u32[LINK_CELLS >> 2] as number, MAX_LINK_CELLS - 1);
   }
 
   /** Installs a module's regions, as far as their pages are still what they were made of. */

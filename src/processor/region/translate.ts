@@ -116,10 +116,11 @@ export class Translator {
   #newCell(): number {
     const free = this.#freeCells.pop();
     if (free !== undefined) return free;
-    const count = (this.#memory.u32[LINK_CELLS >> 2] as number) + 1;
-    if (count === MAX_LINK_CELLS) return 0;
-    this.#memory.u32[LINK_CELLS >> 2] = count;
-    return LINK_CELLS + count * LINK_CELL_BYTES;
+    // Other threads take cells as well.
+    const count = Atomics.add(this.#memory.i32, LINK_CELLS >> 2, 1) + 1;
+    if (count < MAX_LINK_CELLS) return LINK_CELLS + count * LINK_CELL_BYTES;
+    Atomics.sub(this.#memory.i32, LINK_CELLS >> 2, 1);
+    return 0;
   }
 
   #coverageOf(records: number, version: number): PageCoverage {

@@ -149,6 +149,7 @@ export class Qcow2Disk implements BlockStore {
 
   async close(): Promise<void> {
     try {
+      await this.#requests.ended();
       if (this.#counts === undefined) return;
       do {
         await this.flush();

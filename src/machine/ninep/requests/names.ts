@@ -41,6 +41,7 @@ export function* symlink(call: Call): Steps<void> {
   yield* made(call, fid, name, gid, 0);
 }
 
+const NO_ACCESS = { read: false, write: false } as const;
 const WRITE_ONLY = { read: false, write: true } as const;
 
 export function* mknod(call: Call): Steps<void> {
@@ -88,7 +89,7 @@ function* keep(call: Call, parent: Entry, name: string): Steps<{ hasLinks: boole
     try {
       const file = yield* now(directory.file(name, undefined));
       if (entry.held) file.close();
-      else entry.held = new OpenFile(entry, file, false, false);
+      else entry.held = new OpenFile(entry, file, NO_ACCESS);
     } catch (error) {
       if (!(error instanceof FolderError)) throw error;
     }

@@ -17,8 +17,8 @@ function accessOf(call: Call, flags: number): FileAccess {
 }
 
 /** A fid is open from now on. The file is closed when its number has become something else's. */
-function setOpen(call: Call, number: number, fid: Fid, file: FolderFile, { read, write }: FileAccess): OpenFile {
-  const open = new OpenFile(fid.entry, file, read, write);
+function setOpen(call: Call, number: number, fid: Fid, file: FolderFile, access: FileAccess): OpenFile {
+  const open = new OpenFile(fid.entry, file, access);
   if (!call.session.isCurrent(number, fid) || fid.isOpen) {
     open.release();
     throw new FolderError('EBADF');
@@ -110,7 +110,7 @@ export function* read(call: Call): Steps<void> {
   call.checkRead();
   const fid = call.fid(number);
   if (fid.listing) throw new FolderError('EISDIR');
-  if (!fid.open?.canRead) throw new FolderError('EBADF');
+  if (!fid.open?.access.read) throw new FolderError('EBADF');
   if (!Number.isSafeInteger(offset)) throw new FolderError('EINVAL');
   const length = Math.min(count, answer.left - 4, session.messageBytes - DATA_HEADER_BYTES);
   if (length < 0) throw new FolderError('EMSGSIZE');
@@ -127,7 +127,7 @@ export function* write(call: Call): Steps<void> {
   const bytes = request.bytes(count);
   call.checkRead();
   const fid = call.fid(number);
-  if (!fid.open?.canWrite) throw new FolderError('EBADF');
+  if (!fid.open?.access.write) throw new FolderError('EBADF');
   if (!Number.isSafeInteger(offset + count)) throw new FolderError('EFBIG');
   const written = count === 0 ? 0 : yield* now(fid.open.file.write(offset, bytes));
   if (fid.uid !== 0) session.ownership.written(fid.entry.path);

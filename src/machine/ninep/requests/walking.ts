@@ -11,7 +11,7 @@ interface Place {
 }
 
 /** Where a name leads from an entry, held. ".." of the root is the root. @throws FolderError ENOENT: nowhere. */
-function* step(call: Call, from: Entry, name: string): Steps<Place> {
+export function* step(call: Call, from: Entry, name: string): Steps<Place> {
   checkName(name);
   call.session.checkDirectory(from);
   if (name === '.' || name === '..') {

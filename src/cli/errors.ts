@@ -5,9 +5,15 @@ export class UsageError extends Error {
   override name = 'UsageError';
 }
 
-/** A file that cannot be read or written, or something else that ends the command: one line, exit status 1. */
+/** A file that cannot be read or written, or something else that ends the command: one line, exit status 1 if no other is said. */
 export class CommandError extends Error {
   override name = 'CommandError';
+  readonly status: number;
+
+  constructor(message: string, status = 1) {
+    super(message);
+    this.status = status;
+  }
 }
 
 /** Any error as the one line that a user reads. */

@@ -1,11 +1,12 @@
 /** What a key after Ctrl-A asks for, in QEMU's way. */
-export type EscapeAction = 'quit' | 'help';
+export type EscapeAction = 'quit' | 'help' | 'save';
 
 const ctrlA = 0x01;
 
 export const escapeHelp = [
   'Ctrl-A h    prints this help',
   'Ctrl-A x    ends the machine',
+  'Ctrl-A s    saves the machine to the file that --save names',
   'Ctrl-A a    sends Ctrl-A (so does Ctrl-A Ctrl-A)',
 ].join('\r\n');
 
@@ -27,6 +28,7 @@ export class EscapeFilter {
       this.#afterEscape = false;
       const key = String.fromCharCode(byte);
       if (key === 'x') actions.push('quit');
+      else if (key === 's') actions.push('save');
       else if (key === 'h' || key === '?') actions.push('help');
       else if (key === 'a' || byte === ctrlA) bytes[length++] = ctrlA;
     }

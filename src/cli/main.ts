@@ -3,14 +3,15 @@ import { Command, CommanderError } from 'commander';
 import { OptionError } from '../machine/index.ts';
 import { addBoot } from './commands/boot.ts';
 import { addDisassemble } from './commands/disassemble.ts';
+import { addImage } from './commands/image.ts';
 import { addMachines } from './commands/machines.ts';
-import { oneLine, UsageError } from './errors.ts';
+import { CommandError, oneLine, UsageError } from './errors.ts';
 import { print, printed } from './print.ts';
 import { qemuHint } from './qemu-habits.ts';
 import { inheritIgnored } from './signals.ts';
 import { version } from './version.ts';
 
-const commands = [addBoot, addMachines, addDisassemble];
+const commands = [addBoot, addMachines, addImage, addDisassemble];
 
 function createProgram(): Command {
   const program = new Command('powervisor')
@@ -46,6 +47,7 @@ function report(error: unknown): number {
   }
   console.error(`powervisor: ${oneLine(error)}`);
   if (process.env['POWERVISOR_DEBUG'] && error instanceof Error) console.error(error.stack);
+  if (error instanceof CommandError) return error.status;
   return error instanceof UsageError || error instanceof OptionError ? 2 : 1;
 }
 

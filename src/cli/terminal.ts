@@ -5,6 +5,8 @@ export interface TerminalEvents {
   input(bytes: Uint8Array): void;
   /** Ctrl-A x. */
   quit(): void;
+  /** Ctrl-A s. */
+  save(): void;
   /** Text for whoever sits at the terminal. */
   say(text: string): void;
 }
@@ -37,6 +39,7 @@ export class Terminal {
       if (bytes.length > 0) events.input(bytes);
       for (const action of actions) {
         if (action === 'quit') events.quit();
+        else if (action === 'save') events.save();
         else events.say(`\r\n${escapeHelp}\r\n`);
       }
     });

@@ -11,6 +11,16 @@ export function parseMemory(text: string): number {
   return bytes;
 }
 
+/** Bytes of a disk or of a part of it: "10G", "1.5G", "64k"; a bare number counts bytes, as qemu-img has it. */
+export function parseSize(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)([KMGTP])?(?:i?B)?$/i.exec(text);
+  const power = 'KMGTP'.indexOf((match?.[2] ?? ' ').toUpperCase()) + 1;
+  const bytes = Math.round(Number(match?.[1] ?? Number.NaN) * 1024 ** power);
+  if (!(bytes <= 2 ** 53 - 512))
+    throw new UsageError(`'${text}' is not a size; a number with K, M, G or T fits, such as 10G`);
+  return bytes;
+}
+
 /** A time-out in seconds; fractions are allowed. */
 export function parseSeconds(text: string): number {
   const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;

@@ -156,6 +156,23 @@ export interface GuestMemory {
   fill(address: number, length: number, value: number): boolean;
 }
 
+/** What a virtual machine or a vCPU is in the midst of, beside memory: under names, as JSON holds it. */
+export interface KvmState {
+  readonly [name: string]: number | boolean | string | readonly number[] | KvmState | readonly KvmState[];
+}
+
+/** A part of a virtual machine's memory, for who saves it and puts it back. */
+export interface MemoryArea {
+  /** "slot 0", "hash table": the same in each virtual machine with the same memory regions. */
+  readonly name: string;
+  /** The memory itself, as it is kept: in which order, `Vm.memoryOrder` says. */
+  readonly bytes: Uint8Array;
+  /** Its pages of 4 KB that are not all zero, in pairs: the number of the first, and how many there are. */
+  touched(): Uint32Array;
+  /** `bytes` was written to by who has it: drops translations of what was there. */
+  written(offset: number, length: number): void;
+}
+
 /** Counters by cause: one number a name, the reference's names where it has them (`sum_exits`, `emulated_inst_exits` …). */
 export type KvmStats = Record<string, number>;
 
@@ -225,6 +242,21 @@ export interface Vm {
   /** KVM_PPC_GET_PVINFO: the words of the hypercall sequence for `/hypervisor`'s hcall-instructions; undefined: there is none. */
   getPvinfo(): readonly number[] | undefined;
   createVcpu(id: number): Vcpu;
+  /**
+   * What a state needs to be restored, beside memory: vCPUs with all that KVM has of them, time, and the hash table's size.
+   * Only between runs. What user space has asked for is not in it: counters, guest debugging, the dirty log.
+   */
+  save(): KvmState;
+  /**
+   * Takes what `save` gave, of a virtual machine with the same processor, memory regions and vCPUs; the guest's time goes on
+   * from there, whatever the clock says. Shadow tables are made anew.
+   * @throws KvmError when it does not fit: the virtual machine is then good for nothing.
+   */
+  restore(state: KvmState): void;
+  /** All its memory: the slots', and the hash table's. */
+  memoryAreas(): readonly MemoryArea[];
+  /** What byte addresses are XORed with where memory is kept: 0 as it is, 3 or 7 with words or doublewords reversed. */
+  readonly memoryOrder: 0 | 3 | 7;
   /** Counters of the whole VM (translator, soft TLB …), beside those of each vCPU. */
   readonly stats: KvmStats;
 }

@@ -6,6 +6,7 @@ import type {
   KvmRegs,
   KvmRun,
   KvmSregs,
+  KvmState,
   KvmStats,
   KvmTranslation,
   VcpuCapability,
@@ -19,6 +20,14 @@ export const RESUME_GUEST = -1;
 
 /** `enter` says with this that the guest goes on for one instruction, which `handleExit` then hears of. */
 export const STEP_GUEST = -3;
+
+/**
+ * `handleExit` says with these that the guest goes on with the same instruction, of which it notices nothing: the host had
+ * no translation of its own for its data, or to fetch it. Counted time does not pass for that, so that it does not depend on
+ * what is shadowed.
+ */
+export const RETRY_DATA = -4;
+export const RETRY_FETCH = -5;
 
 /** What a family's object is made from. */
 export interface FamilyParts<Cpu extends HostCpu = HostCpu> {
@@ -77,6 +86,10 @@ export interface VcpuFamily {
   setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void;
   /** Has the guest's next store to each page that `dirty` has a bit for come to KVM, which logs it. */
   protectPages(slot: MemorySlot, dirty: Uint8Array): void;
+  /** The guest's half of the vCPU's state: `Vm.save`. */
+  saveState(): KvmState;
+  /** @throws KvmError when it is none; nothing has changed then. */
+  restoreState(state: KvmState): void;
   /** The hashed page table outside of the guest's memory is another one. */
   hashTableChanged(): void;
 }

@@ -73,8 +73,10 @@ export class Mmio {
     const io = words[kind] as number;
     if ((io & IO.KIND) !== IO.MMIO || (io & IO.READING) === 0) return;
     words[kind] = io & ~IO.READING;
-    if (!this.#known()) return;
-    this.put((io >>> NEXT_SHIFT) - 1, this.#run.mmio.data, (io & IO.REVERSED) !== 0);
+    const i = (io >>> NEXT_SHIFT) - 1;
+    // A restored state may say anything.
+    if (!this.#known() || i < 0 || i >= this.#pieces.count) return;
+    this.put(i, this.#run.mmio.data, (io & IO.REVERSED) !== 0);
   }
 
   /** The next piece that user space is to be asked for: an exit reason, or RESUME_GUEST when there is none. */

@@ -38,6 +38,8 @@ export const COUNTER = {
   vsid_recycles: 32,
   hcall_exits: 33,
   debug_exits: 34,
+  /** Exits of which the guest notices nothing: RETRY_DATA and RETRY_FETCH. */
+  retry_exits: 35,
 } as const;
 
 const NAMES = Object.keys(COUNTER);

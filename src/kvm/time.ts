@@ -1,4 +1,8 @@
-import type { Clock } from './api.ts';
+import type { Clock, KvmState } from './api.ts';
+import { savedInteger, savedNumber } from './state.ts';
+
+/** A guest may set all 64 bits. */
+export const TIMEBASE_LIMIT = 2 ** 65;
 
 /** No host runs twenty instructions of a guest in a nanosecond. */
 const LEAST_INSTRUCTION_NS = 0.05;
@@ -50,6 +54,33 @@ export class GuestTime implements Clock {
   /** The time base in ticks. */
   timebase(): number {
     return Math.floor(this.now() * this.ticksPerNanosecond) + this.offset;
+  }
+
+  /** Between runs. */
+  save(): KvmState {
+    return {
+      icount: this.icount,
+      counted: this.retired + this.exits,
+      idle: this.idle,
+      nanoseconds: this.now(),
+      timebase: this.timebase(),
+    };
+  }
+
+  /** Looks at a state, and answers what goes on from there: the time base does in any case, and counted time where it is counted alike. */
+  read(state: KvmState): () => void {
+    const counted = savedInteger(state, 'counted');
+    const idle = savedNumber(state, 'idle', 0);
+    const nanoseconds = savedNumber(state, 'nanoseconds');
+    const timebase = savedNumber(state, 'timebase', -TIMEBASE_LIMIT, TIMEBASE_LIMIT);
+    const isSame = savedNumber(state, 'icount', 0) === this.icount;
+    return () => {
+      this.retired = isSame ? counted : 0;
+      this.exits = 0;
+      this.idle = isSame ? idle : Math.max(0, nanoseconds);
+      this.offset = 0;
+      this.offset = timebase - this.timebase();
+    };
   }
 
   /** Ticks that pass with each instruction at the least; 0 where they are counted anyway (icount). */

@@ -8,6 +8,7 @@ import {
   type KvmRegs,
   type KvmRun,
   type KvmSregs,
+  type KvmState,
   type KvmStats,
   type KvmTranslation,
   type Vcpu,
@@ -22,7 +23,9 @@ import {
   checkRegisters,
   checkWord,
 } from './checks.ts';
-import { RESUME_GUEST, STEP_GUEST, type VcpuFamily } from './family.ts';
+import { RESUME_GUEST, RETRY_DATA, RETRY_FETCH, STEP_GUEST, type VcpuFamily } from './family.ts';
+import { readRun, saveRun } from './run-state.ts';
+import { savedPart } from './state.ts';
 import { COUNTER, type VcpuCounters } from './stats.ts';
 import type { GuestTime } from './time.ts';
 
@@ -39,6 +42,9 @@ const SLOW_INSTRUCTIONS_PER_NS = 0.25;
 const LONG_LOOK_NS = 8e6;
 /** What an exit is worth in instructions, so that a guest that only traps is looked at as often. */
 const EXIT_COST = 64;
+
+/** An instruction that makes more of the host's own misses on end does not get on: it has few operands. */
+const MOST_RETRIES = 1000;
 
 const INTERRUPTS = Object.values(KVM_INTERRUPT);
 /** The registers of `KvmRegs` that are one. */
@@ -79,6 +85,8 @@ export class VirtualCpu implements Vcpu {
   /** Instructions between two looks at the clock, and when it was looked at last: some take a microsecond each. */
   #pace = MAX_SLICE;
   #lookedAt = 0;
+  /** Exits on end at one instruction of which the guest noticed nothing (icount). */
+  #retries = 0;
 
   constructor(id: number, cpu: HostCpu, family: VcpuFamily, time: GuestTime, counters: VcpuCounters, run: KvmRun) {
     this.id = id;
@@ -145,9 +153,22 @@ export class VirtualCpu implements Vcpu {
         (counts[COUNTER.sum_exits] as number)++;
         time.exits++;
         reason = family.handleExit(vector);
-        if (reason !== RESUME_GUEST) return this.#leave(reason);
+        let cost = time.icount === 0 ? EXIT_COST : 1;
+        if (reason === RETRY_DATA || reason === RETRY_FETCH) {
+          (counts[COUNTER.retry_exits] as number)++;
+          if (time.icount !== 0 && this.#isUncounted(budget)) {
+            time.exits--;
+            cost = 0;
+            // The block was begun with a budget: it is looked at again where it ends.
+            if (reason === RETRY_DATA && (words[BUDGET >> 2] as number) <= 0) {
+              (counts[COUNTER.light_exits] as number)++;
+              budget = 1;
+              continue;
+            }
+          }
+        } else if (reason !== RESUME_GUEST) return this.#leave(reason);
         (counts[COUNTER.light_exits] as number)++;
-        budget = (words[BUDGET >> 2] as number) - (time.icount === 0 ? EXIT_COST : 1);
+        budget = (words[BUDGET >> 2] as number) - cost;
         if (budget > 0) continue;
       } else if (vector === VECTOR_HOST_STACK) return this.#hostStackSpent();
       else (counts[COUNTER.tick_exits] as number)++;
@@ -234,6 +255,19 @@ export class VirtualCpu implements Vcpu {
     this.#family.setTlbEntry(index, entry);
   }
 
+  /** For `Vm.save`. */
+  save(): KvmState {
+    return { id: this.id, guest: this.#family.saveState(), run: saveRun(this.kvmRun) };
+  }
+
+  /** @throws KvmError when it is no vCPU's state. */
+  restore(state: KvmState): void {
+    const put = readRun(savedPart(state, 'run'));
+    this.#family.restoreState(savedPart(state, 'guest'));
+    put(this.kvmRun);
+    this.#words[EVENT >> 2] = 1;
+  }
+
   reset(): void {
     this.#family.reset();
     this.kvmRun.exitReason = KVM_EXIT.UNKNOWN;
@@ -241,6 +275,15 @@ export class VirtualCpu implements Vcpu {
 
   get stats(): KvmStats {
     return { ...this.#counters.toObject(), ...this.#family.stats };
+  }
+
+  /**
+   * Whether an exit of which the guest notices nothing is left out of counted time: but for one that comes again and again
+   * at the same instruction, so that time passes whatever a guest does.
+   */
+  #isUncounted(budget: number): boolean {
+    this.#retries = this.#words[BUDGET >> 2] === budget ? this.#retries + 1 : 0;
+    return this.#retries < MOST_RETRIES;
   }
 
   /** A look at the clock tells how long the one before is ago. With icount it does not. */

@@ -5,14 +5,26 @@ import {
   MAX_VCPUS,
   RAM_BASE,
   type TranslationPort,
+  touchedPages,
   VCPU_BLOCK_BYTES,
   VCPU_BLOCKS,
 } from '../processor/index.ts';
-import { type Clock, type GuestMemory, KvmError, type KvmStats, type Vcpu, type Vm, type VmOptions } from './api.ts';
+import {
+  type Clock,
+  type GuestMemory,
+  KvmError,
+  type KvmState,
+  type KvmStats,
+  type MemoryArea,
+  type Vcpu,
+  type Vm,
+  type VmOptions,
+} from './api.ts';
 import { checkInteger, checkObject, checkSwitch } from './checks.ts';
 import type { HashTable, VcpuFamily } from './family.ts';
 import { MODELS, type Model, type Processors } from './models.ts';
-import { MemorySlots, PHYSICAL_ADDRESS_LIMIT, SlotMemory } from './slots.ts';
+import { FRAME_SHIFT, MemorySlots, PHYSICAL_ADDRESS_LIMIT, SlotMemory } from './slots.ts';
+import { savedInteger, savedPart, savedParts } from './state.ts';
 import { VcpuCounters } from './stats.ts';
 import { GuestTime } from './time.ts';
 import { createKvmRun, VirtualCpu } from './vcpu.ts';
@@ -41,7 +53,7 @@ export class VirtualMachine implements Vm {
   readonly #cpus: HostCpu[] = [];
   readonly #families: VcpuFamily[] = [];
   readonly #hashTable: HashTable = { address: 0, log2Bytes: 0 };
-  readonly #vcpus = new Map<number, Vcpu>();
+  readonly #vcpus = new Map<number, VirtualCpu>();
   readonly #time: GuestTime;
   readonly #translation: readonly TranslationPort[];
   readonly #translationMemory: number;
@@ -147,6 +159,7 @@ export class VirtualMachine implements Vm {
         timebase: () => time.timebase(),
         timebaseStep: time.leastStep,
         translationMemory: this.#translationMemory,
+        isExact: time.icount !== 0,
         translation: this.#translation,
         ...(this.#options.profile && this.#options.icount === undefined && { profile: this.#options.profile }),
         ...(this.#options.cores && { cores: this.#options.cores }),
@@ -168,6 +181,55 @@ export class VirtualMachine implements Vm {
     const vcpu = new VirtualCpu(id, cpu, family, time, counters, run);
     this.#vcpus.set(id, vcpu);
     return vcpu;
+  }
+
+  save(): KvmState {
+    return {
+      time: this.#time.save(),
+      hashTable: this.#hashTable.log2Bytes,
+      vcpus: [...this.#vcpus.values()].map((vcpu) => vcpu.save()),
+    };
+  }
+
+  restore(state: KvmState): void {
+    checkObject('the saved state', state);
+    const goOn = this.#time.read(savedPart(state, 'time'));
+    const log2Bytes = savedInteger(state, 'hashTable', 0, 64);
+    const vcpus = savedParts(state, 'vcpus', MAX_VCPUS).map((one) => [savedInteger(one, 'id'), one] as const);
+    const ids = new Set(vcpus.map(([id]) => id));
+    if (ids.size !== this.#vcpus.size || ids.size !== vcpus.length)
+      throw new KvmError(`the saved state has ${vcpus.length} vCPUs, not the ${this.#vcpus.size} of this machine`);
+    if (log2Bytes > 0 && log2Bytes !== this.#hashTable.log2Bytes) this.allocateHtab(log2Bytes);
+    goOn();
+    for (const [id, one] of vcpus) {
+      const vcpu = this.#vcpus.get(id);
+      if (vcpu === undefined) throw new KvmError(`the saved state has a vCPU ${id}, which this machine has not`);
+      vcpu.restore(one);
+    }
+  }
+
+  get memoryOrder(): 0 | 3 | 7 {
+    return this.#memory.order;
+  }
+
+  memoryAreas(): readonly MemoryArea[] {
+    const slots = this.#slots.slots.map(({ slot, firstFrame, endFrame, delta }) =>
+      this.#area(`slot ${slot}`, (firstFrame + delta) * 2 ** FRAME_SHIFT, (endFrame - firstFrame) * 2 ** FRAME_SHIFT),
+    );
+    const { address, log2Bytes } = this.#hashTable;
+    return log2Bytes === 0 ? slots : [...slots, this.#area('hash table', address, 2 ** log2Bytes)];
+  }
+
+  #area(name: string, address: number, length: number): MemoryArea {
+    const memory = this.#memory;
+    return {
+      name,
+      bytes: memory.u8.subarray(address, address + length),
+      touched: () => touchedPages(memory, address, length),
+      written: (offset, count) => {
+        for (const host of this.#cpus) host.codeWritten(address + offset, count);
+      },
+    };
   }
 
   get stats(): KvmStats {

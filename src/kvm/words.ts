@@ -13,12 +13,14 @@ import {
   LR,
   PC,
   RESERVE_ADDRESS,
+  SHARED,
   USPRG0,
   XER_BYTE_COUNT,
   XER_CA,
   XER_OV,
   XER_SO,
 } from '../processor/index.ts';
+import type { SavedWords } from './state.ts';
 
 /** General register n is at W_GPR + 2n, its high word behind it. */
 export const W_GPR = GPR >> 2;
@@ -43,6 +45,26 @@ export const W_EVENT = EVENT >> 2;
 
 /** What is kept beside XER's flags: the byte count, and the reserved bits as they were written. */
 const XER_REST = 0x1fffffff;
+
+/** A register's two words. */
+const PAIR = 2;
+const SHARED_BYTES = 4096;
+
+/** What a state has of the processor's registers, and of the struct that KVM shares with the guest. */
+export const SAVED_REGISTERS: readonly SavedWords[] = [
+  { name: 'gpr', word: W_GPR, count: 32 * PAIR },
+  { name: 'pc', word: W_PC, count: PAIR },
+  { name: 'lr', word: W_LR, count: PAIR },
+  { name: 'ctr', word: W_CTR, count: PAIR },
+  { name: 'xerSo', word: W_XER_SO, mask: 1 },
+  { name: 'xerOv', word: W_XER_OV, mask: 1 },
+  { name: 'xerCa', word: W_XER_CA, mask: 1 },
+  { name: 'xerRest', word: W_XER_BYTE_COUNT, mask: XER_REST },
+  { name: 'cr', word: W_CR, count: 8, mask: 15 },
+  { name: 'usprg0', word: W_USPRG0 },
+  { name: 'fpscr', word: W_FPSCR },
+  { name: 'shared', word: SHARED >> 2, count: SHARED_BYTES >> 2 },
+];
 
 /** XER as one word (Power ISA Book I, 3.2.2). */
 export function readXer(words: Int32Array): number {

@@ -88,7 +88,7 @@ export function bootGuest(
   board: Board,
   devices: readonly DeviceSpec[],
   kernel: KernelImage,
-  files: BootFiles,
+  files: Omit<BootFiles, 'kernel'>,
   configuration: TreeConfiguration,
   memory: GuestMemory,
   vcpu: Vcpu,

@@ -8,8 +8,10 @@ export class MachineClock implements Clock {
   /** The time at which the clock stands; undefined: it runs. */
   #stopped: number | undefined;
 
-  constructor(host: Clock) {
+  /** `start`: what it says now; the host's time if absent. */
+  constructor(host: Clock, start?: number) {
     this.#host = host;
+    if (start !== undefined) this.#lost = host.now() - start;
   }
 
   now(): number {

@@ -58,6 +58,11 @@ export interface Device {
   save(): DeviceState;
   /** Takes what `save` gave. Throws MachineError when a name is missing. Lines follow the restored state. */
   restore(state: DeviceState): void;
+  /**
+   * The whole machine was restored from a snapshot, or is another one's fork, and is about to go on: time outside has passed,
+   * and other machines may go on from the same state. What tells the time, or must be one machine's alone, is made anew.
+   */
+  restored?(): void;
   /** Event counters by name, for statistics. */
   counters?(): Record<string, number>;
 }

@@ -41,10 +41,20 @@ export function hostWorld(host: MachineHost): World {
   };
 }
 
-/** A world that is the same in every run, for runs that repeat exactly. */
-export function repeatableWorld(): World {
-  let state = 0x2545f491;
+/** A world that is the same in every run, for runs that repeat exactly. It has a state, never 0. */
+export interface RepeatableWorld extends World {
+  /** Where its random numbers are. */
+  readonly state: number;
+}
+
+const FIRST_STATE = 0x2545f491;
+
+export function repeatableWorld(start = FIRST_STATE): RepeatableWorld {
+  let state = start | 0 || FIRST_STATE;
   return {
+    get state() {
+      return state >>> 0;
+    },
     unixTime: () => 0,
     // Marsaglia's xorshift, 32 bits.
     random: (bytes) => {

@@ -58,7 +58,15 @@ export {
   type HypercallArguments,
 } from './hypercalls.ts';
 export type { InterruptLine, InterruptSink } from './interrupts.ts';
-export { Machine, type MachineEnd, type MachineState, type RunOptions, type RunSignal } from './machine.ts';
+export type { FastCodecs } from './loaders/gzip.ts';
+export {
+  Machine,
+  type MachineEnd,
+  type MachineState,
+  type RunOptions,
+  type RunSignal,
+  type SaveOptions,
+} from './machine.ts';
 export { formatAddress, parseAddress } from './network/addresses.ts';
 export { type Forward, parseNetwork, type UserNetworkOptions } from './network/options.ts';
 export { type OpenForward, UserNetwork } from './network/user-network.ts';
@@ -77,7 +85,7 @@ export {
   type NinePServerOptions,
   type Soon,
 } from './ninep/index.ts';
-export type { CodeCache, MachineOptions } from './options.ts';
+export type { CodeCache, MachineOptions, RestoreOptions } from './options.ts';
 export type { BlockStore, ByteStore } from './outside/blocks.ts';
 export type { Outside } from './outside/events.ts';
 export type { MessageServer } from './outside/messages.ts';
@@ -94,6 +102,8 @@ export type {
   StreamUser,
 } from './outside/sockets.ts';
 export type { PowerEvent, PowerSwitch } from './power.ts';
+export type { SnapshotCompression } from './snapshot/codec.ts';
+export { BytesSource, type SnapshotHeader, SnapshotReader, type SnapshotSource } from './snapshot/container.ts';
 export type { Chain } from './virtio/chain.ts';
 export { VIRTIO_ID, type VirtioDevice, type VirtioPort, type VirtioSpec } from './virtio/device.ts';
 export { QueueService } from './virtio/service.ts';

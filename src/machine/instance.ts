@@ -138,6 +138,21 @@ export class BoardInstance {
     }
   }
 
+  /** @throws MachineError where saved states are of other devices than there are. */
+  checkDevices(states: Readonly<Record<string, DeviceState>>): void {
+    for (const name of Object.keys(states))
+      if (!this.#devices.has(name))
+        throw new MachineError(`the snapshot has a device "${name.slice(0, 64)}"; the same would fit here`);
+    for (const name of this.#devices.keys())
+      if (!Object.hasOwn(states, name))
+        throw new MachineError(`the snapshot has no device "${name}"; a machine without it would fit`);
+  }
+
+  /** The machine is another's continuation (`Device.restored`). */
+  restored(): void {
+    for (const device of this.#devices.values()) device.restored?.();
+  }
+
   /** Counters of the bus and the hypercalls, and of each device with its name in front. */
   counters(): Record<string, number> {
     const all: Record<string, number> = {

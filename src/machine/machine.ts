@@ -1,19 +1,37 @@
 import { type Accel, KVM_EXIT, KVM_SYSTEM_EVENT, type Vcpu, type Vm } from '../kvm/api.ts';
-import { createVm } from '../kvm/index.ts';
+import { CodeProfile, createVm } from '../kvm/index.ts';
 import type { Board, CpuSpec } from './board.ts';
 import { findBoard } from './boards/index.ts';
-import { bootGuest } from './boot.ts';
+import { type BootFiles, bootGuest } from './boot.ts';
 import { cardsOf, placeCards } from './cards.ts';
 import { MachineClock } from './clock.ts';
-import type { ConsoleDevice, Device, DeviceState } from './device.ts';
+import { type ConsoleDevice, type Device, type DeviceState, savedNumber, savedReal } from './device.ts';
 import { formatBytes, hex, MachineError, OptionError } from './error.ts';
-import { ConsoleBuffer, hostWorld, type MachineHost, repeatableWorld, type World } from './host.ts';
+import {
+  ConsoleBuffer,
+  hostWorld,
+  type MachineHost,
+  type RepeatableWorld,
+  repeatableWorld,
+  type World,
+} from './host.ts';
 import { BoardInstance } from './instance.ts';
 import type { KernelImage } from './loaders/image.ts';
 import { loadKernel } from './loaders/index.ts';
-import { checkOptions, type MachineOptions } from './options.ts';
+import { checkOptions, checkRestoreOptions, type MachineOptions, type RestoreOptions } from './options.ts';
 import { OutsideEvents } from './outside/events.ts';
 import { PanicWatch } from './panic.ts';
+import { isCompression, type SnapshotCompression } from './snapshot/codec.ts';
+import {
+  BytesSource,
+  MAX_PROFILE_BYTES,
+  type SnapshotHeader,
+  SnapshotReader,
+  type SnapshotSource,
+  writeSnapshot,
+} from './snapshot/container.ts';
+import { type Continuation, copyMemory, restoredOptions, type UnbootedOptions } from './snapshot/continuation.ts';
+import { VERSION } from './version.ts';
 
 /** How a run ended. */
 export interface MachineEnd {
@@ -38,6 +56,11 @@ export interface RunOptions {
   readonly signal?: RunSignal | undefined;
 }
 
+export interface SaveOptions {
+  /** How memory is compressed; `deflate` if absent, which every host reads. */
+  readonly compression?: SnapshotCompression | undefined;
+}
+
 /** The longest stay in the guest before the event loop has its turn, nanoseconds. */
 const SLICE_NS = 5e6;
 /** The same while the outside owes an answer, or has just said something: the event loop is where it comes from. */
@@ -52,6 +75,8 @@ const PIECES_PER_SLICE = 64;
 
 /** As many random bytes the guest's own generator gets at a boot. */
 const RNG_SEED_BYTES = 32;
+/** More than any host's clock says, nanoseconds. */
+const MAX_CLOCK = 2 ** 53;
 
 function isConsole(device: Device | undefined): device is ConsoleDevice {
   return device !== undefined && 'receive' in device && 'sink' in device;
@@ -82,6 +107,9 @@ class Pause {
   readonly still: Promise<void>;
   /** Resolves when it may go on. */
   readonly over: Promise<void>;
+  /** Somebody has paused the machine, and will have it go on; else it does when nobody holds it. */
+  isWanted = false;
+  holds = 0;
   stands = (): void => {};
   end = (): void => {};
 
@@ -103,15 +131,16 @@ export class Machine {
   readonly memoryBytes: number;
   readonly vm: Vm;
   readonly vcpu: Vcpu;
-  readonly #options: MachineOptions;
+  readonly #options: UnbootedOptions;
   readonly #host: MachineHost;
   readonly #instance: BoardInstance;
   readonly #outside: OutsideEvents;
   readonly #console: ConsoleBuffer;
   readonly #panic: PanicWatch;
   readonly #serial: ConsoleDevice | undefined;
-  readonly #kernel: KernelImage;
-  readonly #world: World;
+  /** Undefined in a machine that goes on from another one's state: it cannot boot again. */
+  readonly #kernel: KernelImage | undefined;
+  readonly #world: World | RepeatableWorld;
   /** What the guest runs at once. */
   readonly #pieceNs: number;
   /** The machine's time, which both the guest's and `timeoutNs` come from. */
@@ -134,11 +163,31 @@ export class Machine {
 
   /** Makes the machine and loads what it boots. Throws MachineError (or KvmError) when that is not possible. */
   static create(options: MachineOptions): Machine {
+    checkOptions(options);
     return new Machine(options);
   }
 
-  private constructor(options: MachineOptions) {
-    checkOptions(options);
+  /**
+   * Makes a machine that goes on where another one was saved: what that one had of a board, processor and memory is in the
+   * snapshot. Its clock goes on, and the calendar has the host's time.
+   * @throws MachineError or KvmError when the snapshot is damaged, or does not fit.
+   */
+  static restore(snapshot: Uint8Array | SnapshotSource | SnapshotReader, options: RestoreOptions): Machine {
+    checkRestoreOptions(options);
+    const reader =
+      snapshot instanceof SnapshotReader
+        ? snapshot
+        : new SnapshotReader('read' in snapshot ? snapshot : new BytesSource(snapshot), options.host);
+    return new Machine(restoredOptions(reader.header, options), {
+      header: reader.header,
+      fill: (areas) => {
+        reader.readMemory(areas);
+        return reader.profile;
+      },
+    });
+  }
+
+  private constructor(options: UnbootedOptions & Partial<BootFiles>, from?: Continuation) {
     const board = typeof options.board === 'string' ? findBoard(options.board) : options.board;
     const memoryBytes = options.memoryBytes ?? board.memory.defaultBytes;
     if (!Number.isSafeInteger(memoryBytes) || memoryBytes <= 0 || !board.memory.fits(memoryBytes))
@@ -152,17 +201,19 @@ export class Machine {
     this.#options = options;
     const { host } = options;
     this.#host = host;
-    this.#clock = new MachineClock(host.clock);
-    this.#world = options.icount === undefined ? hostWorld(host) : repeatableWorld();
+    const past = from?.header.machine;
+    this.#clock = new MachineClock(host.clock, past && savedReal(past, 'nanoseconds', MAX_CLOCK));
+    this.#world = options.icount === undefined ? hostWorld(host) : repeatableWorld(past && savedNumber(past, 'random'));
     this.#pieceNs = Math.min(SLICE_NS, (options.icount ?? Number.POSITIVE_INFINITY) * INSTRUCTIONS_PER_PIECE);
-    this.#kernel = loadKernel(options.kernel, memoryBytes, host, board.kernelBits);
+    this.#kernel = options.kernel && loadKernel(options.kernel, memoryBytes, host, board.kernelBits);
+    const littleEndian = from ? from.header.memoryOrder === 0 : this.#kernel?.littleEndian;
     this.vm = (options.createVm ?? createVm)({
       cpu: this.cpu.model,
       accel: this.accel,
       clock: this.#clock,
       timebaseFrequency: this.cpu.timebaseFrequency,
       maxMemory: memoryBytes,
-      ...(this.#kernel.littleEndian && { littleEndian: true }),
+      ...(littleEndian && { littleEndian: true }),
       ...(options.icount !== undefined && { icount: options.icount }),
       ...(options.translationMemory !== undefined && { translationMemory: options.translationMemory }),
       ...(options.translation && { translation: options.translation }),
@@ -183,10 +234,29 @@ export class Machine {
       serial.sink = this.#panic;
     }
     this.#deadline = this.#clock.now() + (options.timeoutNs ?? Number.POSITIVE_INFINITY);
-    this.#boot();
+    if (from) this.#continue(from);
+    else this.#boot();
+  }
+
+  /** Takes over the state of another machine. */
+  #continue({ header, fill }: Continuation): void {
+    this.#instance.reset();
+    const { vm } = this;
+    if (vm.memoryOrder !== header.memoryOrder)
+      throw new MachineError(
+        `the snapshot keeps memory in the order ${header.memoryOrder}, which a ${header.cpu} has not`,
+      );
+    this.#instance.checkDevices(header.devices);
+    vm.restore(header.vm);
+    const profile = fill(vm.memoryAreas());
+    if (profile) this.#options.codeCache?.profile.merge(CodeProfile.from(profile));
+    this.#instance.restore(header.devices);
+    this.#instance.restored();
   }
 
   #boot(): void {
+    const kernel = this.#kernel;
+    if (kernel === undefined) throw new MachineError('a machine that was restored has no kernel to boot again');
     this.#instance.reset();
     this.vcpu.reset();
     const { board, memoryBytes, vm, vcpu } = this;
@@ -199,7 +269,12 @@ export class Machine {
       hcallInstructions: this.accel === 'trap' ? undefined : vm.getPvinfo(),
       rngSeed,
     };
-    bootGuest(board, this.#instance.specs, this.#kernel, this.#options, configuration, vm.memory, vcpu);
+    bootGuest(board, this.#instance.specs, kernel, this.#options, configuration, vm.memory, vcpu);
+  }
+
+  /** Nanoseconds an instruction, where time is counted. */
+  get icount(): number | undefined {
+    return this.#options.icount;
   }
 
   /** What the machine is doing. */
@@ -412,7 +487,7 @@ export class Machine {
   }
 
   #reset(message: string): MachineEnd | undefined {
-    if (this.#options.noReboot === true) {
+    if (this.#options.noReboot === true || this.#kernel === undefined) {
       if (this.#panic.reason === undefined) return { cause: 'reset', message };
       return { cause: 'error', message: this.#panicMessage };
     }
@@ -455,11 +530,111 @@ export class Machine {
    */
   pause(): Promise<void> {
     if (this.#state === 'ended') return Promise.resolve();
+    const pause = this.#standing();
+    pause.isWanted = true;
+    return pause.still;
+  }
+
+  /** The pause that is on, or one that is asked for now. */
+  #standing(): Pause {
     this.#pause ??= new Pause();
     this.vcpu.kvmRun.immediateExit = true;
     if (this.#state === 'created') this.#pause.stands();
     this.#host.wake();
-    return this.#pause.still;
+    return this.#pause;
+  }
+
+  /** Does `work` while the guest stands still; afterwards it goes on if it did before. */
+  async #whileStill<Result>(work: () => Result): Promise<Result> {
+    for (;;) {
+      if (this.#state !== 'ended') {
+        const pause = this.#standing();
+        pause.holds++;
+        await pause.still;
+        pause.holds--;
+        // Somebody may have had it go on before it stood still.
+        if (this.#pause !== pause) continue;
+        try {
+          if (this.state !== 'ended') return work();
+        } finally {
+          if (pause.holds === 0 && !pause.isWanted) this.resume();
+        }
+      }
+      throw new MachineError(
+        `the machine has ended (${this.#end?.message}); one that runs, or did not yet, can be saved`,
+      );
+    }
+  }
+
+  /**
+   * Saves the whole machine, which stands still meanwhile: `Machine.restore` goes on from there, in this process or another.
+   * What the outside has (files, connections) is not in it.
+   */
+  async save(options: SaveOptions = {}): Promise<Uint8Array> {
+    const pieces: Uint8Array[] = [];
+    let length = 0;
+    await this.saveTo((bytes) => {
+      pieces.push(bytes);
+      length += bytes.length;
+    }, options);
+    const snapshot = new Uint8Array(length);
+    let at = 0;
+    for (const piece of pieces) {
+      snapshot.set(piece, at);
+      at += piece.length;
+    }
+    return snapshot;
+  }
+
+  /** The same piece by piece, of at most about a megabyte each: what `write` throws ends it. */
+  async saveTo(write: (bytes: Uint8Array) => void, { compression = 'deflate' }: SaveOptions = {}): Promise<void> {
+    if (!isCompression(compression))
+      throw new MachineError(
+        `snapshots are compressed with none, deflate or zstd, not ${String(compression).slice(0, 40)}`,
+      );
+    const fast = this.#host;
+    await this.#whileStill(() => {
+      const profile = this.#options.codeCache?.profile.bytes(MAX_PROFILE_BYTES);
+      writeSnapshot(this.#header(), this.vm.memoryAreas(), profile, { compression, fast, write });
+    });
+  }
+
+  /**
+   * Makes a second machine of this one's state, which stands still meanwhile. Only memory that was touched is copied. Each
+   * goes on by itself; the fork has a host of its own, and what else there is in `options`.
+   */
+  fork(options: RestoreOptions): Promise<Machine> {
+    checkRestoreOptions(options);
+    return this.#whileStill(() => {
+      const header = this.#header();
+      const own = { board: this.board, accel: this.accel, ...options };
+      return new Machine(restoredOptions(header, own), {
+        header,
+        fill: (areas) => {
+          copyMemory(this.vm.memoryAreas(), areas);
+          return this.#options.codeCache?.profile.bytes(MAX_PROFILE_BYTES);
+        },
+      });
+    });
+  }
+
+  /** The machine's state but for memory. Only while it stands still. */
+  #header(): SnapshotHeader {
+    const { vm } = this;
+    const world = this.#world;
+    return {
+      version: VERSION,
+      board: this.board.name,
+      cpu: this.cpu.model,
+      accel: this.accel,
+      memoryBytes: this.memoryBytes,
+      memoryOrder: vm.memoryOrder,
+      ...(this.#options.icount !== undefined && { icount: this.#options.icount }),
+      vm: vm.save(),
+      devices: this.#instance.save(),
+      machine: { nanoseconds: this.#clock.now(), random: 'state' in world ? world.state : 0 },
+      areas: vm.memoryAreas().map(({ name, bytes }) => ({ name, bytes: bytes.length })),
+    };
   }
 
   /** Ends a pause, also one that has not come about yet; does nothing where there is none. */

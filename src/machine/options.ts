@@ -34,6 +34,18 @@ export interface MachineOptions extends BootFiles, CardOptions {
   readonly createVm?: ((options: VmOptions) => Vm) | undefined;
 }
 
+/** What a machine that goes on from a snapshot is given: what it is, the snapshot says. */
+export interface RestoreOptions
+  extends Omit<
+    MachineOptions,
+    'board' | 'cpu' | 'memoryBytes' | 'icount' | 'kernel' | 'initrd' | 'dtb' | 'append' | 'accel'
+  > {
+  /** A board of one's own; it must have the name of the board that was saved. */
+  readonly board?: string | Board | undefined;
+  /** Another one than that of the machine that was saved. */
+  readonly accel?: Accel | undefined;
+}
+
 /** Who keeps the memory of what was hot. */
 export interface CodeCache {
   readonly profile: CodeProfile;
@@ -208,23 +220,44 @@ function describe(value: unknown): string {
   return `an object (${Object.prototype.toString.call(value).slice('[object '.length, -1)})`;
 }
 
+/** What a snapshot says itself. */
+const IN_SNAPSHOTS: ReadonlySet<string> = new Set<keyof MachineOptions>([
+  'cpu',
+  'memoryBytes',
+  'icount',
+  'kernel',
+  'initrd',
+  'dtb',
+  'append',
+]);
+const RESTORE_NAMES = Object.keys(CHECKS).filter((name) => !IN_SNAPSHOTS.has(name));
+
 /**
  * Checks the kinds of all options; what depends on the board is checked with the board.
  * @throws MachineError with one line: which option is wrong, and what would fit.
  */
 export function checkOptions(options: unknown): asserts options is MachineOptions {
+  checkNames(options, Object.keys(CHECKS), REQUIRED);
+}
+
+/** The same for `Machine.restore`. */
+export function checkRestoreOptions(options: unknown): asserts options is RestoreOptions {
+  checkNames(options, RESTORE_NAMES, ['host']);
+}
+
+function checkNames(options: unknown, names: readonly string[], required: readonly (keyof MachineOptions)[]): void {
   if (Object(options) !== options)
     throw new MachineError(`a machine's options are an object, not ${describe(options)}`);
   const given = options as Readonly<Record<string, unknown>>;
-  for (const name of REQUIRED)
+  for (const name of required)
     if (given[name] === undefined)
       throw new MachineError(
         `the option ${name} is missing: ${CHECKS[name](undefined) ?? 'the name of a board would fit'}`,
       );
   for (const [name, value] of Object.entries(given)) {
-    if (!Object.hasOwn(CHECKS, name))
+    if (!names.includes(name))
       throw new MachineError(
-        `there is no option ${JSON.stringify(name.slice(0, 64))}; the options are: ${Object.keys(CHECKS).join(', ')}`,
+        `there is no option ${JSON.stringify(name.slice(0, 64))}; the options are: ${names.join(', ')}`,
       );
     if (value === undefined) continue;
     const fits = CHECKS[name as keyof MachineOptions](value);

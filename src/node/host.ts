@@ -1,12 +1,10 @@
 import { Writable } from 'node:stream';
-import { crc32, gunzipSync } from 'node:zlib';
 import type { MachineHost } from '../machine/index.ts';
+import { nodeCodecs } from './codecs.ts';
 
 /** Node's timers are good to a millisecond or two; what is shorter is waited out exactly, with the thread asleep. */
 const SHORT_NS = 2e6;
 const MAX_TIMER_MS = 2 ** 31 - 1;
-/** Kernels come out in a few pieces, not in thousands. */
-const GUNZIP_CHUNK = 8 * 2 ** 20;
 const nothing = new Int32Array(new SharedArrayBuffer(4));
 
 /**
@@ -114,13 +112,12 @@ export class NodeHost implements MachineHost {
     crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>);
   }
 
-  gunzip(bytes: Uint8Array, limit: number): Uint8Array {
-    return gunzipSync(bytes, { maxOutputLength: limit, chunkSize: GUNZIP_CHUNK });
-  }
-
-  crc32(bytes: Uint8Array): number {
-    return crc32(bytes);
-  }
+  readonly gunzip = nodeCodecs.gunzip;
+  readonly crc32 = nodeCodecs.crc32;
+  readonly deflate = nodeCodecs.deflate;
+  readonly inflate = nodeCodecs.inflate;
+  readonly zstdCompress = nodeCodecs.zstdCompress;
+  readonly zstdDecompress = nodeCodecs.zstdDecompress;
 
   wake(): void {
     this.#woken = true;

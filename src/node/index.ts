@@ -5,6 +5,13 @@ export { type DiskFileOptions, openDiskFile } from './disks/disk-file.ts';
 export { FileStore, type FileStoreOptions } from './disks/file-store.ts';
 export { NodeFolder, shareFolder } from './folder.ts';
 export { NodeHost } from './host.ts';
-export { createMachine, type NodeMachineOptions } from './machine.ts';
+export {
+  createMachine,
+  forkMachine,
+  type NodeMachineOptions,
+  type NodeRestoreOptions,
+  restoreMachine,
+} from './machine.ts';
 export { createUserNetwork } from './network.ts';
+export { writeSnapshotFile } from './snapshot-file.ts';
 export { NodeSockets, type NodeSocketsOptions } from './sockets.ts';

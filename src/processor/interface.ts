@@ -142,6 +142,8 @@ export interface HostCpuOptions {
   readonly translation?: TranslationPort | readonly TranslationPort[];
   /** Interpretations of a block after which it is translated; Infinity: never. */
   readonly hotThreshold?: number;
+  /** Budgets end at the same instruction whatever is translated (`ProcessorModel.isExact`). */
+  readonly isExact?: boolean;
   /** Bytes that translations and the interpreter's records may take: what is over goes, the least used first. */
   readonly translationMemory?: number;
   /** Cores that were kept. */

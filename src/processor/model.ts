@@ -26,6 +26,11 @@ export interface ProcessorModel {
   /** What its instructions invoke, of ROUTINES as many as are needed, from the first on: each has a place there. */
   readonly routines: readonly Routine[];
   readonly interrupts: InterruptNumbers;
+  /**
+   * A budget ends in translated code where it would in the interpreter, at the first branch that is taken afterwards, so that
+   * a run with counted time does not depend on what is translated: regions leave the last instructions of a budget to it.
+   */
+  readonly isExact?: boolean;
 }
 
 const CFAR_SPR = 28;

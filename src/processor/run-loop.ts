@@ -72,6 +72,7 @@ export class RunLoop {
   /** Runs `interpreter` with a budget; answers its vector. */
   run(interpreter: () => number, budget: number): number {
     const { i32 } = this.#memory;
+    this.regions.resume();
     // Once in so many runs is enough for translations: runs can be short.
     if (--this.#runsUntilWork < 0 || this.#retired > this.#workAt) {
       this.#runsUntilWork = RUNS_PER_WORK;
@@ -131,6 +132,7 @@ export class RunLoop {
       this.#isEnding = true;
       return 0;
     }
+    this.regions.resume();
     this.#granted = granted;
     i32[this.#budget] = granted;
     return granted;

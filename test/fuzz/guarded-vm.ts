@@ -72,6 +72,10 @@ export class GuardedVms {
       getDirtyLog: (slot) => vm.getDirtyLog(slot),
       getPvinfo: () => vm.getPvinfo(),
       createVcpu: () => vcpu,
+      save: () => vm.save(),
+      restore: (state) => vm.restore(state),
+      memoryAreas: () => vm.memoryAreas(),
+      memoryOrder: vm.memoryOrder,
       get stats() {
         return vm.stats;
       },

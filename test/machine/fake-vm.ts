@@ -82,6 +82,10 @@ export function makeFakeVm(memoryBytes: number, script: Script): FakeVm {
     setUserMemoryRegion: () => {},
     allocateHtab: (log2Bytes) => void vm.htabs.push(log2Bytes),
     getDirtyLog: unused,
+    save: unused,
+    restore: unused,
+    memoryAreas: unused,
+    memoryOrder: 7,
     getPvinfo: () => vm.pvinfo,
     memory: {
       contains,

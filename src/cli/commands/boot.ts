@@ -1,11 +1,19 @@
 import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
+import { formatBytes } from '../../machine/error.ts';
 import type { MachineEnd } from '../../machine/index.ts';
-import { codeCacheFolder, createMachine, NodeHost, shareFolder } from '../../node/index.ts';
+import {
+  codeCacheFolder,
+  createMachine,
+  NodeHost,
+  restoreMachine,
+  shareFolder,
+  writeSnapshotFile,
+} from '../../node/index.ts';
 import { ConsoleInput } from '../console-input.ts';
 import { type ConsolePortArgument, openConsolePorts, parseConsolePort } from '../console-ports.ts';
 import { closeDisks, type DiskArgument, openDisks, parseDisk } from '../disks.ts';
-import { CommandError, fileProblem, UsageError } from '../errors.ts';
+import { CommandError, fileProblem, oneLine, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
 import { type NetworkArgument, parseNetworkArgument, plugIn } from '../network.ts';
 import { ConsoleOutput } from '../output.ts';
@@ -21,8 +29,11 @@ const brokenPipeStatus = 141;
 const STALLED_MS = 500;
 
 interface BootArguments {
-  machine: string;
-  kernel: string;
+  /** The board and the kernel; undefined: the snapshot in `restore` has all. */
+  machine?: string;
+  kernel?: string;
+  restore?: string;
+  save?: string;
   initrd?: string;
   append?: string;
   memory?: number;
@@ -44,8 +55,8 @@ interface BootArguments {
   share?: readonly ShareArgument[];
 }
 
-/** As they were typed. */
-type TypedArguments = Omit<BootArguments, 'machine' | 'kernel'> & { machine?: string; kernel?: string };
+/** What a snapshot has, and a machine that is restored from one is not given, by the options' names. */
+const IN_SNAPSHOTS = ['machine', 'kernel', 'initrd', 'append', 'memory', 'cpu', 'dtb', 'icount'] as const;
 
 export function addBoot(program: Command): void {
   program
@@ -76,6 +87,11 @@ export function addBoot(program: Command): void {
     .option('--stats <file>', 'write exits by cause and other counters as JSON; - for standard output')
     .option('--stats-interval <seconds>', 'write that file also so often while the guest runs', parseSeconds)
     .option('--timeout <seconds>', 'end with status 124 after so much time', parseSeconds)
+    .option(
+      '--restore <file>',
+      'go on from a snapshot in place of booting; it has the machine, its memory and its devices',
+    )
+    .option('--save <file>', 'where Ctrl-A s, or the signal SIGUSR1, saves the machine while it runs')
     .option('--no-reboot', 'a reset by the guest ends the command')
     .option('--icount <n>', 'time is the count of instructions, 2^n nanoseconds each: runs repeat exactly', parseIcount)
     .option('--code-cache <folder>', 'where to remember what code was hot, or off', codeCacheFolder())
@@ -105,18 +121,23 @@ export function addBoot(program: Command): void {
       '\nCtrl-A x ends the machine, Ctrl-A h lists the keys. Exit status: 0 the guest ended itself (or Ctrl-A x),' +
         '\n124 time-out, 1 an error, 2 a wrong command line, 128 + number for a signal.',
     )
-    .action(async (options: TypedArguments) => {
-      process.exitCode = await boot(complete(options));
+    .action(async (options: BootArguments) => {
+      checkNeeded(options);
+      process.exitCode = await boot(options);
     });
 }
 
-/** The options with those that there must be: asked for here, so that what is misspelt is named first. */
-function complete(options: TypedArguments): BootArguments {
-  const { machine, kernel } = options;
+/** The options that there must be are asked for here, so that what is misspelt is named first. */
+function checkNeeded(options: BootArguments): void {
+  const { machine, kernel, restore } = options;
+  if (restore !== undefined) {
+    const given = IN_SNAPSHOTS.find((name) => options[name] !== undefined);
+    if (given !== undefined) throw new UsageError(`--${given} does not go with --restore: the snapshot has its own`);
+    return;
+  }
   if (machine === undefined) throw new UsageError("--machine <name> is missing; 'powervisor machines' lists the names");
   if (kernel === undefined)
     throw new UsageError('--kernel <file> is missing: an ELF file, a uImage or raw instructions');
-  return { ...options, machine, kernel };
 }
 
 /** Boots, runs until the end, and answers the exit status. */
@@ -129,7 +150,7 @@ async function boot(options: BootArguments): Promise<number> {
     );
   if (options.net !== undefined && options.icount !== undefined)
     throw new UsageError('--icount has runs repeat exactly, which a network cannot: --net none fits');
-  const kernel = readInput(options.kernel, 'kernel');
+  const kernel = options.kernel === undefined ? undefined : readInput(options.kernel, 'kernel');
   const initrd = options.initrd === undefined ? undefined : readInput(options.initrd, 'initrd');
   const dtb = options.dtb === undefined ? undefined : readInput(options.dtb, 'device tree');
 
@@ -158,35 +179,59 @@ async function boot(options: BootArguments): Promise<number> {
   const disks = await openDisks(options.disk ?? []);
   const network = await plugIn(options.net);
   const start = performance.now();
-  const machine = createMachine({
-    board: options.machine,
+  const common = {
     host,
-    kernel,
-    initrd,
-    dtb,
-    append: options.append,
     disks,
     network: network.card,
-    memoryBytes: options.memory,
-    cpu: options.cpu,
     accel: options.accel,
     noReboot: !options.reboot,
     timeoutNs: options.timeout === undefined ? undefined : options.timeout * 1e9,
-    icount: options.icount === undefined ? undefined : 2 ** options.icount,
-    codeCache: options.codeCache === 'off' ? false : options.codeCache,
+    codeCache: options.codeCache === 'off' ? (false as const) : options.codeCache,
     translationMemory: options.translationMemory,
     consolePorts,
     rng: options.rng,
     translationThreads: options.translationThreads,
     shares: options.share?.map(({ tag, folder, writable }) => ({ tag, server: shareFolder(folder, { writable }) })),
-  });
+  };
+  const machine =
+    options.restore !== undefined || options.machine === undefined || kernel === undefined
+      ? restoreMachine(options.restore ?? '', common)
+      : createMachine({
+          ...common,
+          board: options.machine,
+          kernel,
+          initrd,
+          dtb,
+          append: options.append,
+          memoryBytes: options.memory,
+          cpu: options.cpu,
+          icount: options.icount === undefined ? undefined : 2 ** options.icount,
+        });
 
   for (const [signal, status] of Object.entries(endSignals))
     if (!isIgnored(signal)) process.on(signal, () => stop(status));
+  const say = (text: string): void => output.write(new TextEncoder().encode(text));
+  /** The saving that is under way. */
+  let saving: Promise<void> | undefined;
+  const save = (): void => {
+    const file = options.save;
+    if (file === undefined) say('\r\npowervisor: there is no file to save to; --save FILE names one\r\n');
+    else
+      saving ??= writeSnapshotFile(file, (write) => machine.saveTo(write))
+        .then(
+          (bytes) => say(`\r\npowervisor: saved to '${file}', ${formatBytes(bytes)}\r\n`),
+          (error) => say(`\r\npowervisor: ${oneLine(error)}\r\n`),
+        )
+        .finally(() => {
+          saving = undefined;
+        });
+  };
+  if (options.save !== undefined) process.on('SIGUSR1', save);
   const terminal = new Terminal(process.stdin, {
     input: (bytes) => input.push(bytes),
     quit: () => stop(0),
-    say: (text) => output.write(new TextEncoder().encode(text)),
+    save,
+    say,
   });
   const writeStats = (cause: MachineEnd['cause'] | 'running'): void => {
     if (options.stats === undefined) return;
@@ -203,6 +248,8 @@ async function boot(options: BootArguments): Promise<number> {
     clearInterval(timer);
     network.close();
     terminal.close();
+    process.off('SIGUSR1', save);
+    await saving;
     await closeDisks(disks);
   }
   output.endLine();

@@ -33,6 +33,17 @@ export class Decrementer {
     if (now >= this.deadline) this.#follow(now);
   }
 
+  /** What is not in the registers. */
+  save(): { readonly decStart: number } {
+    return { decStart: this.#doubles[D_DEC_START] as number };
+  }
+
+  /** Takes what `save` gave, after the registers were replaced. */
+  restore({ decStart }: ReturnType<Decrementer['save']>): void {
+    this.#doubles[D_DEC_START] = decStart;
+    this.#follow(this.#time.timebase());
+  }
+
   read(): number {
     return this.#value(this.#time.timebase());
   }

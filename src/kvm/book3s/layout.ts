@@ -5,6 +5,7 @@
  */
 import {
   CFAR,
+  DECIMAL_ROUNDING,
   FACILITIES,
   type MemoryOrder,
   PPR,
@@ -13,9 +14,14 @@ import {
   TAR,
   VECTOR_AVAILABLE,
   VSCR,
+  VSR,
   VSX_AVAILABLE,
   WIDE_RESERVE_ADDRESS,
+  WIDE_RESERVE_VALUE,
+  WIDE_RESERVE_VALUE_HIGH,
 } from '../../processor/index.ts';
+import type { SavedWords } from '../state.ts';
+import { SAVED_REGISTERS } from '../words.ts';
 
 export * from '../words.ts';
 
@@ -135,3 +141,34 @@ export const W_PAPR = stateWord('papr');
 export const W_ASSIST_KIND = stateWord('assistKind');
 export const W_ASSIST_MSR = stateWord('assistMsr');
 export const W_MONITORED = stateWord('monitored');
+
+/** The bits of the interrupt queue (interrupts.ts). */
+const PENDING_MASK = 0x3f;
+/** Registers and words of which a state could have more than there is. */
+const MASKS: Readonly<Record<string, number>> = {
+  pending: PENDING_MASK,
+  hcall: 1,
+  halted: 1,
+  magicMapped: 1,
+  papr: 1,
+  monitored: 1,
+};
+/** Areas are registered anew, so that they are where memory is. */
+const REGISTERED: ReadonlySet<string> = new Set(['vpa', 'slbShadow', 'dispatchTrace']);
+
+/** What a state has of a vCPU (state.ts), beside time and registered areas. */
+export const SAVED_WORDS: readonly SavedWords[] = [
+  ...SAVED_REGISTERS,
+  { name: 'tar', word: W_TAR, count: 2 },
+  { name: 'ppr', word: W_PPR, count: 2 },
+  { name: 'cfar', word: W_CFAR, count: 2 },
+  { name: 'vscr', word: W_VSCR },
+  { name: 'decimalRounding', word: DECIMAL_ROUNDING >> 2, mask: 7 },
+  { name: 'vsr', word: VSR >> 2, count: 64 * 4 },
+  { name: 'reserveAddress', word: W_WIDE_RESERVE_ADDRESS, count: 2 },
+  { name: 'reserveValue', word: WIDE_RESERVE_VALUE >> 2, count: 2 },
+  { name: 'reserveValueHigh', word: WIDE_RESERVE_VALUE_HIGH >> 2, count: 2 },
+  { name: 'slb', word: GUEST_SLB >> 2, count: GUEST_SLB_ENTRIES * 4 },
+  ...DOUBLEWORD_NAMES.filter((name) => !REGISTERED.has(name)).map((name) => ({ name, word: wordOf(name), count: 2 })),
+  ...WORD_NAMES.map((name) => ({ name, word: stateWord(name), ...(name in MASKS && { mask: MASKS[name] as number }) })),
+];

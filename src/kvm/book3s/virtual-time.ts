@@ -54,6 +54,17 @@ export class VirtualTime {
     this.#doubles[D_VTB] = count;
   }
 
+  /** Ticks, and whether it runs. */
+  save(): { readonly vtb: number; readonly vtbRuns: boolean } {
+    const vtbRuns = !Number.isNaN(this.#doubles[D_VTB_SEEN]);
+    return { vtb: vtbRuns ? this.read() : this.ticks, vtbRuns };
+  }
+
+  restore({ vtb, vtbRuns }: ReturnType<VirtualTime['save']>): void {
+    this.#doubles[D_VTB] = vtb;
+    this.#doubles[D_VTB_SEEN] = vtbRuns ? this.#time.timebase() : Number.NaN;
+  }
+
   read(): number {
     this.advance(this.#time.timebase());
     return this.ticks;

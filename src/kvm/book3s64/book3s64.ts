@@ -3,9 +3,11 @@ import { LEVELS_OF, type ServerCpu } from '../../processor/index.ts';
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
+  KvmError,
   type KvmGuestDebug,
   type KvmRegs,
   type KvmSregs,
+  type KvmState,
   type KvmStats,
   type KvmTranslation,
 } from '../api.ts';
@@ -22,12 +24,14 @@ import {
   ASSISTED_NAMES,
   BOOK3S_STATE,
   DOUBLES,
+  SAVED_WORDS,
   W_BESCR,
   W_CR,
   W_CTRL,
   W_GPR,
   W_HALTED,
   W_HIOR,
+  W_MAGIC_MAPPED,
   W_MSR,
   W_PAPR,
   W_PC,
@@ -45,8 +49,9 @@ import { VsidMap } from '../book3s/vsid-map.ts';
 import { GuestDebug } from '../debug.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
 import type { MemorySlot } from '../slots.ts';
+import { readWords, savedBoolean, savedInteger, savedNumber, saveWords } from '../state.ts';
 import { COUNTER } from '../stats.ts';
-import type { GuestTime } from '../time.ts';
+import { type GuestTime, TIMEBASE_LIMIT } from '../time.ts';
 import { Book3sEmulation } from './emulate.ts';
 import { ShadowFaults } from './faults.ts';
 import { GuestHtab } from './guest-htab.ts';
@@ -61,7 +66,7 @@ import { GuestSlb } from './slb.ts';
 import { SprEmulation } from './spr-emulation.ts';
 import { sprTable } from './sprs.ts';
 import { StorageEmulation } from './storage.ts';
-import { VirtualProcessorAreas } from './vpa.ts';
+import { VirtualProcessorAreas, VPA_KIND, type VpaKind } from './vpa.ts';
 
 /** Number of the host's process context that the first vCPU has: that of the talk's example. */
 const FIRST_CONTEXT = 0x12345;
@@ -71,6 +76,13 @@ const NO_RESERVATION = 1;
 const CTRL_RUN = 1;
 /** Where a processor begins after a reset. */
 const RESET_PC = 0x100;
+
+/** The areas that a guest registers, by their names in a state. */
+const SAVED_AREAS: readonly (readonly [name: string, kind: VpaKind])[] = [
+  ['vpa', VPA_KIND.VPA],
+  ['slbShadow', VPA_KIND.SLB_SHADOW],
+  ['dispatchTrace', VPA_KIND.DISPATCH_TRACE],
+];
 
 /** What tests make smaller. */
 export interface Book3sLimits {
@@ -253,13 +265,13 @@ export class Book3s64 implements VcpuFamily {
   }
 
   begin(): void {
-    this.#areas.dispatch(true);
+    if (this.#time.icount === 0) this.#areas.dispatch(true);
     this.#storage.complete();
     this.#papr.complete();
   }
 
   end(): void {
-    this.#areas.dispatch(false);
+    if (this.#time.icount === 0) this.#areas.dispatch(false);
   }
 
   updateTimers(): number {
@@ -286,6 +298,8 @@ export class Book3s64 implements VcpuFamily {
     if (rest !== RESUME_GUEST) return rest;
     if (words[W_HALTED] !== 0 && words[W_PENDING] !== 0) {
       words[W_HALTED] = 0;
+      // With counted time, runs of the processor are the host's business alone.
+      if (this.#time.icount !== 0) this.#areas.dispatch(true);
       (this.#counts[COUNTER.halt_wakeup] as number)++;
     }
     const stepping = this.#context.stepping !== 0;
@@ -379,6 +393,53 @@ export class Book3s64 implements VcpuFamily {
     return { physicalAddress, valid: true, writeable, usermode };
   }
 
+  saveState(): KvmState {
+    this.#monitor.sync();
+    const areas = SAVED_AREAS.map(([name, kind]) => [name, this.#areas.registered(kind).address] as const);
+    return {
+      ...saveWords(this.#words, SAVED_WORDS),
+      ...Object.fromEntries(areas),
+      ...this.#decrementer.save(),
+      ...this.#virtualTime.save(),
+      instructions: this.#sprs.instructions,
+      ceded: this.#areas.ceded,
+    };
+  }
+
+  restoreState(state: KvmState): void {
+    const put = readWords(state, SAVED_WORDS);
+    const time = (name: string): number => savedNumber(state, name, -TIMEBASE_LIMIT, TIMEBASE_LIMIT);
+    const decrementer = { decStart: time('decStart') };
+    const virtualTime = { vtb: time('vtb'), vtbRuns: savedBoolean(state, 'vtbRuns') };
+    const instructions = savedInteger(state, 'instructions', -(2 ** 53));
+    const ceded = savedBoolean(state, 'ceded');
+    const areas = SAVED_AREAS.map(([name, kind]) => ({ kind, name, address: savedInteger(state, name) }));
+    for (const { kind, name, address } of areas)
+      if (!this.#areas.restore(kind, address, 0))
+        throw new KvmError(`the saved state has its ${name} where no memory is`);
+    this.#areas.ceded = ceded;
+    const words = this.#words;
+    put(words);
+    if (words[W_MAGIC_MAPPED] !== 0 && this.#parts.accel === 'trap')
+      throw new KvmError(
+        'the saved guest uses the paravirtual interface, which accel trap has not; pv, assist would fit',
+      );
+    const msr = words[W_MSR] as number;
+    const high = words[W_MSR + 1] as number;
+    words[W_MSR] = 0;
+    words[W_MSR + 1] = 0;
+    this.#context.beforeState = null;
+    this.#context.setMsr(msr, high);
+    this.#translationChanged();
+    this.#context.refresh();
+    words[this.#context.wIntPending] = words[W_PENDING] === 0 ? 0 : 1;
+    this.#decrementer.restore(decrementer);
+    this.#virtualTime.restore(virtualTime);
+    this.#sprs.instructions = instructions;
+    this.#monitor.changed();
+    this.#debug.reset();
+  }
+
   /** KVM sets the guest's SLB with the special registers; there is no TLB to set. */
   readonly tlbEntries = 0;
   setTlbEntry(): void {}
@@ -408,6 +469,7 @@ export class Book3s64 implements VcpuFamily {
   /** The guest waits for an interrupt, whether or not it lets it through. */
   #halt(): number {
     this.#monitor.sync();
+    if (this.#time.icount !== 0) this.#areas.cede();
     this.#virtualTime.halt();
     this.#parts.run.hlt.wakeAt = Math.min(this.#timer(), this.#monitor.wakeAt);
     (this.#counts[COUNTER.halt_exits] as number)++;

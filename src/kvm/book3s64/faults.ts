@@ -13,7 +13,7 @@ import { W_MAGIC_EFFECTIVE, W_MAGIC_MAPPED, W_MSR, W_PC } from '../book3s/layout
 import { ACCESS, type GuestMmu, PAGE_4K, TRANSLATION } from '../book3s/mmu.ts';
 import type { ShadowPages } from '../book3s/shadow.ts';
 import { SEGMENT, type VsidMap } from '../book3s/vsid-map.ts';
-import { RESUME_GUEST } from '../family.ts';
+import { RESUME_GUEST, RETRY_DATA, RETRY_FETCH } from '../family.ts';
 import type { MemorySlot, MemorySlots } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import type { HostSegments } from './host-segments.ts';
@@ -76,16 +76,17 @@ export class ShadowFaults {
   /** The host has no segment for a data access, or a fetch. */
   segment(low: number, high: number, fetch: boolean): number {
     if (!this.#segment(low, high)) return this.#noSegment(low, high, fetch);
+    const retry = fetch ? RETRY_FETCH : RETRY_DATA;
     const n = this.#number();
     this.#segments.map(this.#hosts.current, esidOf(low, high), n, this.#vsids.hostVsid(n));
     // Most often the host has no page there either: the access that comes is known to be coming.
     const access = fetch ? ACCESS.FETCH : ACCESS.READ;
-    if (this.#shadow.has(n, (low >>> 12) & 0xffff)) return RESUME_GUEST;
+    if (this.#shadow.has(n, (low >>> 12) & 0xffff)) return retry;
     if (this.#translate(low, high, access) === TRANSLATION.OK) {
       const slot = this.#slots.find(this.#page * PAGE_FRAMES);
       if (slot !== null || this.#magic) this.#map(n, low, slot, false, fetch);
     }
-    return RESUME_GUEST;
+    return retry;
   }
 
   /** The host has no page, or none that allows the data access. */
@@ -109,7 +110,7 @@ export class ShadowFaults {
     this.#count(COUNTER.sp_storage);
     if (!this.#segment(low, high)) return this.#noSegment(low, high, false);
     this.#map(this.#number(), low, slot, store, false);
-    return RESUME_GUEST;
+    return RETRY_DATA;
   }
 
   /** The host has no page to fetch from at PC, or none that may be executed. */
@@ -135,7 +136,7 @@ export class ShadowFaults {
     this.#count(COUNTER.sp_instruc);
     if (!this.#segment(low, high)) return this.#noSegment(low, high, true);
     this.#map(this.#number(), low, slot, false, true);
-    return RESUME_GUEST;
+    return RETRY_FETCH;
   }
 
   /** Results of `#translate`: the real page, whether it is the magic page, and what may be done there. */

@@ -34,6 +34,8 @@ export class VirtualProcessorAreas {
   readonly #slots: MemorySlots;
   readonly #memory: HostMemory;
   readonly #codeWritten: (address: number, length: number) => void;
+  /** The processor has stopped, and not begun again. */
+  ceded = false;
 
   constructor(
     words: Int32Array,
@@ -75,8 +77,14 @@ export class VirtualProcessorAreas {
     return H.SUCCESS;
   }
 
+  /** The processor waits: it has stopped, once. */
+  cede(): void {
+    if (!this.ceded) this.dispatch(false);
+  }
+
   /** The processor begins to run, or stops: counts it in the VPA, if there is one. */
   dispatch(runs: boolean): void {
+    this.ceded = !runs;
     const address = this.#address(VPA_KIND.VPA);
     if (address === 0) return;
     const at = address + DISPATCH_COUNT;

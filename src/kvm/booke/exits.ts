@@ -1,7 +1,7 @@
 /** What is done about each interrupt that ends a 440 guest's run (the reference's kvmppc_handle_exit, BookE). */
 import { BOOKE_VECTOR, ESR } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
-import { RESUME_GUEST } from '../family.ts';
+import { RESUME_GUEST, RETRY_DATA, RETRY_FETCH } from '../family.ts';
 import type { MemorySlots } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { type GuestTlb440, PERMIT, permissions } from './44x/mmu.ts';
@@ -150,7 +150,7 @@ export class BookeExits {
     if (slot === null || (store && slot.readonly)) return this.#storage.emulate(index, address, frame, slot);
     this.#count(vector === BOOKE_VECTOR.dataTlbError ? COUNTER.dtlb_virt_miss_exits : COUNTER.dsi_exits);
     const split = ((msr & MSR.IS) !== 0) !== ((msr & MSR.DS) !== 0);
-    if (this.#shadow.map(index, address, frame, slot, user ? 0 : 1, split ? USE.DATA : USE.ALL)) return RESUME_GUEST;
+    if (this.#shadow.map(index, address, frame, slot, user ? 0 : 1, split ? USE.DATA : USE.ALL)) return RETRY_DATA;
     return this.#storage.emulate(index, address, frame, slot);
   }
 
@@ -176,7 +176,7 @@ export class BookeExits {
     const split = ((msr & MSR.IS) !== 0) !== ((msr & MSR.DS) !== 0);
     if (slot !== null && this.#shadow.map(index, pc, frame, slot, user ? 0 : 1, split ? USE.FETCH : USE.ALL)) {
       this.#count(vector === BOOKE_VECTOR.instructionTlbError ? COUNTER.itlb_virt_miss_exits : COUNTER.isi_exits);
-      return RESUME_GUEST;
+      return RETRY_FETCH;
     }
     return this.#fetchFromNowhere(msr);
   }

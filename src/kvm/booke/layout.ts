@@ -3,7 +3,15 @@
  * a copy of memory. What the shared struct has (SPRG0-7, SRR0/1, DEAR, ESR, MSR, PIR) is kept there and nowhere else;
  * the rest is in words from BOOKE_STATE on. All constants here are indexes of 32-bit words in the block.
  */
-import { type SharedField, sharedWordOffset } from '../../processor/index.ts';
+import {
+  fprOffset,
+  RESERVE_ADDRESS,
+  RESERVE_VALUE,
+  type SharedField,
+  sharedWordOffset,
+} from '../../processor/index.ts';
+import type { SavedWords } from '../state.ts';
+import { SAVED_REGISTERS } from '../words.ts';
 
 export * from '../words.ts';
 
@@ -117,3 +125,23 @@ export const TLB_CHAIN_MATCH = 0x3a00;
 export const TLB_SIZES_IN_USE = 0x3b00;
 /** A page's chain: the top bits of (page + size code) times this. */
 export const TLB_CHAIN_MULTIPLIER = 0x9e3779b1 | 0;
+
+/** The bits of the interrupt queue (interrupts.ts). */
+const PENDING_MASK = 0x1ff;
+const MASKS: Readonly<Record<string, number>> = { pid: 0xff, pending: PENDING_MASK, ioRegister: 31, halted: 1 };
+/** Nothing is left of these between runs. */
+const TRANSIENT: ReadonlySet<string> = new Set(['tlbWritten0', 'tlbWritten1', 'tlbCompleted']);
+
+/** What a state has of a vCPU (state.ts), beside time. */
+export const SAVED_WORDS: readonly SavedWords[] = [
+  ...SAVED_REGISTERS,
+  { name: 'fpr', word: fprOffset(0) >> 2, count: 32 * 2, pairStride: (fprOffset(1) - fprOffset(0)) >> 2 },
+  { name: 'reserveAddress', word: RESERVE_ADDRESS >> 2 },
+  { name: 'reserveValue', word: RESERVE_VALUE >> 2 },
+  { name: 'tlb', word: GUEST_TLB >> 2, count: GUEST_TLB_ENTRIES * 4 },
+  ...STATE_NAMES.filter((name) => !TRANSIENT.has(name)).map((name) => ({
+    name,
+    word: word(name),
+    ...(name in MASKS && { mask: MASKS[name] as number }),
+  })),
+];

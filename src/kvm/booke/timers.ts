@@ -41,6 +41,23 @@ export class BookeTimers {
     this.#rearm();
   }
 
+  /** What is not in the registers. */
+  save(): { readonly decStart: number; readonly timersSeen: number; readonly watchdogReset: boolean } {
+    return {
+      decStart: this.#doubles[D_DEC_START] as number,
+      timersSeen: this.#doubles[D_TIMERS_SEEN] as number,
+      watchdogReset: this.watchdogReset,
+    };
+  }
+
+  /** Takes what `save` gave, after the registers were replaced. */
+  restore({ decStart, timersSeen, watchdogReset }: ReturnType<BookeTimers['save']>): void {
+    this.#doubles[D_DEC_START] = decStart;
+    this.#doubles[D_TIMERS_SEEN] = timersSeen;
+    this.watchdogReset = watchdogReset;
+    this.#rearm();
+  }
+
   /** Sets TSR from what has passed since the last look. */
   update(): void {
     const now = this.#time.timebase();

@@ -12,12 +12,17 @@ export class SpaprRtc implements Device {
     { name: 'set-time-of-day', args: 7, results: 1, call: (args) => this.#set(args) },
   ];
   readonly #clock: Clock;
+  /** The host's time, seconds since 1970. */
+  readonly #unixTime: () => number;
   /** Seconds since 1970 at the guest's time 0. */
   #base: number;
+  /** The host's time when the state that was restored last was saved. */
+  #savedAt = 0;
 
-  constructor(clock: Clock, unixTime: number) {
+  constructor(clock: Clock, unixTime: () => number) {
     this.#clock = clock;
-    this.#base = unixTime - clock.now() / 1e9;
+    this.#unixTime = unixTime;
+    this.#base = unixTime() - clock.now() / 1e9;
   }
 
   #get(args: RtasArguments): number {
@@ -59,15 +64,22 @@ export class SpaprRtc implements Device {
   reset(): void {}
 
   save(): DeviceState {
-    return { unixTime: this.#base + this.#clock.now() / 1e9 };
+    return { unixTime: this.#base + this.#clock.now() / 1e9, hostTime: this.#unixTime() };
   }
 
   restore(state: DeviceState): void {
-    this.#base = savedReal(state, 'unixTime', LAST_SECOND) - this.#clock.now() / 1e9;
+    const unixTime = savedReal(state, 'unixTime', LAST_SECOND);
+    this.#savedAt = savedReal(state, 'hostTime', LAST_SECOND);
+    this.#base = unixTime - this.#clock.now() / 1e9;
+  }
+
+  /** The clock has gone on while the machine did not run. */
+  restored(): void {
+    this.#base += this.#unixTime() - this.#savedAt;
   }
 }
 
 /** The calendar clock on a board. */
 export function spaprRtc(options: { name: string }): DeviceSpec {
-  return { name: options.name, create: ({ clock, world }) => new SpaprRtc(clock, world.unixTime()) };
+  return { name: options.name, create: ({ clock, world }) => new SpaprRtc(clock, () => world.unixTime()) };
 }

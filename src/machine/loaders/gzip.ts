@@ -21,8 +21,15 @@ export function isGzip(bytes: Uint8Array): boolean {
 export interface FastCodecs {
   /** Throws for damaged data and for results of more than `limit` bytes; what it gives is checked all the same. */
   gunzip?(bytes: Uint8Array, limit: number): Uint8Array;
-  /** CRC-32 as zlib has it, unsigned. */
-  crc32?(bytes: Uint8Array): number;
+  /** CRC-32 as zlib has it, unsigned: of `bytes`, or of what `previous` is that of, followed by `bytes`. */
+  crc32?(bytes: Uint8Array, previous?: number): number;
+  /** Raw deflate (RFC 1951), as fast as it can be. */
+  deflate?(bytes: Uint8Array): Uint8Array;
+  /** Throws for damaged data and for results of more than `limit` bytes, as the next but one does. */
+  inflate?(bytes: Uint8Array, limit: number): Uint8Array;
+  /** Zstandard (RFC 8878). */
+  zstdCompress?(bytes: Uint8Array): Uint8Array;
+  zstdDecompress?(bytes: Uint8Array, limit: number): Uint8Array;
 }
 
 /** CRC-32, by the host where it has one. */

@@ -7,6 +7,7 @@ import type { Expr } from '../../isa/semantics.ts';
 import type { VectorCode, VectorSemantics } from '../interface.ts';
 import {
   BOUNCE,
+  BUDGET,
   CODE_FLAGS_TABLE,
   CODE_PAGES,
   COUNTER_BASE,
@@ -369,6 +370,8 @@ function time({ model }: FamilyRuntime): WasmFunction {
   e.return(binary('f64', OP.f64Add, load('f64', OP.f64Load, v, TIME_TICKS), steps));
   e.end();
   const ticks = e.newLocal('f64');
+  // The owner's clock may count instructions.
+  e.store(OP.i32Store, v, BUDGET, budget);
   e.call(CORE.timebase);
   e.setFromStack(ticks);
   e.store(OP.f64Store, v, TIME_TICKS, local('f64', ticks));

@@ -17,7 +17,13 @@ export const MAY_BE_WRITTEN = 2;
 export const REGION_HANDLER = 2;
 
 /** What a region answers: it was left for the address in PC, there is an interrupt, or code of its callers may have changed. */
-export const REGION_RESULT = { left: 0, interrupted: 1, codeChanged: 2 } as const;
+export const REGION_RESULT = {
+  left: 0,
+  interrupted: 1,
+  codeChanged: 2,
+  /** The budget may end inside of it: the interpreter is to come to that place (`ProcessorModel.isExact`). */
+  tooShort: 3,
+} as const;
 
 /** Types of the functions between generated code and its surroundings, on a processor with this word. */
 function signatures<W extends 'i32' | 'i64'>(word: W) {

@@ -69,7 +69,7 @@ export class HostServer implements ServerCpu {
     this.memory = memory;
     this.base = base;
     this.#options = options;
-    this.#model = modelOf(options.model, memory.order);
+    this.#model = { ...modelOf(options.model, memory.order), isExact: options.isExact ?? false };
     this.hashTable = { address: HOST_HTAB, log2Groups: options.log2Groups ?? HOST_HTAB_LOG2_GROUPS };
     this.#loop = new RunLoop(memory, base, options.timebaseStep);
     this.#watch = new WatchUnit(memory, base);

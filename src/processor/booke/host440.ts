@@ -43,6 +43,7 @@ export class Host440 implements Host440Cpu {
     this.#tlb = new Tlb(memory, base);
     memory.i32[(base + RESERVE_ADDRESS) >> 2] = NO_RESERVATION;
 
+    const model = { ...MODEL_440, isExact: options.isExact ?? false };
     const { hotThreshold = HOT_THRESHOLD, vectorCode } = options;
     const name = coreName('440', memory.order, 'usual', options.assist !== null);
     const cores = hotThreshold === HOT_THRESHOLD ? options.cores : undefined;
@@ -74,11 +75,11 @@ export class Host440 implements Host440Cpu {
       memory,
       this.#cache,
       options.translation,
-      () => new Translator(memory, handlers, options.assist, MODEL_440),
+      () => new Translator(memory, handlers, options.assist, model),
       { table, vcpu, core: instance.exports, own: { tick } },
       {
         base,
-        model: MODEL_440,
+        model,
         hotThreshold,
         kind: options.assist ? '440 assist' : '440',
         past: options.profile,

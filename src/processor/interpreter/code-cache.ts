@@ -102,6 +102,8 @@ export class CodeCache {
   readonly #modes: readonly DecodingMode[];
   /** Index of the profile's first u16. */
   readonly #profile: number;
+  /** Entries of regions that are interpreted until there is another budget. */
+  #suspended: { readonly page: CodePage; readonly offset: number }[] = [];
   #version = 0;
   #epoch = 0;
   decodedInstructions = 0;
@@ -203,9 +205,16 @@ export class CodeCache {
     this.#packings[mode] = packings;
   }
 
-  /** Decodes the block that starts at a record; or the record leads to its region, for the first time in this epoch. */
+  /**
+   * Decodes the block that starts at a record; or the record leads to its region, for the first time in this epoch; or it
+   * does no longer, until `resumeRegions`.
+   */
   decode(record: number): void {
     const page = this.pageOfRecord(record);
+    if (this.#u16[record >> 1] === HANDLER.region) {
+      this.#suspend(page, record);
+      return;
+    }
     if (this.#u16[record >> 1] === HANDLER.parked) {
       const entry = page.regions.get(this.offsetOfRecord(page, record)) as RegionEntry;
       entry.module.lastUsed = this.#epoch;
@@ -234,6 +243,29 @@ export class CodeCache {
       if (ends) break;
       before = handler;
     }
+  }
+
+  #suspend(page: CodePage, record: number): void {
+    const offset = this.offsetOfRecord(page, record);
+    const entry = page.regions.get(offset) as RegionEntry;
+    const { u32 } = this.#memory;
+    u32[record >> 2] = entry.record;
+    u32[(record >> 2) + 1] = entry.operands;
+    this.#suspended.push({ page, offset });
+  }
+
+  /** The records of all regions lead to them again. */
+  resumeRegions(): void {
+    if (this.#suspended.length === 0) return;
+    const { u32 } = this.#memory;
+    for (const { page, offset } of this.#suspended) {
+      const entry = page.regions.get(offset);
+      if (entry === undefined) continue;
+      const record = page.records + offset * 2;
+      this.#u16[record >> 1] = HANDLER.region;
+      u32[(record >> 2) + 1] = entry.slot;
+    }
+    this.#suspended = [];
   }
 
   /** Fills one record; answers whether the block ends here. */

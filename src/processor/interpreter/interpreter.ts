@@ -525,6 +525,12 @@ function emitSpecial(e: Emitter, h: HandlerBuilder, handler: number, locals: Loc
       const result = e.temporary('i32');
       e.setFromStack(result);
       count(e, h, v, 'region_instructions', h.neg(load('i32', OP.i32Load, v, BUDGET)));
+      // It was not begun: the instruction here is interpreted, until there is another budget.
+      const isHere = h.eq(load('i32', OP.i32Load, v, BUDGET), remaining(h, locals, 0));
+      e.if(h.and(h.eq(local('i32', result), REGION_RESULT.tooShort), isHere), false);
+      e.call(CORE.decode, record);
+      e.br(targets.next);
+      e.end();
       e.brIf(h.ne(local('i32', result), REGION_RESULT.interrupted), targets.lookup);
       leave(e, v, targets.lookup);
       return;

@@ -87,6 +87,9 @@ class RegionBuilder extends RegionStorage {
   #terminated = false;
   /** Instructions that the budget was not lowered by yet: with the whole of this block, and up to this instruction. */
   #uncounted = 0;
+  readonly #isExact: boolean;
+  /** Of the whole region: no way from one look at the budget to the next is longer. */
+  readonly #instructions: number;
   /** Instructions that were emitted. */
   #emitted = 0;
   #retired = 0;
@@ -108,6 +111,8 @@ class RegionBuilder extends RegionStorage {
     this.#blocks = blocks;
     this.#graph = graph;
     this.#newCell = newCell;
+    this.#isExact = model.isExact ?? false;
+    this.#instructions = blocks.reduce((count, { code }) => count + code.length, 0);
     this.#indexOf = new Map(blocks.map((b, index) => [b.start, index]));
     this.#page = local(model.word, 0);
     this.#budget = local('i32', e.newLocal('i32'));
@@ -138,6 +143,11 @@ class RegionBuilder extends RegionStorage {
     e.code.u8(OP.globalGet);
     e.code.unsigned(0);
     e.setFromStack(this.block.value as number);
+    if (this.#isExact) {
+      e.if(this.leSigned(load('i32', OP.i32Load, this.block, BUDGET), this.#instructions), false);
+      e.return(constant('i32', REGION_RESULT.tooShort));
+      e.end();
+    }
     this.#reload(this.#state.liveIn[0] as StateSet);
     this.#return = e.block();
     this.#exit = e.block();
@@ -186,7 +196,7 @@ class RegionBuilder extends RegionStorage {
     this.#uncounted = 0;
   }
   protected override remainingBudget(): Node {
-    return this.add(this.#budget, -this.#uncounted);
+    return this.add(this.#budget, -1 - this.#retired);
   }
   #setPc(value: Node): void {
     this.e.set(this.#pc.value as number, value);
@@ -347,9 +357,13 @@ class RegionBuilder extends RegionStorage {
     const { order, isMerge } = this.#graph;
     if ((order[target] as number) <= (order[from] as number) || isMerge[target]) this.#count();
     if ((order[target] as number) <= (order[from] as number)) {
-      e.if(this.gtSigned(this.#budget, 0), true);
+      e.if(this.gtSigned(this.#budget, this.#isExact ? this.#instructions : 0), true);
       e.br(this.#loopLabels[target] as Label);
       e.end();
+      if (this.#isExact) {
+        this.#leave(this.add(this.#page, offset));
+        return;
+      }
       // Mostly there is nothing to leave for. A region that stays keeps its caller, and its place in the loop.
       const granted = e.temporary('i32');
       e.call(this.#region.tick, this.#budget);
@@ -464,6 +478,11 @@ class RegionBuilder extends RegionStorage {
     e.return(constant('i32', REGION_RESULT.left));
     e.end();
     e.releaseTemporaries();
+    if (this.#isExact) {
+      e.if(this.leSigned(load('i32', OP.i32Load, this.block, BUDGET), this.#instructions), false);
+      e.return(constant('i32', REGION_RESULT.left));
+      e.end();
+    }
     const next = this.#indexOf.get(block.end);
     this.#reload(next === undefined ? { low: 0, high: 0 } : (this.#state.liveIn[next] as StateSet));
     if (this.#from) e.set(this.#from.value as number, constant('i32', 0));

@@ -132,6 +132,11 @@ export class RegionManager {
     this.store = new RegionStore(memory, cache, table, imports, base, limit);
   }
 
+  /** There is another budget. */
+  resume(): void {
+    this.#cache.resumeRegions();
+  }
+
   /** A block was interpreted so often that it is worth translating. */
   hot(record: number): void {
     const page = this.#cache.pageOfRecord(record);

@@ -1,6 +1,7 @@
 /** Network cards, shares, console ports and balloons. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { DeviceState } from '../../../src/machine/device.ts';
 import { virtio9p } from '../../../src/machine/devices/virtio-9p.ts';
 import { virtioBalloon } from '../../../src/machine/devices/virtio-balloon.ts';
 import { virtioConsole } from '../../../src/machine/devices/virtio-console.ts';
@@ -8,7 +9,7 @@ import { virtioNet } from '../../../src/machine/devices/virtio-net.ts';
 import type { MessageServer } from '../../../src/machine/outside/messages.ts';
 import type { PacketLink, PacketReceiver } from '../../../src/machine/outside/packets.ts';
 import type { GuestPort, PortEnd } from '../../../src/machine/outside/ports.ts';
-import { Rig, TRANSPORTS } from './rig.ts';
+import { EVENT_IDX, Rig, TRANSPORTS } from './rig.ts';
 
 const RX = 0;
 const TX = 1;
@@ -21,6 +22,7 @@ class Wire implements PacketLink {
   readonly #kept: [frame: Uint8Array, segmentBytes?: number][] = [];
   rooms = 0;
   resets = 0;
+  state: DeviceState = {};
 
   constructor(takesSegments = false) {
     this.takesSegments = takesSegments;
@@ -44,6 +46,12 @@ class Wire implements PacketLink {
   reset(): void {
     this.resets++;
   }
+  save(): DeviceState {
+    return this.state;
+  }
+  restore(state: DeviceState): void {
+    this.state = state;
+  }
   close(): void {}
 }
 
@@ -58,6 +66,8 @@ for (const transport of TRANSPORTS)
     rig.start([MRG_RXBUF]);
     const frame = frameOf(60);
     rig.ask(TX, [new Uint8Array(12), frame]);
+    assert.deepEqual(wire.sent, [], 'not in the midst of a slice');
+    rig.outside.drain();
     assert.deepEqual(wire.sent, [[Array.from(frame), false]]);
     assert.equal(rig.used(TX).length, 1);
 
@@ -65,6 +75,7 @@ for (const transport of TRANSPORTS)
     rig.outside.drain();
     assert.deepEqual(rig.used(RX), [], 'there is no buffer');
     const small = [rig.ask(RX, [32]), rig.ask(RX, [32]), rig.ask(RX, [32])];
+    rig.outside.drain();
     assert.deepEqual(
       rig.used(RX),
       small.map(({ head }, i) => ({ head, length: [32, 32, 8][i] })),
@@ -83,6 +94,7 @@ test('a card that has no room says so, and when it has some again', () => {
   rig.outside.drain();
   const { rooms } = wire;
   const request = rig.ask(RX, [2000]);
+  rig.outside.drain();
   assert.ok(wire.rooms > rooms);
   assert.deepEqual(rig.used(RX), [{ head: request.head, length: 72 }]);
 });
@@ -97,6 +109,7 @@ test('a frame that fits no buffer is dropped; rubbish in the other direction, to
   assert.deepEqual(rig.used(RX), [{ head: 0, length: 0 }]);
   rig.ask(TX, [new Uint8Array(5)]);
   rig.ask(TX, [new Uint8Array(12), new Uint8Array(70_000)]);
+  rig.outside.drain();
   assert.equal(rig.used(TX).length, 2);
   assert.deepEqual(wire.sent, []);
 });
@@ -111,6 +124,7 @@ test('segments: offered to a link that takes them, described in the header', () 
   rig.start([0, 1, 7, 11]);
   assert.equal(wire.receiver?.takesSegments, true);
   rig.ask(TX, [Uint8Array.of(1, 1, 0, 0, 0, 0, 34, 0, 16, 0, 0, 0), frameOf(3000)]);
+  rig.outside.drain();
   assert.equal(wire.sent[0]?.[1], true);
   const frame = frameOf(3054);
   frame[14] = 0x45;
@@ -123,6 +137,35 @@ test('segments: offered to a link that takes them, described in the header', () 
     [header.getUint8(0), header.getUint8(1), ...[2, 4, 6, 8, 10].map((at) => header.getUint16(at, true))],
     [1, 1, 54, 1460, 34, 16, 1],
   );
+});
+
+test('what a guest sends in one go costs one notification and one interrupt', () => {
+  const wire = new Wire();
+  const rig = new Rig(virtioNet('net0', { link: wire }));
+  rig.start([EVENT_IDX]);
+  rig.outside.drain();
+  rig.ask(TX, [new Uint8Array(12), frameOf(60)]);
+  const event = rig.availEvent(TX);
+  for (let i = 0; i < 3; i++) rig.put(TX, [new Uint8Array(12), frameOf(60)]);
+  assert.equal(rig.availEvent(TX), event, 'no further notification is asked for');
+  assert.equal(rig.registers.interrupted(), false);
+  rig.outside.drain();
+  assert.equal(wire.sent.length, 4);
+  assert.equal(rig.registers.interrupted(), true);
+  assert.equal(rig.availEvent(TX), 4);
+});
+
+test("a card's state has its link's, and what was to be sent is sent after a move", () => {
+  const from = new Wire();
+  const rig = new Rig(virtioNet('net0', { link: from }));
+  rig.start();
+  rig.ask(TX, [new Uint8Array(12), frameOf(60)]);
+  from.state = { leases: [1, 2, 3] };
+  const wire = new Wire();
+  const moved = rig.moveTo(new Rig(virtioNet('net0', { link: wire })));
+  assert.deepEqual(wire.state, { leases: [1, 2, 3] });
+  moved.outside.drain();
+  assert.deepEqual(wire.sent, [[Array.from(frameOf(60)), false]]);
 });
 
 /** Answers each request with its bytes turned round, when it is told to. */

@@ -6,13 +6,15 @@ import {
   type KvmGuestDebug,
   type KvmRegs,
   type KvmSregs,
+  type KvmState,
   type KvmStats,
   type KvmTranslation,
 } from '../../api.ts';
 import { GuestDebug } from '../../debug.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../../family.ts';
+import { readWords, savedBoolean, savedNumber, saveWords } from '../../state.ts';
 import { COUNTER } from '../../stats.ts';
-import type { GuestTime } from '../../time.ts';
+import { type GuestTime, TIMEBASE_LIMIT } from '../../time.ts';
 import { MSR } from '../bits.ts';
 import { BookeContext } from '../context.ts';
 import { BookeDebug } from '../debug.ts';
@@ -25,6 +27,7 @@ import {
   BOOKE_STATE,
   DOUBLES,
   GUEST_TLB_ENTRIES,
+  SAVED_WORDS,
   W_CCR0,
   W_CR,
   W_FPSCR,
@@ -259,6 +262,34 @@ export class Booke440 implements VcpuFamily {
       writeable: (permissions(word2, (msr & MSR.PR) !== 0) & PERMIT.WRITE) !== 0,
       usermode: permissions(word2, true) !== 0,
     };
+  }
+
+  saveState(): KvmState {
+    this.#emulation.applyTlbWrites();
+    return { ...saveWords(this.#words, SAVED_WORDS), ...this.#timers.save() };
+  }
+
+  restoreState(state: KvmState): void {
+    const put = readWords(state, SAVED_WORDS);
+    const timers = {
+      decStart: savedNumber(state, 'decStart', -TIMEBASE_LIMIT, TIMEBASE_LIMIT),
+      timersSeen: savedNumber(state, 'timersSeen', -TIMEBASE_LIMIT, TIMEBASE_LIMIT),
+      watchdogReset: savedBoolean(state, 'watchdogReset'),
+    };
+    const words = this.#words;
+    this.#emulation.applyTlbWrites();
+    put(words);
+    this.#tlb.restored();
+    this.#shadow.dropAll();
+    this.#context.invalidate();
+    const msr = words[W_MSR] as number;
+    words[W_MSR] = 0;
+    this.#context.setMsr(msr);
+    this.#context.refreshFloat();
+    this.#context.select();
+    words[W_INT_PENDING] = words[W_PENDING] === 0 ? 0 : 1;
+    this.#timers.restore(timers);
+    this.#debug.reset();
   }
 
   readonly tlbEntries = GUEST_TLB_ENTRIES;

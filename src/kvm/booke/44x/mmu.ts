@@ -66,6 +66,16 @@ export class GuestTlb440 {
     for (let i = 0; i < GUEST_TLB_ENTRIES; i++) this.#insert(i);
   }
 
+  /** The entries were replaced by what somebody says they were. */
+  restored(): void {
+    const { entries } = this;
+    for (let i = 0; i < entries.length; i += 4) {
+      entries[i] = (entries[i] as number) & WORD0_BITS;
+      entries[i + 3] = (entries[i + 3] as number) & 0xff;
+    }
+    this.rebuild();
+  }
+
   clear(): void {
     this.entries.fill(0);
     this.rebuild();

@@ -174,6 +174,17 @@ export class Qcow2Disk implements BlockStore {
     return { kind, length: Math.min(bytes, inTable) };
   }
 
+  /** Bytes from `offset` on that are zeroes without a look at them. */
+  async zeroesFrom(offset: number): Promise<number> {
+    let at = offset;
+    while (at < this.size) {
+      const { kind, length } = await this.extent(at, this.size - at);
+      if (kind !== 'zero' && (kind !== 'backing' || at < (this.#backing?.size ?? 0))) break;
+      at += length;
+    }
+    return at - offset;
+  }
+
   /**
    * Puts a cluster that has no place yet into the file, as it was compressed: fewer bytes than it has. For images that are
    * being made, one after the other.

@@ -26,6 +26,7 @@ const ONE_REG = {
   DAR: 0x1030_0000_0000_000cn,
   FPSCR: 0x1030_0000_0000_0080n,
   HIOR: 0x1030_0000_0000_0001n,
+  PMCS: [0, 1, 2, 3, 4, 5].map((n) => 0x1020_0000_0000_0018n + BigInt(n)),
   STATE: [0x9, 0xe, 0xf, 0x10, 0x11, 0x12, 0xa3, 0xa8, 0xb6].map((n) => 0x1030_0000_0000_0000n + BigInt(n)),
 } as const;
 const LPCR = { ILE: 0x200_0000n, AIL: 0x180_0000n } as const;
@@ -184,6 +185,8 @@ for (const [cpu, littleEndian] of [
           slbv2: 0x300n << 12n,
         });
         vcpu.setOneReg(ONE_REG.HIOR, 0n);
+        // They counted what the program before did, which may have been stopped elsewhere.
+        for (const counter of ONE_REG.PMCS) vcpu.setOneReg(counter, 0n);
         vcpu.setOneReg(ONE_REG.LPCR, (littleEndian ? LPCR.ILE : 0n) | (random(2) === 0 ? LPCR.AIL : 0n));
         const regs = vcpu.getRegs();
         regs.pc = BigInt(CODE);

@@ -1,10 +1,28 @@
 /** What a page and its machine's worker say to each other. */
 import { KvmError, type KvmRegs, type KvmSregs, type KvmTranslation } from '../kvm/api.ts';
 import { MachineError, OptionError } from '../machine/error.ts';
-import type { DeviceState, MachineEnd, MachineOptions, MachineState } from '../machine/index.ts';
+import type {
+  CardOptions,
+  DeviceState,
+  MachineEnd,
+  MachineOptions,
+  MachineState,
+  RestoreOptions,
+  SaveOptions,
+} from '../machine/index.ts';
+
+/** Options whose values are objects with functions, which cannot be sent to a worker. */
+export const UNSENDABLE = [
+  'disks',
+  'network',
+  'shares',
+  'consolePorts',
+  'devices',
+] as const satisfies readonly (keyof CardOptions)[];
 
 /** The options that are sent: all that can be cloned. */
-export interface ServedOptions extends Omit<MachineOptions, 'board' | 'host' | 'translation' | 'cores' | 'createVm'> {
+export interface ServedOptions
+  extends Omit<MachineOptions, 'board' | 'host' | 'translation' | 'cores' | 'createVm' | (typeof UNSENDABLE)[number]> {
   /** A board's name: one of the package's, or one that the worker's own script has (`serveMachine`). */
   readonly board: string;
   /**
@@ -13,6 +31,11 @@ export interface ServedOptions extends Omit<MachineOptions, 'board' | 'host' | '
    */
   readonly translationWorker?: boolean | undefined;
 }
+
+/** What a machine that goes on from a snapshot is given: all that can be cloned. */
+export interface ServedRestoreOptions
+  extends Omit<RestoreOptions, 'board' | 'host' | 'translation' | 'cores' | 'createVm'>,
+    Pick<ServedOptions, 'translationWorker'> {}
 
 /** What became of the options. */
 export interface MachineDescription {
@@ -26,6 +49,8 @@ export interface MachineDescription {
 /** The calls that a page can make. Addresses of memory are guest physical. */
 export interface MachineCalls {
   create(options: ServedOptions): MachineDescription;
+  restore(snapshot: Uint8Array, options: ServedRestoreOptions): MachineDescription;
+  save(options: SaveOptions): Promise<Uint8Array>;
   run(): Promise<MachineEnd>;
   pause(): Promise<void>;
   resume(): void;

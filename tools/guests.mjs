@@ -32,7 +32,9 @@ const kernelOf = (name) => (/^440\b/.test(name) ? 'uImage' : 'vmlinux');
 /** A root file system of packages is so large that the guest's kernel should not have to inflate it. */
 const initrdOf = (name) => (packageRecipe(name)?.root ? 'initramfs.cpio.zst' : 'initramfs.cpio.gz');
 /** All that the recipe makes. */
-const builtOf = (name) => [...new Set([kernelOf(name), 'vmlinux', initrdOf(name)])];
+const builtOf = (name) => [
+  ...new Set([kernelOf(name), 'vmlinux', initrdOf(name), ...(packageRecipe(name)?.modules ? ['run.cpio'] : [])]),
+];
 
 /** The recipe of a guest of Debian's own packages; undefined for one that build.sh compiles. */
 function packageRecipe(name) {
@@ -66,6 +68,7 @@ function recipeHash(name) {
   const folders = packageRecipe(name) ? ['userland', name] : ['common', 'userland', 'soft-float', ...partsOf(name)];
   for (const folder of folders) add(join(recipes, folder));
   add(join(root, 'tools', 'guests'));
+  hash.update(readFileSync(join(root, 'src', 'node', 'run', 'cpio.ts')));
   if (!packageRecipe(name)) hash.update(readFileSync(join(recipes, 'build.sh')));
   return hash.digest('hex');
 }

@@ -16,6 +16,7 @@ import { closure } from '../packages/dependencies.ts';
 import { oneLine } from '../packages/error.ts';
 import { TerminalReporter } from '../packages/progress.ts';
 import { CpioPacker, file } from './cpio.ts';
+import { type DiskRecipe, makeDisk } from './disk.ts';
 import { overlayOf, packageRoot, type RootRecipe } from './package-root.ts';
 import { packUserLand } from './user-land.ts';
 
@@ -27,6 +28,9 @@ interface Recipe {
   readonly busybox?: string;
   /** In its place: the user land is of packages. */
   readonly root?: RootRecipe;
+  /** It is installed on a disk, of `root` and configured; `busybox` finds it there, with these modules of the kernel. */
+  readonly disk?: DiskRecipe;
+  readonly modules?: readonly string[];
   /** The guest's command to end the machine. */
   readonly off: string;
   readonly benchmarks?: { readonly compiler: string; readonly flags: readonly string[] };
@@ -97,7 +101,19 @@ async function make(guest: string, out: string): Promise<void> {
     const [kernel = new Uint8Array()] = await readFiles(readFileSync(await client.fetch(image)), [/^boot\/vmlinux-/]);
     mkdirSync(out, { recursive: true });
     writeFileSync(join(out, 'vmlinux'), kernel);
-    if (root === undefined) writeFileSync(join(out, 'initramfs.cpio.gz'), await busyboxLand(client, recipe));
+    if (root && recipe.disk)
+      await makeDisk({
+        folder: join(recipes, guest),
+        out,
+        client,
+        image: readFileSync(await client.fetch(image)),
+        busybox: recipe.busybox ?? '',
+        modules: recipe.modules ?? [],
+        root,
+        disk: recipe.disk,
+        say: (text) => reporter.say(text),
+      });
+    else if (root === undefined) writeFileSync(join(out, 'initramfs.cpio.gz'), await busyboxLand(client, recipe));
     else {
       const params = { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL };
       await pipeline(

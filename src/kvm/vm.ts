@@ -29,7 +29,7 @@ import { VcpuCounters } from './stats.ts';
 import { GuestTime } from './time.ts';
 import { createKvmRun, VirtualCpu } from './vcpu.ts';
 
-const MAX_MEMORY = 2 ** 31;
+const MAX_MEMORY = 3.5 * 2 ** 30;
 /** As in the uapi, where a slot's number has 16 bits. */
 const MAX_SLOT = 2 ** 16 - 1;
 const MIN_TRANSLATION_MEMORY = 2 ** 20;
@@ -71,7 +71,7 @@ export class VirtualMachine implements Vm {
     if (typeof clock?.now !== 'function') throw new KvmError('a virtual machine needs a clock, an object with now()');
     checkSwitch('littleEndian', littleEndian);
     if (!(Number.isInteger(maxMemory) && maxMemory > 0 && maxMemory <= MAX_MEMORY))
-      throw new KvmError(`a virtual machine can have up to 2 GB of memory, not ${maxMemory} bytes`);
+      throw new KvmError(`a virtual machine can have up to 3.5 GB of memory, not ${maxMemory} bytes`);
     if (!(typeof timebaseFrequency === 'number' && timebaseFrequency > 0 && timebaseFrequency <= 1e10))
       throw new KvmError(`a time base of ${timebaseFrequency} ticks a second is not possible`);
     if (!(typeof icount === 'number' && icount >= 0 && icount <= 1e6))

@@ -222,6 +222,10 @@ export class Machine {
     });
     this.vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: memoryBytes });
     this.vcpu = this.vm.createVcpu(0);
+    if (options.rng === true && this.#world.random === undefined)
+      throw new OptionError(
+        'the option rng is set, but the host has no random numbers; a host with random() would fit',
+      );
     const cards = placeCards(board.name, board.buses ?? {}, cardsOf(options));
     const configuration = { memoryBytes, cpu: this.cpu, cards };
     this.#outside = new OutsideEvents(() => host.wake(), options.icount !== undefined);

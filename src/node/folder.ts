@@ -34,6 +34,11 @@ const { O_DIRECTORY = 0, O_NOFOLLOW = 0, O_NONBLOCK = 0, O_NOCTTY = 0 } = fs.con
 /** Linux's, on all processors that Node runs on; fs.constants has no name for it. */
 const O_PATH = 0o10000000;
 
+/** Numbers of Linux's file systems (statfs(2)) that wait for somebody else: NFS, SMB, CIFS, Ceph, AFS, 9P, FUSE. */
+const NETWORK_FILE_SYSTEMS = new Set([
+  0x6969, 0x517b, 0xfe534d42, 0xff534d42, 0x00c36400, 0x5346414f, 0x01021997, 0x65735546,
+]);
+
 const MAX_HANDLES = 2 ** 16;
 const CUSTOMARY_HANDLES = 512;
 /** Directories of this size take a millisecond or more to list. */
@@ -504,6 +509,7 @@ export class NodeFolder implements Folder {
           ? new NodeDirectory(this.#host, real, undefined)
           : NodeDirectory.byDescriptor(this.#host, descriptor);
       this.#path = descriptor === undefined ? real : this.#host.self(descriptor);
+      if (NETWORK_FILE_SYSTEMS.has(fs.statfsSync(path).type)) this.makeSlow();
     } catch (error) {
       if (error instanceof MachineError) throw error;
       const { code } = error as NodeJS.ErrnoException;

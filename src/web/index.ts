@@ -2,5 +2,11 @@
 export { KvmError } from '../kvm/api.ts';
 export { MachineError } from '../machine/error.ts';
 export type { MachineEnd, MachineState } from '../machine/index.ts';
-export { type BrowserMachine, type BrowserMachineOptions, createMachine } from './machine.ts';
-export type { MachineDescription, ServedOptions } from './protocol.ts';
+export {
+  type BrowserMachine,
+  type BrowserMachineOptions,
+  type BrowserRestoreOptions,
+  createMachine,
+  restoreMachine,
+} from './machine.ts';
+export type { MachineDescription, ServedOptions, ServedRestoreOptions } from './protocol.ts';

@@ -1,6 +1,6 @@
 import type { KvmRegs, KvmSregs, KvmTranslation } from '../kvm/api.ts';
 import { MachineError } from '../machine/error.ts';
-import type { DeviceState, MachineEnd, MachineHost, MachineState, RunOptions } from '../machine/index.ts';
+import type { DeviceState, MachineEnd, MachineHost, MachineState, RunOptions, SaveOptions } from '../machine/index.ts';
 import {
   type FromMachine,
   type MachineCalls,
@@ -8,11 +8,12 @@ import {
   type Port,
   receiveError,
   type ServedOptions,
+  type ServedRestoreOptions,
   type ToMachine,
 } from './protocol.ts';
 
-/** A machine's options, with what the browser gives already in their place. */
-export interface BrowserMachineOptions extends ServedOptions {
+/** What is said of the page's part in a machine. */
+export interface BrowserSurroundings {
   /** Takes what the guest writes to its console. */
   readonly console: MachineHost['console'];
   /**
@@ -21,6 +22,12 @@ export interface BrowserMachineOptions extends ServedOptions {
    */
   readonly worker?: Worker | false | undefined;
 }
+
+/** A machine's options, with what the browser gives already in their place. */
+export interface BrowserMachineOptions extends ServedOptions, BrowserSurroundings {}
+
+/** Options of a machine that goes on from a snapshot. */
+export interface BrowserRestoreOptions extends ServedRestoreOptions, BrowserSurroundings {}
 
 interface Call {
   readonly resolve: (answer: never) => void;
@@ -116,6 +123,11 @@ export class BrowserMachine {
     return this.#connection.call('resume');
   }
 
+  /** Saves the whole machine (`Machine.save`); `restoreMachine` goes on from there. */
+  save(options: SaveOptions = {}): Promise<Uint8Array> {
+    return this.#connection.call('save', options);
+  }
+
   /** Ends the run at the next opportunity, with cause "quit". */
   quit(message?: string): Promise<void> {
     return message === undefined ? this.#connection.call('quit') : this.#connection.call('quit', message);
@@ -199,13 +211,12 @@ async function servePort(): Promise<MessagePort> {
   return port2;
 }
 
-/**
- * Makes a machine in a worker, with a second worker that translates where memory can be shared (the page is isolated by COOP
- * and COEP); else the machine's worker translates too.
- * @throws MachineError or KvmError when an option does not fit, or the worker does not start.
- */
-export async function createMachine(options: BrowserMachineOptions): Promise<BrowserMachine> {
-  const { console, worker, ...served } = Object(options) as BrowserMachineOptions;
+/** Has a worker make a machine. */
+async function make<Options extends BrowserSurroundings>(
+  options: Options,
+  call: (connection: Connection, served: Omit<Options, keyof BrowserSurroundings>) => Promise<MachineDescription>,
+): Promise<BrowserMachine> {
+  const { console, worker, ...served } = Object(options) as Options;
   if (typeof console?.write !== 'function')
     throw new MachineError('the option console is missing; an object with write(bytes) would fit');
   if (worker !== undefined && worker !== false && typeof worker?.postMessage !== 'function')
@@ -218,11 +229,25 @@ export async function createMachine(options: BrowserMachineOptions): Promise<Bro
     thread.onmessageerror = () => connection.fail("the machine's worker failed: a message cannot be read");
   }
   try {
-    const machine = new BrowserMachine(connection, thread, await connection.call('create', served));
+    const machine = new BrowserMachine(connection, thread, await call(connection, served));
     if (thread) abandoned.register(machine, thread);
     return machine;
   } catch (error) {
     thread?.terminate();
     throw error;
   }
+}
+
+/**
+ * Makes a machine in a worker, with a second worker that translates where memory can be shared (the page is isolated by COOP
+ * and COEP); else the machine's worker translates too.
+ * @throws MachineError or KvmError when an option does not fit, or the worker does not start.
+ */
+export function createMachine(options: BrowserMachineOptions): Promise<BrowserMachine> {
+  return make(options, (connection, served) => connection.call('create', served));
+}
+
+/** Makes a machine that goes on from a snapshot (`BrowserMachine.save`, or a file of the command's), with all that `createMachine` brings. */
+export function restoreMachine(snapshot: Uint8Array, options: BrowserRestoreOptions): Promise<BrowserMachine> {
+  return make(options, (connection, served) => connection.call('restore', snapshot, served));
 }

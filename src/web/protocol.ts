@@ -1,7 +1,14 @@
 /** What a page and its machine's worker say to each other. */
 import { KvmError, type KvmRegs, type KvmSregs, type KvmTranslation } from '../kvm/api.ts';
 import { MachineError, OptionError } from '../machine/error.ts';
-import type { DeviceState, MachineEnd, MachineOptions, MachineState } from '../machine/index.ts';
+import type {
+  DeviceState,
+  MachineEnd,
+  MachineOptions,
+  MachineState,
+  RestoreOptions,
+  SaveOptions,
+} from '../machine/index.ts';
 
 /** The options that are sent: all that can be cloned. */
 export interface ServedOptions extends Omit<MachineOptions, 'board' | 'host' | 'translation' | 'cores' | 'createVm'> {
@@ -13,6 +20,11 @@ export interface ServedOptions extends Omit<MachineOptions, 'board' | 'host' | '
    */
   readonly translationWorker?: boolean | undefined;
 }
+
+/** What a machine that goes on from a snapshot is given: all that can be cloned. */
+export interface ServedRestoreOptions
+  extends Omit<RestoreOptions, 'board' | 'host' | 'translation' | 'cores' | 'createVm'>,
+    Pick<ServedOptions, 'translationWorker'> {}
 
 /** What became of the options. */
 export interface MachineDescription {
@@ -26,6 +38,8 @@ export interface MachineDescription {
 /** The calls that a page can make. Addresses of memory are guest physical. */
 export interface MachineCalls {
   create(options: ServedOptions): MachineDescription;
+  restore(snapshot: Uint8Array, options: ServedRestoreOptions): MachineDescription;
+  save(options: SaveOptions): Promise<Uint8Array>;
   run(): Promise<MachineEnd>;
   pause(): Promise<void>;
   resume(): void;

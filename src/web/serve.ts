@@ -1,6 +1,13 @@
 import type { CoreImages } from '../kvm/api.ts';
 import { readCore } from '../machine/cores.ts';
-import { type Board, Machine, MachineError } from '../machine/index.ts';
+import {
+  type Board,
+  BytesSource,
+  Machine,
+  MachineError,
+  type MachineOptions,
+  SnapshotReader,
+} from '../machine/index.ts';
 import { BrowserHost } from './host.ts';
 import {
   type FromMachine,
@@ -8,6 +15,7 @@ import {
   type MachineDescription,
   type Port,
   type ServedOptions,
+  type ServedRestoreOptions,
   sendError,
   type ToMachine,
   workerPort,
@@ -93,6 +101,8 @@ class Served {
 
   readonly #calls: MachineCalls = {
     create: (options) => this.#create(options),
+    restore: (snapshot, options) => this.#restore(snapshot, options),
+    save: (options) => this.#made.save(options),
     run: () => this.#made.run(),
     pause: () => this.#made.pause(),
     resume: () => this.#made.resume(),
@@ -116,18 +126,43 @@ class Served {
     restoreDevices: (states) => this.#made.restoreDevices(states),
   };
 
-  #create({ translationWorker, ...options }: ServedOptions): MachineDescription {
+  #create(options: ServedOptions): MachineDescription {
+    const board = this.#boardOf(options.board);
+    return this.#make(options, options.icount !== undefined, (rest) => Machine.create({ ...rest, board }));
+  }
+
+  #restore(snapshot: Uint8Array, options: ServedRestoreOptions): MachineDescription {
+    const reader = new SnapshotReader(new BytesSource(snapshot), {});
+    const board = this.#boardOf(reader.header.board);
+    return this.#make(options, reader.header.icount !== undefined, (rest) =>
+      Machine.restore(reader, { ...rest, board }),
+    );
+  }
+
+  /** A board of the worker's own, or the name of one of the package's. */
+  #boardOf(name: string): Board | string {
+    return this.#boards.find((board) => board.name === name) ?? name;
+  }
+
+  /** Has `make` make the machine with the browser's part in it. `counted`: its runs are to repeat exactly. */
+  #make<Options extends Pick<ServedOptions, 'translationWorker'>>(
+    options: Options,
+    counted: boolean,
+    make: (
+      options: Omit<Options, 'translationWorker'> & Pick<MachineOptions, 'host' | 'cores' | 'translation'>,
+    ) => Machine,
+  ): MachineDescription {
+    const { translationWorker, ...rest } = options;
     if (this.#machine !== undefined) throw new MachineError('this worker has a machine already');
     if (translationWorker !== undefined && typeof translationWorker !== 'boolean')
       throw new MachineError('the option translationWorker is true or false');
     if (translationWorker === true && !canShareMemory())
       throw new MachineError('a translation worker needs a page that is isolated by COOP and COEP');
-    const translates = translationWorker ?? (options.icount === undefined && canShareMemory());
+    const translates = translationWorker ?? (!counted && canShareMemory());
     const translation = translates ? new WorkerTranslationPort() : undefined;
     try {
-      const machine = Machine.create({
-        ...options,
-        board: this.#boards.find(({ name }) => name === options.board) ?? options.board,
+      const machine = make({
+        ...rest,
         host: this.#host,
         // A page's own thread may not wait for files.
         cores: typeof document === 'undefined' ? coreFiles : undefined,

@@ -2,8 +2,11 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { run } from './command.ts';
 
@@ -28,6 +31,11 @@ describe('--net', () => {
   /** What came last. */
   let upload = Promise.withResolvers<string>();
   const web = createHttpServer((request, response) => {
+    if (request.url === '/endless') {
+      const timer = setInterval(() => response.write(download.subarray(0, 2 ** 16)), 10);
+      response.on('close', () => clearInterval(timer));
+      return;
+    }
     const bytes = download.subarray(0, Number(request.url?.slice(1)) * MEGABYTE);
     response.writeHead(200, { 'content-length': bytes.length }).end(bytes);
   });
@@ -92,6 +100,42 @@ describe('--net', () => {
       assert.equal(await upload.promise, wanted);
     });
   }
+
+  const folder = process.env['POWERVISOR_TEST_GUEST_440'];
+  const skip = folder === undefined && 'no guest 440 (POWERVISOR_TEST_GUEST_440)';
+  it('saved in the midst of a download: the guest hears that it was broken off, and goes on', { skip }, async () => {
+    const files = mkdtempSync(join(tmpdir(), 'powervisor-network-'));
+    after(() => rmSync(files, { recursive: true }));
+    const snapshot = join(files, 'snapshot');
+    const net = ['--net', 'user,host-loopback=on', '--timeout', '120', '--no-reboot'];
+    const images = ['--kernel', `${folder}/uImage`, '--initrd', `${folder}/initramfs.cpio.gz`];
+    const saved = await run(
+      ['boot', '--machine', 'bamboo', ...images, '--append', 'console=ttyS0', ...net, '--save', snapshot],
+      {
+        steps: [
+          { after: 'GUEST-READY', do: '' },
+          { after: '# ', do: 'ifconfig eth0 10.0.2.15 netmask 255.255.255.0; route add default gw 10.0.2.2\n' },
+          { after: '# ', do: `wget -q -O /tmp/x http://10.0.2.2:${ports.web}/endless & X=$!; echo beg""un\n` },
+          { after: 'begun', do: 'while ! test -s /tmp/x; do :; done; echo und""er way\n' },
+          { after: 'under way', do: '\x01s' },
+          { after: 'saved to', do: '\x01x' },
+        ],
+      },
+    );
+    assert.equal(saved.status, 0, `${saved.stderr}\n${saved.stdout.slice(-2000)}`);
+    const wanted = md5(download.subarray(0, MEGABYTE));
+    const restored = await run(['boot', '--restore', snapshot, ...net], {
+      steps: [
+        // The prompt is in the snapshot.
+        { after: '', do: 'wait $X; echo en""ded=$?\n' },
+        { after: 'ended=1', do: `wget -q -O - http://10.0.2.2:${ports.web}/1 | md5sum\n` },
+        { after: wanted, do: '$(cat /etc/off)\n' },
+      ],
+    });
+    assert.equal(restored.status, 0, `${restored.stderr}\n${restored.stdout.slice(-2000)}`);
+    // Which of the two depends on where in a chunk it was.
+    assert.match(restored.stdout, /wget: (read error|error getting response: Connection reset by peer)/);
+  });
 
   const wrong: Readonly<Record<string, string>> = {
     bridge: "there is no network 'bridge'; user and none fit",

@@ -1,5 +1,6 @@
 /** Every kind of hostile input: its name, and how the cases of a seed are run. */
 import type { Accel } from '../../src/kvm/index.ts';
+import { TRANSPORTS } from '../machine/virtio/rig.ts';
 import { FILE_PLACES, FILES, HostileFiles } from './files.ts';
 import { HostileGuests } from './guests.ts';
 import { HostilePrograms, PLACES, type Place } from './machines.ts';
@@ -8,6 +9,7 @@ import { HostilePackets } from './packets.ts';
 import { HostileServers, SERVER_KINDS } from './servers.ts';
 import { HostileStates } from './states.ts';
 import { HostileStreams } from './streams.ts';
+import { DEVICE_KINDS, HostileConfiguration, HostileDrivers } from './virtio.ts';
 
 /** Something that runs cases by their seeds, and says how each ended. It throws what must not be thrown. */
 export interface Cases {
@@ -72,6 +74,16 @@ export const KINDS: readonly Kind[] = [
   ...group(boards.map((place) => ({ name: `states ${placeName(place)}`, make: () => new HostileStates(place) }))),
   ...group([{ name: 'streams bare', make: () => new HostileStreams() }]),
   ...group([{ name: 'packets user', make: () => new HostilePackets() }]),
+  // Rings, registers and requests of devices.
+  ...group(
+    TRANSPORTS.flatMap((transport) =>
+      DEVICE_KINDS.map((device) => ({
+        name: `virtio ${device} ${transport}`,
+        make: () => new HostileDrivers(device, transport),
+      })),
+    ),
+  ),
+  ...group([{ name: 'pci pseries', make: () => new HostileConfiguration() }]),
   // 9P.
   ...group(
     (['memory', 'host', 'threads'] as const).map((kind) => ({

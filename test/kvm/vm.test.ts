@@ -8,7 +8,7 @@ test('options and slots that do not fit are refused with one line', () => {
   for (const options of [
     { cpu: '604' },
     { accel: 'pv' as const },
-    { maxMemory: 3 * 2 ** 30 },
+    { maxMemory: 4 * 2 ** 30 },
     { timebaseFrequency: 0 },
     { icount: -1 },
   ])

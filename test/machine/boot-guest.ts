@@ -46,6 +46,7 @@ export async function bootGuest(
         };
       }),
     wake: () => wake(),
+    random: (bytes) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>),
     yield: () => new Promise((resolve) => setImmediate(resolve)),
   };
   const machine = Machine.create({ host, timeoutNs: 120e9, ...options });

@@ -3,6 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { build } from 'esbuild';
+import { assembleWords } from '../../src/isa/index.ts';
 import { compile, packAndInstall, readmePrograms } from '../npm/project.ts';
 import { findBrowser, openPage } from './browser.ts';
 
@@ -17,9 +18,20 @@ const IMPORTS = {
   powervisor: '/app/node_modules/powervisor/dist/index.js',
 };
 
+/** Prints A to Z, slowly enough to be saved in between, and switches off. */
+const LETTERS = assembleWords(
+  `lis r3,0xf000; clrldi r3,r3,32; li r5,65
+  next: stb r5,0(r3); addi r5,r5,1
+  lis r6,20; mtctr r6
+  wait: bdnz wait
+  cmpdi r5,91; blt next
+  ori r3,r3,0x1000; li r5,0x5555; stw r5,0(r3)`,
+  0,
+);
+
 /** What a page does with a machine, in each way that there is to run one. */
 const PAGE = `
-import { type BrowserMachine, createMachine, MachineError } from 'powervisor/browser';
+import { type BrowserMachine, createMachine, MachineError, restoreMachine } from 'powervisor/browser';
 
 const fetchBytes = async (url: string): Promise<Uint8Array> => new Uint8Array(await (await fetch(url)).arrayBuffer());
 
@@ -59,6 +71,26 @@ export async function converse(worker: false | undefined) {
     regions: (stats['translated_regions'] ?? 0) > 0, translationWorker: machine.description.translationWorker,
     isolated: crossOriginIsolated,
   };
+}
+
+/** A machine that is saved while it runs, and one that goes on from there. */
+export async function saved(worker: false | undefined) {
+  const kernel = new Uint8Array(${LETTERS.length} * 4);
+  for (const [i, word] of ${JSON.stringify([...LETTERS].map((word) => word >>> 0))}.entries())
+    new DataView(kernel.buffer).setUint32(4 * i, word);
+  const texts = ['', ''];
+  const consoleOf = (n: number) => ({ write: (bytes: Uint8Array) => { texts[n] += new TextDecoder().decode(bytes); } });
+  const machine = await createMachine({ board: 'bare', worker, memoryBytes: 2 ** 22, console: consoleOf(0), kernel });
+  const run = machine.run();
+  while (!texts[0]?.includes('B')) await new Promise((resolve) => setTimeout(resolve, 1));
+  const snapshot = await machine.save({ compression: 'deflate' });
+  await run;
+  const other = await restoreMachine(snapshot, { worker, console: consoleOf(1) });
+  const end = await other.run();
+  machine.close();
+  other.close();
+  const damaged = await refusal(() => restoreMachine(snapshot.subarray(0, 3000), { worker, console: consoleOf(1) }));
+  return { whole: texts[0], isEnd: texts[1] !== '' && texts[0]?.endsWith(texts[1] ?? ''), cause: end.cause, damaged };
 }
 
 /** The line of what goes wrong. */
@@ -177,6 +209,20 @@ for (const isolated of [true, false]) {
       });
     });
 }
+
+for (const worker of [undefined, false] as const)
+  test(`a machine is saved and goes on, ${worker === false ? "on the page's thread" : 'in a worker'}`, {
+    skip: noBrowser,
+    timeout: 120_000,
+  }, async () => {
+    const script = `const { saved } = await import('/app/out-bundler/checks.js'); result = await saved(${worker});`;
+    assert.deepEqual(await open(script, true), {
+      whole: 'ABCDEFGHIJKLMNOPQRSTUVWXYZ',
+      isEnd: true,
+      cause: 'shutdown',
+      damaged: 'the snapshot is incomplete: its end is missing',
+    });
+  });
 
 test('what a page does wrong is told in one line', { skip: noBrowser, timeout: 120_000 }, async () => {
   const script = `const { refusals } = await import('/app/out-bundler/checks.js'); result = await refusals();`;

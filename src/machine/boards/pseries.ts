@@ -165,8 +165,8 @@ export const pseries: Board = {
   kernelBits: 64,
   memory: {
     defaultBytes: 512 * MiB,
-    sizes: '64 MiB to 2 GiB in steps of 16 MiB',
-    fits: (bytes) => bytes >= 64 * MiB && bytes <= 2 * GiB && bytes % (16 * MiB) === 0,
+    sizes: '64 MiB to 3.5 GiB in steps of 16 MiB',
+    fits: (bytes) => bytes >= 64 * MiB && bytes <= 3.5 * GiB && bytes % (16 * MiB) === 0,
   },
   buses: { pci: PCI_SLOTS },
   devices,

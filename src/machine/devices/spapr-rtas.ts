@@ -211,7 +211,8 @@ export function spaprRtas(options: {
   /** Calls that no device serves. */
   absent: readonly RtasName[];
 }): DeviceSpec {
-  const address = options.memoryBytes - BLOB_RESERVED;
+  // Entered in 32-bit mode; below 2 GB its address has no sign to be taken for one.
+  const address = Math.min(options.memoryBytes, 2 ** 31) - BLOB_RESERVED;
   return {
     name: options.name,
     firmware: { address, reservedBytes: BLOB_RESERVED, bytes: blob() },

@@ -141,12 +141,9 @@ class NamedPort implements GuestPort {
     this.deliver();
   }
 
+  /** What waits for the guest waits on: a driver begins with a reset, and somebody outside may have spoken before. */
   reset(): void {
     this.setOpen(false);
-    this.input.clear();
-    if (!this.#wasFull) return;
-    this.#wasFull = false;
-    this.end.roomAgain?.();
   }
 
   save(): DeviceState {

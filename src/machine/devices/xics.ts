@@ -53,6 +53,8 @@ export class Xics implements Device, InterruptSink {
   readonly #priority: Uint8Array;
   readonly #savedPriority: Uint8Array;
   readonly #levels: readonly number[];
+  /** Sources whose presentation was refused: most of the time there is none to look for. */
+  #rejected = 0;
   readonly #timebase: () => number;
 
   /**
@@ -87,10 +89,12 @@ export class Xics implements Device, InterruptSink {
   }
 
   #mark(index: number, bit: number): void {
+    if ((bit & REJECTED) !== 0 && !this.#has(index, REJECTED)) this.#rejected++;
     this.#status[index] = (this.#status[index] as number) | bit;
   }
 
   #clear(index: number, bit: number): void {
+    if ((bit & REJECTED) !== 0 && this.#has(index, REJECTED)) this.#rejected--;
     this.#status[index] = (this.#status[index] as number) & ~bit;
   }
 
@@ -146,15 +150,17 @@ export class Xics implements Device, InterruptSink {
   #resend(number: number): void {
     const server = this.#servers[number] as Server;
     this.#checkIpi(number, server);
-    for (let index = 0; index < this.#status.length; index++) {
+    for (const source of this.#levels) {
+      const index = source - this.#firstSource;
       if (this.#server[index] !== number) continue;
-      if (this.#has(index, LEVEL)) {
-        this.#clear(index, REJECTED);
-        this.#presentLevel(index);
-      } else if (this.#has(index, REJECTED) && this.#priority[index] !== MASKED) {
-        this.#clear(index, REJECTED);
-        this.#present(index);
-      }
+      this.#clear(index, REJECTED);
+      this.#presentLevel(index);
+    }
+    for (let index = 0; this.#rejected > 0 && index < this.#status.length; index++) {
+      if (this.#server[index] !== number || this.#priority[index] === MASKED) continue;
+      if (!this.#has(index, REJECTED) || this.#has(index, LEVEL)) continue;
+      this.#clear(index, REJECTED);
+      this.#present(index);
     }
   }
 
@@ -320,6 +326,9 @@ export class Xics implements Device, InterruptSink {
     });
     const count = this.#status.length;
     this.#status.set(savedRegisters(state, 'status', count));
+    // What is level-sensitive is the board's to say.
+    for (const source of this.#levels) this.#mark(source - this.#firstSource, LEVEL);
+    this.#rejected = this.#status.reduce((sum, status) => sum + ((status & REJECTED) !== 0 ? 1 : 0), 0);
     this.#server.set(savedRegisters(state, 'server', count));
     this.#priority.set(savedRegisters(state, 'priority', count));
     this.#savedPriority.set(savedRegisters(state, 'savedPriority', count));

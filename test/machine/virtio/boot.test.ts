@@ -85,6 +85,17 @@ test("Debian's little-endian kernel: a disk over PCI", { skip: skip('little') },
   assert.match(output, /: +[1-9]\d* +pSeries-PCI-MSI \d+ Edge +virtio\d-req/);
 });
 
+test('big-endian server: 3.5 GB of memory', { skip: skip('big') }, async () => {
+  const { output } = await bootGuest({ ...optionsOf('big'), memoryBytes: 3.5 * 2 ** 30 }, [
+    ['GUEST-READY', 'mkdir /t; mount -t tmpfs none /t; free\n'],
+    ['Swap', 'md5sum /bin/busybox > /t/a; cp /bin/busybox /t/b; md5sum /t/b >> /t/a; cat /t/a; echo done $((1+1))\n'],
+    ['done 2'],
+  ]);
+  assert.match(output, /Mem: +36\d{5}/);
+  const [, first, second] = /([\da-f]{32}) {2}\/bin\/busybox\r\n([\da-f]{32}) {2}\/t\/b/.exec(output) ?? [];
+  assert.ok(first !== undefined && first === second, output);
+});
+
 for (const bus of ['mmio', 'pci'])
   test(`bamboo: a disk over ${bus}`, { skip: skip('bamboo') }, async () => {
     const { output } = await tryDisk('bamboo', (disk) => ({

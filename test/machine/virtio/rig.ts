@@ -46,6 +46,8 @@ interface Registers {
   writeConfig(offset: number, length: number, value: number): void;
   /** Whether there was an interrupt since the last time. */
   interrupted(): boolean;
+  /** Any access, of 1, 2 or 4 bytes: what was read, or undefined for a write. */
+  access(offset: number, length: number, value?: number): number | undefined;
 }
 
 function mmioRegisters(card: VirtioMmio, line: InterruptLine): Registers {
@@ -80,18 +82,27 @@ function mmioRegisters(card: VirtioMmio, line: InterruptLine): Registers {
       word(0x64, card.read(0x60, 4));
       return active;
     },
+    access: (offset, length, value) => {
+      const at = offset % (0x200 - 4);
+      return value === undefined ? card.read(at, length) : void card.write(at, length, value);
+    },
   };
 }
 
 const PCI_MEMORY = 0x80000000;
 
-function pciRegisters(card: VirtioPci, bus: PciBus, line: InterruptLine): Registers {
-  bus.plug(1, card);
-  const { space } = card;
-  // BAR 4 at the window's beginning, memory on.
+/** BAR 4 at the window's beginning, BAR 1 behind it, memory on. */
+function placeBars({ space }: VirtioPci): void {
+  space.writeConfig(0x14, 4, PCI_MEMORY + 0x8000);
   space.writeConfig(0x20, 4, PCI_MEMORY);
   space.writeConfig(0x24, 4, 0);
   space.writeConfig(0x04, 2, 6);
+}
+
+function pciRegisters(card: VirtioPci, bus: PciBus, line: InterruptLine): Registers {
+  bus.plug(1, card);
+  const { space } = card;
+  placeBars(card);
   const window: MmioRegion = bus.window(false, PCI_MEMORY);
   const half = (offset: number, value: number): void => window.write(offset, 2, value);
   const word = (offset: number, value: number): void => window.write(offset, 4, value >>> 0);
@@ -124,6 +135,17 @@ function pciRegisters(card: VirtioPci, bus: PciBus, line: InterruptLine): Regist
       const { active } = line;
       window.read(0x1000, 1);
       return active;
+    },
+    // Configuration space, the table of MSI-X where it was moved to, the device's memory.
+    access: (offset, length, value) => {
+      const at = offset & 0xffff & -length;
+      if (at >= 0xc000) {
+        const register = at & 0xff & -length;
+        return value === undefined
+          ? space.readConfig(register, length)
+          : void space.writeConfig(register, length, value);
+      }
+      return value === undefined ? window.read(at, length) : void window.write(at, length, value);
     },
   };
 }
@@ -284,6 +306,12 @@ export class Rig {
   bytes({ buffers }: Request, index: number): Uint8Array {
     const { address, length } = buffers[index] as { address: number; length: number };
     return this.vm.bytes.slice(address, address + length);
+  }
+
+  /** The machine's reset, and the firmware's part of it. */
+  powerOn(): void {
+    this.#card.reset();
+    if (this.#card instanceof VirtioPci) placeBars(this.#card);
   }
 
   /** Lets promises end, and hands their ends to the device. */

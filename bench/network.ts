@@ -9,7 +9,7 @@ import type { Contender } from './contenders.ts';
 import { CPU_TIME, GUEST_READY, type Guest, type Metric } from './guests.ts';
 import type { Workload } from './race.ts';
 
-const MEGABYTES = 64;
+const MEGABYTES = 96;
 const BYTES = MEGABYTES * 2 ** 20;
 const TURNS = 300;
 /** A guest that does not listen yet is asked again after so long. */
@@ -119,7 +119,8 @@ export class NetworkBench {
       'ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up',
       `dd if=/dev/zero of=/tmp/zeroes bs=1M count=${MEGABYTES}`,
       `wget -q -O /dev/null http://10.0.2.2:${portOf(this.#source)}/`,
-      `nc 10.0.2.2 ${portOf(this.#sink)} </tmp/zeroes`,
+      // In writes of 128 KB, as iperf's; busybox's nc itself would make them of 1 KB.
+      `nc 10.0.2.2 ${portOf(this.#sink)} -e dd if=/tmp/zeroes bs=128k`,
       'mkfifo /tmp/fifo',
       `nc -l -p ${GUEST_PORT} </tmp/fifo | cat >/tmp/fifo`,
       'sync',

@@ -34,7 +34,10 @@ const initrdOf = (name) => (packageRecipe(name)?.root && !diskOf(name) ? 'initra
 /** The disk that a guest is installed on, if it is. */
 const diskOf = (name) => (packageRecipe(name)?.disk ? 'disk.qcow2' : undefined);
 /** All that the recipe makes. */
-const builtOf = (name) => [...new Set([kernelOf(name), 'vmlinux', initrdOf(name), diskOf(name)])].filter(Boolean);
+const builtOf = (name) =>
+  [
+    ...new Set([kernelOf(name), 'vmlinux', initrdOf(name), packageRecipe(name)?.modules && 'run.cpio', diskOf(name)]),
+  ].filter(Boolean);
 
 /** The recipe of a guest of Debian's own packages; undefined for one that build.sh compiles. */
 function packageRecipe(name) {
@@ -68,6 +71,7 @@ function recipeHash(name) {
   const folders = packageRecipe(name) ? ['userland', name] : ['common', 'userland', 'soft-float', ...partsOf(name)];
   for (const folder of folders) add(join(recipes, folder));
   add(join(root, 'tools', 'guests'));
+  hash.update(readFileSync(join(root, 'src', 'node', 'run', 'cpio.ts')));
   if (!packageRecipe(name)) hash.update(readFileSync(join(recipes, 'build.sh')));
   return hash.digest('hex');
 }

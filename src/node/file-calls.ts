@@ -73,8 +73,6 @@ export class FileCalls {
   /** Long calls, each of which counts less with every call after it; and how long such calls are. */
   #longCalls = 0;
   #longMs = 0;
-  #underWay = 0;
-  #onIdle: (() => void) | undefined;
 
   #call<T>(atOnce: () => T, afterwards: () => Promise<T>): Soon<T> {
     const start = performance.now();
@@ -105,20 +103,11 @@ export class FileCalls {
   }
 
   async #wait<T>(promise: Promise<T>): Promise<T> {
-    this.#underWay++;
     try {
       return await promise;
     } catch (error) {
       throw folderError(error);
-    } finally {
-      if (--this.#underWay === 0) this.#onIdle?.();
     }
-  }
-
-  /** Calls back when nothing is under way: a descriptor that something uses must not become another's. */
-  whenIdle(then: () => void): void {
-    if (this.#underWay === 0) then();
-    else this.#onIdle = then;
   }
 
   /** All calls go to Node's threads from now on, as for a slow file system. */

@@ -534,7 +534,7 @@ export class NodeFolder implements Folder {
   }
 
   close(): void {
-    this.#host.calls.whenIdle(() => this.root.close());
+    this.root.close();
   }
 }
 

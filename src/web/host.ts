@@ -37,11 +37,16 @@ export class BrowserHost implements MachineHost {
     this.#channel.port1.onmessage = () => this.#turns.shift()?.();
   }
 
-  async sleep(untilNs: number): Promise<void> {
+  async sleep(untilNs: number, isExpectant = false): Promise<void> {
     this.#woken = false;
     this.#onTurn();
     const remaining = untilNs - this.clock.now();
     if (this.#woken || remaining <= 0) return this.#turn();
+    if (remaining <= SHORT_NS && isExpectant) {
+      do await this.#turn();
+      while (!this.#woken && this.clock.now() < untilNs);
+      return;
+    }
     if (remaining <= SHORT_NS) {
       if (this.#maySleep) Atomics.wait(nothing, 0, 0, remaining / 1e6);
       return this.#turn();

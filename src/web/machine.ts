@@ -10,6 +10,7 @@ import {
   type ServedOptions,
   type ServedRestoreOptions,
   type ToMachine,
+  UNSENDABLE,
 } from './protocol.ts';
 
 /** What is said of the page's part in a machine. */
@@ -221,6 +222,9 @@ async function make<Options extends BrowserSurroundings>(
     throw new MachineError('the option console is missing; an object with write(bytes) would fit');
   if (worker !== undefined && worker !== false && typeof worker?.postMessage !== 'function')
     throw new MachineError('the option worker is neither a Worker nor false');
+  const unsendable = UNSENDABLE.find((name) => (served as Readonly<Record<string, unknown>>)[name] !== undefined);
+  if (unsendable !== undefined)
+    throw new MachineError(`the option ${unsendable} cannot be sent to a worker; rng and balloon would fit`);
   const thread = worker === false ? undefined : (worker ?? startWorker());
   const connection = new Connection(thread ?? (await servePort()), console);
   if (thread) {

@@ -2,6 +2,7 @@
 import { KvmError, type KvmRegs, type KvmSregs, type KvmTranslation } from '../kvm/api.ts';
 import { MachineError, OptionError } from '../machine/error.ts';
 import type {
+  CardOptions,
   DeviceState,
   MachineEnd,
   MachineOptions,
@@ -10,8 +11,18 @@ import type {
   SaveOptions,
 } from '../machine/index.ts';
 
+/** Options whose values are objects with functions, which cannot be sent to a worker. */
+export const UNSENDABLE = [
+  'disks',
+  'network',
+  'shares',
+  'consolePorts',
+  'devices',
+] as const satisfies readonly (keyof CardOptions)[];
+
 /** The options that are sent: all that can be cloned. */
-export interface ServedOptions extends Omit<MachineOptions, 'board' | 'host' | 'translation' | 'cores' | 'createVm'> {
+export interface ServedOptions
+  extends Omit<MachineOptions, 'board' | 'host' | 'translation' | 'cores' | 'createVm' | (typeof UNSENDABLE)[number]> {
   /** A board's name: one of the package's, or one that the worker's own script has (`serveMachine`). */
   readonly board: string;
   /**

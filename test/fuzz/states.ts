@@ -50,6 +50,8 @@ export class HostileStates {
       kernel: plainKernel(random, makeProgram(random, target), target),
       createVm: this.#vms.createVm,
       icount: NS_PER_INSTRUCTION,
+      rng: true,
+      balloon: true,
     });
     host.end = () => machine.quit();
     const cause = checkEnd(await machine.run());

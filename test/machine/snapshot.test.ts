@@ -3,41 +3,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import manifest from '../../package.json' with { type: 'json' };
 import { assembleWords } from '../../src/isa/index.ts';
-import { KvmError } from '../../src/kvm/index.ts';
 import { Machine, MachineError, type MachineOptions } from '../../src/machine/index.ts';
 import { VERSION } from '../../src/machine/version.ts';
 import { nodeCodecs } from '../../src/node/codecs.ts';
 import { bareGuest } from './bare-guest.ts';
+import { counter, isRefusal, MAP_MAGIC_PAGE } from './counter-guest.ts';
 import { runSaved, TurningHost } from './saved-runs.ts';
 
 const MiB = 2 ** 20;
-
-const MAP_MAGIC_PAGE = `
-    lis r11,0x2a; ori r11,r11,4
-    li r3,-4096; li r4,-4096; ori r4,r4,1
-    lis r0,0x4b56; ori r0,r0,0x4d21; sc; nop`;
-
-/** A program for the bare board: counts, writes what it counted to memory, and a letter to the console now and then. */
-function counter(begin = ''): Uint8Array {
-  const source = `
-    ${begin}
-    lis r28,0xf000; clrldi r28,r28,32
-    lis r9,0x8; li r4,0; li r8,'a'
-  again:
-    lis r7,1; mtctr r7
-  count:
-    addi r4,r4,1; bdnz count
-    stdu r4,4096(r9)
-    stb r8,0(r28)
-    addi r8,r8,1
-    cmpdi r8,'k'; bne again
-    lis r5,0xf000; clrldi r5,r5,32; addi r5,r5,0x1000; li r6,0x5555; stw r6,0(r5)
-  forever: b forever`;
-  const words = assembleWords(source, 0);
-  const bytes = new Uint8Array(words.length * 4);
-  for (const [i, word] of words.entries()) new DataView(bytes.buffer).setUint32(4 * i, word);
-  return bytes;
-}
 
 const small = (): Omit<MachineOptions, 'host'> => ({
   board: 'bare',
@@ -45,9 +18,6 @@ const small = (): Omit<MachineOptions, 'host'> => ({
   kernel: counter(),
   icount: 10_000,
 });
-
-const isRefusal = (error: unknown): boolean =>
-  (error instanceof MachineError || error instanceof KvmError) && !error.message.includes('\n');
 
 /** A snapshot of the small machine on its way. */
 async function snapshotOf(options: Partial<MachineOptions> = {}): Promise<Uint8Array> {

@@ -172,6 +172,12 @@ test('power, errors and processors', () => {
   assert.deepEqual(rig.rtas('start-cpu', [0xffffffff, 0, 0], 1), [PARAMETER_ERROR]);
   assert.equal(rig.call(0xe8, 1)[0], H_PARAMETER);
   assert.equal(rig.call(0xe8, 1n << 63n)[0], H_PARAMETER);
+  // H_PERFMON: its one mode is always on.
+  const on = 1n << 63n;
+  assert.deepEqual(rig.call(0x7c, on, 0).slice(0, 2), [0n, on]);
+  assert.deepEqual(rig.call(0x7c, 0, on).slice(0, 2), [0n, on]);
+  assert.equal(rig.call(0x7c, on | 1n)[0], H_PARAMETER);
+  assert.equal(rig.call(0x7c, 0, on >> 1n)[0], H_PARAMETER);
 });
 
 test('system parameters are cut to the room that there is', () => {

@@ -355,6 +355,20 @@ for (const place of PLACES) {
     assert.ok(blocks >= left);
   });
 
+  on('a server that is closed lets the folder go when nothing is under way', async ({ client, folder }) => {
+    let closed = 0;
+    const close = folder.close.bind(folder);
+    folder.close = () => void closed++;
+    const fid = await client.create('/f');
+    const synced = client.server.answer(message(50, 3, u32(fid), u32(0)), 100);
+    client.server.close();
+    assert.equal(closed, synced instanceof Promise ? 0 : 1);
+    await synced;
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(closed, 1);
+    folder.close = close;
+  });
+
   on('a new version begins anew', async ({ client }) => {
     await client.writeFile('/f', 'x');
     await client.open('/f');

@@ -185,7 +185,10 @@ for (const isolated of [true, false]) {
     assert.ok(typeof text === 'string', JSON.stringify(text));
     assert.match(text, /GUEST-READY/);
     assert.match(text, /the guest reset the machine/);
-    assert.ok(asked.has('machine-worker.js') && asked.has('440-assist.wasm'), 'the package brings worker and core');
+    assert.ok(
+      asked.has('machine-worker.js') && asked.has('440-3-usual-assist.wasm'),
+      'the package brings worker and core',
+    );
     assert.equal(asked.has('translation-worker.js'), isolated);
   });
 

@@ -66,3 +66,5 @@ declare class TextDecoder {
   constructor(label?: string, options?: { fatal?: boolean });
   decode(bytes?: BufferSource): string;
 }
+
+declare function queueMicrotask(callback: () => void): void;

@@ -8,19 +8,21 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createZstdCompress, gzipSync } from 'node:zlib';
-import { readEntries, readFiles } from '../packages/archive.ts';
+import { CpioPacker, characterDevice, directory, file, link, packCpio } from '../../src/node/run/cpio.ts';
+import { readEntries } from '../packages/archive.ts';
 import type { PackageClient } from '../packages/client.ts';
 import { closure } from '../packages/dependencies.ts';
-import { CpioPacker, characterDevice, directory, file, link, packCpio } from './cpio.ts';
 import { DpkgDatabase } from './dpkg-database.ts';
-import { type KernelModule, kernelModules } from './modules.ts';
 import { overlayOf, packageRoot, type RootRecipe } from './package-root.ts';
+import { modulesOf } from './run-archive.ts';
 import { appletsOf } from './user-land.ts';
 
 export interface DiskRecipe {
   readonly size: string;
   /** Of the machine that installs. */
   readonly memory: string;
+  /** Modules of the kernel by which the guest finds its disk, and what else is not on it. */
+  readonly modules: readonly string[];
 }
 
 export interface DiskGuest {
@@ -30,8 +32,7 @@ export interface DiskGuest {
   readonly client: PackageClient;
   /** The package of the kernel's image. */
   readonly image: Uint8Array;
-  readonly busybox: string;
-  readonly modules: readonly string[];
+  readonly busybox: Uint8Array;
   readonly root: RootRecipe;
   readonly disk: DiskRecipe;
   readonly say: (text: string) => void;
@@ -43,11 +44,8 @@ const TIMEOUT_SECONDS = '7200';
 
 /** Writes `initramfs.cpio.gz`, by which the guest finds its disk, and `disk.qcow2`. The kernel is there already. */
 export async function makeDisk(guest: DiskGuest): Promise<void> {
-  const { client, folder, out, say } = guest;
-  const modules = await kernelModules(guest.image, guest.modules);
-  const [busybox = new Uint8Array()] = await readFiles(readFileSync(await client.fetch(client.find(guest.busybox))), [
-    /^(usr\/)?bin\/busybox$/,
-  ]);
+  const { busybox, folder, out, say } = guest;
+  const modules = await modulesOf(guest.image, guest.disk.modules);
   writeFileSync(join(out, 'initramfs.cpio.gz'), bootDisk(busybox, modules, readFileSync(join(folder, 'boot-init'))));
   const installer = join(out, 'installer.cpio.zst');
   const params = { [constants.ZSTD_c_compressionLevel]: 3 };
@@ -79,14 +77,14 @@ export async function makeDisk(guest: DiskGuest): Promise<void> {
 }
 
 /** The initial RAM disk that mounts the root file system and goes on there. */
-function bootDisk(busybox: Uint8Array, modules: readonly KernelModule[], init: Uint8Array): Buffer {
+function bootDisk(busybox: Uint8Array, modules: ReadonlyMap<string, Uint8Array>, init: Uint8Array): Buffer {
   const entries = [
     ...['bin', 'dev', 'etc', 'mnt', 'modules', 'proc', 'sys'].map((path) => directory(path)),
     characterDevice('dev/console', 5, 1, 0o600),
     characterDevice('dev/null', 1, 3, 0o666),
     file('init', init, 0o755),
-    file('etc/modules', Buffer.from(modules.map((one) => `${one.file}\n`).join(''))),
-    ...modules.map((one) => file(`modules/${one.file}`, one.data)),
+    file('etc/modules', Buffer.from([...modules.keys()].map((name) => `${name}.ko\n`).join(''))),
+    ...[...modules].map(([name, data]) => file(`modules/${name}.ko`, data)),
     file('bin/busybox', busybox, 0o755),
     ...appletsOf(busybox)
       .filter((name) => name !== 'busybox')
@@ -96,7 +94,7 @@ function bootDisk(busybox: Uint8Array, modules: readonly KernelModule[], init: U
 }
 
 /** All packages, dpkg's database of them, and what installs them, as pieces. */
-async function* installerDisk(guest: DiskGuest, modules: readonly KernelModule[]): AsyncGenerator<Uint8Array> {
+async function* installerDisk(guest: DiskGuest, modules: ReadonlyMap<string, Uint8Array>): AsyncGenerator<Uint8Array> {
   const { client, root, folder, say } = guest;
   const packages = closure(client, root.packages, new Set(root.without));
   say(`${packages.length} packages`);
@@ -108,8 +106,8 @@ async function* installerDisk(guest: DiskGuest, modules: readonly KernelModule[]
     ...database.entries(),
     directory('var/lib/dpkg/updates'),
     directory('modules'),
-    ...modules.map((one) => file(`modules/${one.file}`, one.data)),
-    file('etc/modules-boot', Buffer.from(modules.map((one) => `${one.file}\n`).join(''))),
+    ...[...modules].map(([name, data]) => file(`modules/${name}.ko`, data)),
+    file('etc/modules-boot', Buffer.from([...modules.keys()].map((name) => `${name}.ko\n`).join(''))),
     file('etc/apt/sources.list', Buffer.from([...sources].join(''))),
   ];
   const packer = new CpioPacker();

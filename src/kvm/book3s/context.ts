@@ -53,6 +53,8 @@ export class Book3sContext {
   instruction = 0;
   /** Not zero: the guest's instructions are run one by one (debug.ts), for MSR's reasons (MSR_TRACE) or others'. */
   stepping = 0;
+  /** Called before problem state is entered or left, where that makes a difference (performance.ts). */
+  beforeState: (() => void) | null = null;
   /** Set when an instruction has been emulated. */
   completed = false;
   /** Pages that were fetched from: page (address >>> 12, low and high), mode, generation, what to add to the offset in the page. */
@@ -98,6 +100,7 @@ export class Book3sContext {
     if (words[W_PAPR] !== 0) value |= MSR.ME;
     const changed = (words[W_MSR] as number) ^ value;
     const sixtyFour = high & MSR_SF;
+    if (this.beforeState !== null && (changed & MSR.PR) !== 0) this.beforeState();
     words[W_MSR] = value;
     const wide = words[W_MSR + 1] !== sixtyFour;
     words[W_MSR + 1] = sixtyFour;

@@ -16,11 +16,19 @@ export const PRIORITY = {
   /** The external input, held by user space until it lowers it. */
   EXTERNAL_LEVEL: 3,
   DECREMENTER: 4,
+  PERFORMANCE_MONITOR: 5,
 } as const;
 
-const NEEDS_EE = (1 << PRIORITY.EXTERNAL) | (1 << PRIORITY.EXTERNAL_LEVEL) | (1 << PRIORITY.DECREMENTER);
+const NEEDS_EE =
+  (1 << PRIORITY.EXTERNAL) |
+  (1 << PRIORITY.EXTERNAL_LEVEL) |
+  (1 << PRIORITY.DECREMENTER) |
+  (1 << PRIORITY.PERFORMANCE_MONITOR);
 /** Taken once; the others stay pending until their cause goes. */
 const ONE_SHOT = (1 << PRIORITY.SYSTEM_RESET) | (1 << PRIORITY.MACHINE_CHECK) | (1 << PRIORITY.EXTERNAL);
+
+/** The host's own monitor is not the guest's. */
+const PERFORMANCE_MONITOR_VECTOR = 0xf00;
 
 const VECTORS: readonly number[] = [
   0x100,
@@ -28,6 +36,7 @@ const VECTORS: readonly number[] = [
   SERVER_VECTOR.externalInput,
   SERVER_VECTOR.externalInput,
   SERVER_VECTOR.decrementer,
+  PERFORMANCE_MONITOR_VECTOR,
 ];
 
 /** MSR bits that an interrupt leaves as they are. */

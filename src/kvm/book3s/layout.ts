@@ -63,6 +63,8 @@ export const WORD_NAMES = [
   // What an assist interrupt is for (assist.ts), and the MSR that it wants.
   'assistKind',
   'assistMsr',
+  // The performance monitor counts otherwise in problem state: vector code does not change the state (vectors.ts).
+  'monitored',
 ] as const;
 const stateWord = (name: (typeof WORD_NAMES)[number]): number => (WORDS >> 2) + WORD_NAMES.indexOf(name);
 
@@ -74,6 +76,9 @@ export const D_VTB = 1;
 export const D_VTB_SEEN = 3;
 /** Instructions of the processor at which IC had 0. */
 export const D_IC_START = 2;
+/** Instructions and cycles that the performance monitor has seen. */
+export const D_MONITOR_INSTRUCTIONS = 4;
+export const D_MONITOR_CYCLES = 5;
 export const DOUBLE_COUNT = 8;
 
 /** What the vector code did by itself (vectors.ts), an i32 each (wrapping). */
@@ -115,6 +120,7 @@ export const W_PVR = wordOf('pvr');
 export const W_PIR = wordOf('pir');
 export const W_CTRL = wordOf('ctrl');
 export const W_FSCR = wordOf('fscr');
+export const W_BESCR = wordOf('bescr');
 export const W_DABR = wordOf('dabr');
 export const W_DABRX = wordOf('dabrx');
 export const W_DAWR = wordOf('dawr');
@@ -134,11 +140,19 @@ export const W_MAGIC_MAPPED = stateWord('magicMapped');
 export const W_PAPR = stateWord('papr');
 export const W_ASSIST_KIND = stateWord('assistKind');
 export const W_ASSIST_MSR = stateWord('assistMsr');
+export const W_MONITORED = stateWord('monitored');
 
 /** The bits of the interrupt queue (interrupts.ts). */
-const PENDING_MASK = 0x1f;
+const PENDING_MASK = 0x3f;
 /** Registers and words of which a state could have more than there is. */
-const MASKS: Readonly<Record<string, number>> = { pending: PENDING_MASK, hcall: 1, halted: 1, magicMapped: 1, papr: 1 };
+const MASKS: Readonly<Record<string, number>> = {
+  pending: PENDING_MASK,
+  hcall: 1,
+  halted: 1,
+  magicMapped: 1,
+  papr: 1,
+  monitored: 1,
+};
 /** Areas are registered anew, so that they are where memory is. */
 const REGISTERED: ReadonlySet<string> = new Set(['vpa', 'slbShadow', 'dispatchTrace']);
 

@@ -66,7 +66,8 @@ export class VirtualTime {
   }
 
   read(): number {
-    this.advance(this.#time.timebase());
+    // One that stands still is not set going by who asks.
+    if (!Number.isNaN(this.#doubles[D_VTB_SEEN])) this.advance(this.#time.timebase());
     return this.ticks;
   }
 }

@@ -25,6 +25,7 @@ import {
   BOOK3S_STATE,
   DOUBLES,
   SAVED_WORDS,
+  W_BESCR,
   W_CR,
   W_CTRL,
   W_GPR,
@@ -58,6 +59,7 @@ import { HostSegments } from './host-segments.ts';
 import { HashTableCalls } from './htab-calls.ts';
 import { GuestMmu64 } from './mmu.ts';
 import { PaprHypercalls } from './papr.ts';
+import { PerformanceMonitor } from './performance.ts';
 import { Book3sRegisters } from './registers.ts';
 import { SegmentEmulation } from './segments.ts';
 import { GuestSlb } from './slb.ts';
@@ -106,6 +108,7 @@ export class Book3s64 implements VcpuFamily {
   readonly #interrupts: Book3sInterrupts;
   readonly #decrementer: Decrementer;
   readonly #virtualTime: VirtualTime;
+  readonly #monitor: PerformanceMonitor;
   readonly #sprs: SprEmulation;
   readonly #storage: StorageEmulation;
   readonly #papr: PaprHypercalls;
@@ -137,6 +140,16 @@ export class Book3s64 implements VcpuFamily {
       interrupts.set(PRIORITY.DECREMENTER, pending),
     );
     const virtualTime = new VirtualTime(buffer, cpu.base, time);
+    // What was emulated is carried out, too. The vector code's services cost one each (vectors.ts), but two are of no instruction
+    // that the processor does not count by itself.
+    const assisted = (name: (typeof ASSISTED_NAMES)[number]): number =>
+      (context.words[(ASSISTED >> 2) + ASSISTED_NAMES.indexOf(name)] as number) >>> 0;
+    const instructions = (): number =>
+      cpu.retired +
+      (counters.counts[COUNTER.emulated_inst_exits] as number) -
+      assisted('assisted_sc') -
+      assisted('assisted_unavailable');
+    const monitor = new PerformanceMonitor(context, interrupts, time, virtualTime, buffer, cpu.base, instructions);
     const debug = new Book3sDebug(new GuestDebug(counters, run), cpu, context, interrupts);
     const storage = new StorageEmulation(context, interrupts, memory.littleEndian, counters, run, debug);
     const emulatedSegments = new SegmentEmulation(context, slb, hosts, shadow, vsids);
@@ -158,13 +171,16 @@ export class Book3s64 implements VcpuFamily {
       sprTable(LEVELS_OF[model.name]),
       decrementer,
       virtualTime,
+      monitor,
       time,
       counters,
-      () => cpu.retired,
+      instructions,
       () => this.#translationChanged(),
       () => debug.registersChanged(),
     );
-    const emulation = new Book3sEmulation(context, interrupts, sprs, emulatedSegments, counters, () => papr.serve());
+    const emulation = new Book3sEmulation(context, interrupts, sprs, emulatedSegments, monitor, counters, () =>
+      papr.serve(),
+    );
     const faults = new ShadowFaults(
       context,
       interrupts,
@@ -196,7 +212,10 @@ export class Book3s64 implements VcpuFamily {
       areas,
       () => time.timebase(),
       () => this.#translationChanged(),
-      () => debug.registersChanged(),
+      () => {
+        debug.registersChanged();
+        monitor.changed();
+      },
     );
     this.#debug = debug;
     this.#words = context.words;
@@ -210,6 +229,7 @@ export class Book3s64 implements VcpuFamily {
     this.#interrupts = interrupts;
     this.#decrementer = decrementer;
     this.#virtualTime = virtualTime;
+    this.#monitor = monitor;
     this.#sprs = sprs;
     this.#storage = storage;
     this.#papr = papr;
@@ -241,6 +261,7 @@ export class Book3s64 implements VcpuFamily {
     this.#decrementer.reset();
     this.#virtualTime.reset();
     this.#sprs.instructions = 0;
+    this.#monitor.changed();
   }
 
   begin(): void {
@@ -257,10 +278,16 @@ export class Book3s64 implements VcpuFamily {
     const now = this.#time.timebase();
     this.#decrementer.poll(now);
     this.#virtualTime.advance(now);
+    if (this.#monitor.deadline !== Number.POSITIVE_INFINITY) this.#monitor.poll();
     return RESUME_GUEST;
   }
 
   nextTimer(): number {
+    return Math.min(this.#timer(), this.#monitor.deadline);
+  }
+
+  /** Nanosecond at which the decrementer interrupts. */
+  #timer(): number {
     const { deadline } = this.#decrementer;
     return deadline === Number.POSITIVE_INFINITY ? deadline : this.#time.nanosecondsAt(deadline);
   }
@@ -279,6 +306,7 @@ export class Book3s64 implements VcpuFamily {
     if (stepping && this.#debug.host.due) return this.#debug.report();
     if (words[W_PENDING] !== 0 && !(stepping && this.#debug.host.blocksInterrupts)) this.#interrupts.deliver();
     if (words[W_HALTED] !== 0) return this.#halt();
+    if (words[W_BESCR] !== 0) this.#monitor.branch();
     return this.#context.stepping === 0 ? RESUME_GUEST : this.#debug.begin();
   }
 
@@ -366,6 +394,7 @@ export class Book3s64 implements VcpuFamily {
   }
 
   saveState(): KvmState {
+    this.#monitor.sync();
     const areas = SAVED_AREAS.map(([name, kind]) => [name, this.#areas.registered(kind).address] as const);
     return {
       ...saveWords(this.#words, SAVED_WORDS),
@@ -399,6 +428,7 @@ export class Book3s64 implements VcpuFamily {
     const high = words[W_MSR + 1] as number;
     words[W_MSR] = 0;
     words[W_MSR + 1] = 0;
+    this.#context.beforeState = null;
     this.#context.setMsr(msr, high);
     this.#translationChanged();
     this.#context.refresh();
@@ -406,6 +436,7 @@ export class Book3s64 implements VcpuFamily {
     this.#decrementer.restore(decrementer);
     this.#virtualTime.restore(virtualTime);
     this.#sprs.instructions = instructions;
+    this.#monitor.changed();
     this.#debug.reset();
   }
 
@@ -437,9 +468,10 @@ export class Book3s64 implements VcpuFamily {
 
   /** The guest waits for an interrupt, whether or not it lets it through. */
   #halt(): number {
+    this.#monitor.sync();
     if (this.#time.icount !== 0) this.#areas.cede();
     this.#virtualTime.halt();
-    this.#parts.run.hlt.wakeAt = this.nextTimer();
+    this.#parts.run.hlt.wakeAt = Math.min(this.#timer(), this.#monitor.wakeAt);
     (this.#counts[COUNTER.halt_exits] as number)++;
     return KVM_EXIT.HLT;
   }

@@ -2,6 +2,7 @@
  * Privileged instructions of a Book3S 64 guest's kernel (Power ISA 2.07 Book III-S). A word is looked up by its extended
  * opcode; what follows is one switch.
  */
+import { FACILITY } from '../../isa/registers/index.ts';
 import { SERVER_VECTOR, SRR1_PROGRAM } from '../../processor/index.ts';
 import { FPSCR_FEX, MSR, MSR_FE, MSR_KEPT, MSR_L1, MSR_SF } from '../book3s/bits.ts';
 import type { Book3sContext } from '../book3s/context.ts';
@@ -10,6 +11,7 @@ import {
   W_CFAR,
   W_CR,
   W_FPSCR,
+  W_FSCR,
   W_GPR,
   W_HALTED,
   W_MSR,
@@ -21,6 +23,7 @@ import {
 } from '../book3s/layout.ts';
 import { RESUME_GUEST } from '../family.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
+import type { PerformanceMonitor } from './performance.ts';
 import type { SegmentEmulation } from './segments.ts';
 import { SPR_MOVE, type SprEmulation } from './spr-emulation.ts';
 
@@ -49,6 +52,7 @@ export const EMULATED_ROWS: readonly (readonly [mnemonic: string, primary: numbe
   ['mfsrin', 31, 659],
   ['eieio', 31, 854],
   ['sc', 31, 308],
+  ['rfebb', 19, 146],
 ];
 
 export const EMULATED_MNEMONICS: readonly string[] = EMULATED_ROWS.map(([mnemonic]) => mnemonic);
@@ -60,6 +64,8 @@ for (const [index, [, primary, extended]] of EMULATED_ROWS.entries())
 
 /** mtmsrd, mtmsr: L. */
 const L_BIT = 0x10000;
+/** rfebb's S: what becomes of BESCR[GE]. */
+const EBB_S = 0x800;
 
 /** The number of the special register in a move's word. */
 const sprOf = (word: number): number => ((word >>> 16) & 31) | ((word >>> 6) & 0x3e0);
@@ -70,6 +76,7 @@ export class Book3sEmulation {
   readonly #interrupts: Book3sInterrupts;
   readonly #sprs: SprEmulation;
   readonly #segments: SegmentEmulation;
+  readonly #monitor: PerformanceMonitor;
   readonly #counters: VcpuCounters;
   /** Serves sc 1 of a guest whose system calls cannot make hypercalls. */
   readonly #hypercall: () => number;
@@ -79,6 +86,7 @@ export class Book3sEmulation {
     interrupts: Book3sInterrupts,
     sprs: SprEmulation,
     segments: SegmentEmulation,
+    monitor: PerformanceMonitor,
     counters: VcpuCounters,
     hypercall: () => number,
   ) {
@@ -87,6 +95,7 @@ export class Book3sEmulation {
     this.#interrupts = interrupts;
     this.#sprs = sprs;
     this.#segments = segments;
+    this.#monitor = monitor;
     this.#counters = counters;
     this.#hypercall = hypercall;
   }
@@ -169,6 +178,10 @@ export class Book3sEmulation {
         if (words[W_PAPR] === 0) return this.program(SRR1_PROGRAM.ILL);
         context.step();
         return this.#hypercall();
+      case 23: // rfebb
+        if (!this.#monitor.branches) return this.program(SRR1_PROGRAM.ILL);
+        this.#returnFromBranch(word);
+        return RESUME_GUEST;
       default:
         return this.program(SRR1_PROGRAM.ILL);
     }
@@ -188,6 +201,7 @@ export class Book3sEmulation {
     if (!context.fetch()) return false;
     const word = context.instruction;
     const extended = (word >>> 1) & 1023;
+    if (word >>> 26 === 19 && extended === 146) return this.#emulateUserReturn(word);
     if (word >>> 26 !== 31 || (extended !== 339 && extended !== 467)) return false;
     const words = this.#words;
     const rt = W_GPR + 2 * ((word >>> 21) & 31);
@@ -202,6 +216,20 @@ export class Book3sEmulation {
     if (result !== SPR_MOVE.DONE) return false;
     context.step();
     return true;
+  }
+
+  /** rfebb of problem state. */
+  #emulateUserReturn(word: number): boolean {
+    if (!this.#monitor.branches) return false;
+    if (((this.#words[W_FSCR] as number) & (1 << FACILITY.eventBasedBranch)) === 0)
+      this.#interrupts.facilityUnavailable(FACILITY.eventBasedBranch);
+    else this.#returnFromBranch(word);
+    return true;
+  }
+
+  #returnFromBranch(word: number): void {
+    this.#context.completed = true;
+    this.#monitor.returnFromBranch((word & EBB_S) !== 0);
   }
 
   /** After a move by the guest's kernel. A number without a register does nothing, but for those that never had one. */

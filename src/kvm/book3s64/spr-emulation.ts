@@ -8,6 +8,7 @@ import {
   DOUBLE_COUNT,
   DOUBLES,
   readXer,
+  W_BESCR,
   W_FSCR,
   W_PAPR,
   W_PPR,
@@ -18,10 +19,10 @@ import {
 import type { VirtualTime } from '../book3s/virtual-time.ts';
 import type { VcpuCounters } from '../stats.ts';
 import type { GuestTime } from '../time.ts';
+import type { PerformanceMonitor } from './performance.ts';
 import { NO_FACILITY, RIGHT, SPECIAL, type SprTable } from './sprs.ts';
 
 const TWO_32 = 2 ** 32;
-const W_BESCR = wordOf('bescr');
 const W_MMCR0 = wordOf('mmcr0');
 const W_MMCR2 = wordOf('mmcr2');
 /** MMCR0[PMCC]: what problem state may do to group A (Book III-S, 9.4.4). */
@@ -47,6 +48,7 @@ export class SprEmulation {
   readonly #context: Book3sContext;
   readonly #decrementer: Decrementer;
   readonly #virtualTime: VirtualTime;
+  readonly #monitor: PerformanceMonitor;
   readonly #time: GuestTime;
   readonly #counters: VcpuCounters;
   readonly #retired: () => number;
@@ -63,6 +65,7 @@ export class SprEmulation {
     table: SprTable,
     decrementer: Decrementer,
     virtualTime: VirtualTime,
+    monitor: PerformanceMonitor,
     time: GuestTime,
     counters: VcpuCounters,
     retired: () => number,
@@ -74,6 +77,7 @@ export class SprEmulation {
     this.#table = table;
     this.#decrementer = decrementer;
     this.#virtualTime = virtualTime;
+    this.#monitor = monitor;
     this.#time = time;
     this.#counters = counters;
     this.#retired = retired;
@@ -99,8 +103,15 @@ export class SprEmulation {
     (this.#counters.sprs[spr] as number)++;
     const word = this.#table.word[spr] as number;
     switch (this.#table.special[spr]) {
-      case SPECIAL.WORD:
+      case SPECIAL.MONITOR:
+        this.#monitor.sync();
+        this.#set(target, words[word] as number, words[word + 1] as number);
+        break;
       case SPECIAL.MONITOR_WORD:
+        this.#monitor.sync();
+        this.#set(target, words[word] as number, 0);
+        break;
+      case SPECIAL.WORD:
       case SPECIAL.DEBUG_WORD:
         this.#set(target, words[word] as number, 0);
         break;
@@ -157,14 +168,23 @@ export class SprEmulation {
     const word = this.#table.word[spr] as number;
     switch (this.#table.special[spr]) {
       case SPECIAL.WIDE:
-      case SPECIAL.BESCR:
         this.#set(word, low & (this.#table.maskLow[spr] as number), high & (this.#table.maskHigh[spr] as number));
         break;
+      case SPECIAL.BESCR:
+        this.#set(word, low, high);
+        this.#monitor.changed();
+        break;
       case SPECIAL.MONITOR:
+        this.#monitor.sync();
         this.#writeMonitor(word, low, high);
+        this.#monitor.changed();
+        break;
+      case SPECIAL.MONITOR_WORD:
+        this.#monitor.sync();
+        words[word] = low;
+        this.#monitor.changed();
         break;
       case SPECIAL.WORD:
-      case SPECIAL.MONITOR_WORD:
         words[word] = low;
         break;
       case SPECIAL.DEBUG:
@@ -192,16 +212,20 @@ export class SprEmulation {
       case SPECIAL.BESCR_SET:
         words[W_BESCR] = (words[W_BESCR] as number) | low;
         words[W_BESCR + 1] = (words[W_BESCR + 1] as number) | high;
+        this.#monitor.changed();
         break;
       case SPECIAL.BESCR_SET_UPPER:
         words[W_BESCR + 1] = (words[W_BESCR + 1] as number) | low;
+        this.#monitor.changed();
         break;
       case SPECIAL.BESCR_RESET:
         words[W_BESCR] = (words[W_BESCR] as number) & ~low;
         words[W_BESCR + 1] = (words[W_BESCR + 1] as number) & ~high;
+        this.#monitor.changed();
         break;
       case SPECIAL.BESCR_RESET_UPPER:
         words[W_BESCR + 1] = (words[W_BESCR + 1] as number) & ~low;
+        this.#monitor.changed();
         break;
       case SPECIAL.PPR32:
         words[W_PPR + 1] = low;

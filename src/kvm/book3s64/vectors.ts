@@ -22,7 +22,16 @@ import {
 import { AIL_BASE, LPCR_AIL, LPCR_ILE, MSR, MSR_TRACE, SRR1_OWN } from '../book3s/bits.ts';
 import { CONTEXT_KERNEL, CONTEXT_REAL, CONTEXT_USER } from '../book3s/host-contexts.ts';
 import { KEPT } from '../book3s/interrupts.ts';
-import { ASSISTED, ASSISTED_NAMES, W_ASSIST_KIND, W_ASSIST_MSR, W_FSCR, W_HIOR, W_LPCR } from '../book3s/layout.ts';
+import {
+  ASSISTED,
+  ASSISTED_NAMES,
+  W_ASSIST_KIND,
+  W_ASSIST_MSR,
+  W_FSCR,
+  W_HIOR,
+  W_LPCR,
+  W_MONITORED,
+} from '../book3s/layout.ts';
 import type { Book3sModel } from '../book3s/model.ts';
 import { ASSIST_KIND, letsFloatInterrupt, letsInterruptIn, setFacilities } from './assist.ts';
 
@@ -109,7 +118,8 @@ export const book3sVectors = ({ name, msrMask }: Book3sModel, littleEndian: bool
 
   return (s) => {
     const vector = s.let(s.blockWord(EXIT_VECTOR));
-    const blocked = s.or(s.leSigned(s.blockWord(BUDGET), 1), s.gtUnsigned(s.blockWord(MODE), LAST_TRANSLATED));
+    const spent = s.or(s.leSigned(s.blockWord(BUDGET), 1), s.gtUnsigned(s.blockWord(MODE), LAST_TRANSLATED));
+    const blocked = s.or(spent, s.blockWord(W_MONITORED * 4));
     s.if(s.eq(vector, SERVER_VECTOR.assist), () => {
       // What is not done here traps as if nothing were.
       s.setBlockWord(EXIT_VECTOR, s.i32(SERVER_VECTOR.program));

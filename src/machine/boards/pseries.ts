@@ -41,6 +41,7 @@ const HYPERTAS_FUNCTIONS = [
   'hcall-dabr',
   'hcall-xdabr',
   'hcall-interrupt',
+  'hcall-perfmon',
   'hcall-splpar',
   'hcall-bulk',
   'hcall-set-mode',

@@ -22,9 +22,13 @@ const BEHAVIOUR_NO_L1D_FLUSH_UACCESS = 1 << 23;
 const BEHAVIOUR_NO_STF_BARRIER = 1 << 22;
 const BEHAVIOUR = BEHAVIOUR_NO_L1D_FLUSH_ENTRY | BEHAVIOUR_NO_L1D_FLUSH_UACCESS | BEHAVIOUR_NO_STF_BARRIER;
 
+/** H_PERFMON's mode, high word. */
+const MONITOR_ENABLED = 0x8000_0000;
+
 /** What a partition may ask and tell the platform about its processors. All of them run from the start. */
 export class SpaprProcessors implements Device {
   readonly hypercalls: readonly Hypercall[] = [
+    { number: 0x7c, name: 'H_PERFMON', call: (args) => this.#performanceMonitor(args) },
     { number: 0xe4, name: 'H_CONFER', call: () => H_SUCCESS },
     { number: 0xe8, name: 'H_PROD', call: (args) => (args.number(0) < this.#count ? H_SUCCESS : H_PARAMETER) },
     { number: 0x1c8, name: 'H_GET_CPU_CHARACTERISTICS', call: (args) => this.#characteristics(args) },
@@ -45,6 +49,14 @@ export class SpaprProcessors implements Device {
   constructor(count: number, power: PowerSwitch) {
     this.#count = count;
     this.#power = power;
+  }
+
+  /** Modes to set and to take back (LoPAPR 1.1, 14.5.4.2): the monitor is always there, and has no other. */
+  #performanceMonitor(args: HypercallArguments): number {
+    const others = args.low(0) | args.low(1) | (args.high(0) & ~MONITOR_ENABLED) | (args.high(1) & ~MONITOR_ENABLED);
+    if (others !== 0) return H_PARAMETER;
+    args.set(0, MONITOR_ENABLED, 0);
+    return H_SUCCESS;
   }
 
   #characteristics(args: HypercallArguments): number {

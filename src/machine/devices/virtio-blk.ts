@@ -56,6 +56,30 @@ export interface DiskOptions {
   readonly readOnly?: boolean | undefined;
 }
 
+/** Buffers that were used, by their sizes, which are powers of two. No more are kept than may be under way. */
+class Buffers {
+  readonly #spare = new Map<number, Uint8Array[]>();
+  #bytes = 0;
+
+  /** One of so many bytes or more. */
+  take(bytes: number): Uint8Array {
+    const size = 2 ** Math.ceil(Math.log2(Math.max(bytes, 4096)));
+    const spare = this.#spare.get(size)?.pop();
+    if (spare === undefined) return new Uint8Array(size);
+    this.#bytes -= size;
+    return spare;
+  }
+
+  give(buffer: Uint8Array): void {
+    const size = buffer.length;
+    if (this.#bytes + size > MOST_BYTES_UNDER_WAY) return;
+    this.#bytes += size;
+    const list = this.#spare.get(size);
+    if (list === undefined) this.#spare.set(size, [buffer]);
+    else list.push(buffer);
+  }
+}
+
 class VirtioBlk implements VirtioDevice {
   readonly config = new Uint8Array(CONFIG_BYTES);
   readonly #port: VirtioPort;
@@ -67,6 +91,7 @@ class VirtioBlk implements VirtioDevice {
   readonly #header = new DataView(new ArrayBuffer(HEADER_BYTES));
   readonly #headerBytes = new Uint8Array(this.#header.buffer);
   readonly #status = new Uint8Array(1);
+  readonly #buffers = new Buffers();
   /** Requests under way, also those that the driver does not wait for any more: a reset is complete when they have ended. */
   #underWay = 0;
   #stale = 0;
@@ -145,19 +170,20 @@ class VirtioBlk implements VirtioDevice {
     if (isWrite) this.#writes++;
     else this.#reads++;
     this.#bytesUnderWay += piece;
-    this.#start();
-    this.#piece(chain, offset, 0, length, new Uint8Array(piece), isWrite);
+    this.#underWay++;
+    this.#piece(chain, offset, 0, length, this.#buffers.take(piece), isWrite);
     return true;
   }
 
   /** Transfers the bytes of a request from `at` on, a piece at a time. */
   #piece(chain: Chain, offset: number, at: number, length: number, buffer: Uint8Array, isWrite: boolean): void {
     const epoch = this.#epoch;
-    const count = Math.min(length - at, buffer.length);
+    const count = Math.min(length - at, PIECE_BYTES);
     const bytes = buffer.subarray(0, count);
     if (isWrite) chain.read(HEADER_BYTES + at, bytes);
     const finish = (status: number): void => {
       this.#bytesUnderWay -= Math.min(length, PIECE_BYTES);
+      this.#buffers.give(buffer);
       this.#finish(chain, epoch, status, isWrite ? 0 : length);
     };
     const promise = isWrite ? this.#store.write(offset + at, bytes) : this.#store.read(offset + at, bytes);
@@ -200,17 +226,13 @@ class VirtioBlk implements VirtioDevice {
 
   #wait(chain: Chain, promise: Promise<unknown>, written: number): boolean {
     const epoch = this.#epoch;
-    this.#start();
+    this.#underWay++;
     this.#outside.wait(
       promise,
       () => this.#finish(chain, epoch, OK, written),
       () => this.#finish(chain, epoch, IOERR, written),
     );
     return true;
-  }
-
-  #start(): void {
-    this.#underWay++;
   }
 
   /** What was handed out has ended. */

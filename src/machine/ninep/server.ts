@@ -72,6 +72,7 @@ export class NinePServer implements MessageServer {
   /** By tag: requests that are under way. */
   readonly #calls = new Map<number, Promise<unknown>>();
   #underWay = 0;
+  #isClosing = false;
   #session: Session;
   /** For the next answer, unless the one before is still being made in it. */
   #buffer: Uint8Array | undefined;
@@ -126,6 +127,7 @@ export class NinePServer implements MessageServer {
     this.#underWay++;
     const bytes = await result;
     this.#underWay--;
+    this.#closeIfIdle();
     if (this.#calls.get(tag) === result) this.#calls.delete(tag);
     return this.#session === session ? bytes : undefined;
   }
@@ -190,6 +192,7 @@ export class NinePServer implements MessageServer {
     this.reset();
     const restoring = run(restoreSession(this.#session, saved));
     if (!(restoring instanceof Promise)) return;
+    this.#underWay++;
     const ended: Promise<void> = restoring.then(
       () => this.#restored(ended),
       (error) => {
@@ -201,11 +204,21 @@ export class NinePServer implements MessageServer {
   }
 
   #restored(ended: Promise<void>): void {
+    this.#underWay--;
+    this.#closeIfIdle();
     if (this.#restoring === ended) this.#restoring = undefined;
   }
 
+  /** The folder is let go as soon as nothing is under way in it. */
   close(): void {
     this.reset();
+    this.#isClosing = true;
+    this.#closeIfIdle();
+  }
+
+  #closeIfIdle(): void {
+    if (!this.#isClosing || this.#underWay > 0) return;
+    this.#isClosing = false;
     this.#folder.close();
   }
 }

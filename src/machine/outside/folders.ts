@@ -173,5 +173,6 @@ export interface Folder {
   readonly maxHandles: number;
   readonly root: FolderDirectory;
   room(): Soon<FolderRoom>;
+  /** Calls that are under way have ended before. */
   close(): void;
 }

@@ -20,6 +20,8 @@ export interface VirtioDevice {
   save(): DeviceState;
   /** Takes what `save` gave; the queues have their states already, and what was under way in `held`. */
   restore(state: DeviceState): void;
+  /** The whole machine goes on from a snapshot, or is a fork (`Device.restored`). */
+  restored?(): void;
   counters?(): Record<string, number>;
 }
 

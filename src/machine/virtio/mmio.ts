@@ -190,6 +190,10 @@ export class VirtioMmio implements Device, MmioRegion {
     this.transport.restore(savedPart(state, 'virtio'));
   }
 
+  restored(): void {
+    this.transport.device.restored?.();
+  }
+
   counters(): Record<string, number> {
     return this.transport.counters();
   }

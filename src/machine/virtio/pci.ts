@@ -320,6 +320,10 @@ export class VirtioPci implements Device, PciFunction {
     this.transport.restore(savedPart(state, 'virtio'));
   }
 
+  restored(): void {
+    this.transport.device.restored?.();
+  }
+
   counters(): Record<string, number> {
     return this.transport.counters();
   }

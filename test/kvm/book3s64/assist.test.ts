@@ -28,6 +28,7 @@ const ONE_REG = {
   HIOR: 0x1030_0000_0000_0001n,
   STATE: [0x9, 0xe, 0xf, 0x10, 0x11, 0x12, 0xa3, 0xa8, 0xb6].map((n) => 0x1030_0000_0000_0000n + BigInt(n)),
 } as const;
+const EV_UNIMPLEMENTED = 12n;
 const LPCR = { ILE: 0x200_0000n, AIL: 0x180_0000n } as const;
 
 /** What the time base says is another matter; SDR1 and HIOR are where this guest's table and vectors are. */
@@ -156,8 +157,18 @@ for (const [cpu, littleEndian] of [
 ] as const) {
   test(`${PROGRAMS} random programs on a ${cpu}, ${littleEndian ? 'little' : 'big'}-endian`, () => {
     // With icount the guest's time tells that each instruction and each interrupt was counted alike.
-    const rigs = (['trap', 'assist'] as const).map((accel) => rig(accel, cpu, littleEndian));
-    for (const each of rigs) prepare(each);
+    const make = (): Rig[] => {
+      const rigs = (['trap', 'assist'] as const).map((accel) => rig(accel, cpu, littleEndian));
+      for (const each of rigs) prepare(each);
+      return rigs;
+    };
+    let rigs = make();
+    const totals = rigs.map(() => new Map<string, number>());
+    const add = (): void => {
+      for (const [i, { vcpu }] of rigs.entries())
+        for (const [name, count] of Object.entries(vcpu.stats))
+          totals[i]?.set(name, (totals[i]?.get(name) ?? 0) + count);
+    };
     let ended = 0;
     for (let seed = 1; seed <= PROGRAMS; seed++) {
       const states = rigs.map(({ vm, vcpu }) => {
@@ -214,14 +225,22 @@ for (const [cpu, littleEndian] of [
           data: vm.memory.readBytes(DATA, 0x100),
         };
       });
-      // One that walks through memory in the wrong byte order is stopped at about the same place.
-      if (states.every(({ reason }) => reason === KVM_EXIT.INTR)) continue;
+      // One that walks through memory in the wrong byte order is stopped at about the same place: from there on, time differs.
+      // And there an sc, read from behind, is a hypercall that KVM refuses (hypercalls.ts), but not under trap, where it has none.
+      const { gpr, msr } = (states[1] as (typeof states)[0]).regs;
+      const refused = littleEndian && (msr & MSR.LE) === 0n && gpr[3] === EV_UNIMPLEMENTED;
+      if (refused || states.every(({ reason }) => reason === KVM_EXIT.INTR)) {
+        add();
+        rigs = make();
+        continue;
+      }
       assert.deepEqual(states[1], states[0], `program ${seed}`);
       if (states[0]?.physAddr === END) ended++;
     }
     // The others waited, or ran into nowhere.
     assert.ok(ended > PROGRAMS * 0.8, `${ended} programs ended`);
-    const [trap, assist] = rigs.map(({ vcpu }) => vcpu.stats);
+    add();
+    const [trap, assist] = totals.map((counts) => Object.fromEntries(counts));
     assert.ok((assist?.['emulated_inst_exits'] as number) < (trap?.['emulated_inst_exits'] as number) / 2);
     for (const name of ['assisted_rfid', 'assisted_mtmsr', 'assisted_sc', 'assisted_unavailable']) {
       assert.ok((assist?.[name] as number) > 20, `${name} ${assist?.[name]}`);

@@ -8,7 +8,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createMachine, shareFolder } from '../../../src/node/index.ts';
-import { directory, type Entry, file, packCpio } from '../../../tools/guests/cpio.ts';
+import { directory, type Entry, file, packCpio } from '../../../src/node/run/cpio.ts';
 import { kernelModules } from '../../../tools/guests/modules.ts';
 import { packageCache } from '../../../tools/packages/cache.ts';
 import { PackageClient } from '../../../tools/packages/client.ts';

@@ -42,9 +42,7 @@ class SlowDisk extends MemoryDisk {
   }
 }
 
-for (const [name, board, kernel, tty] of [
-  ['BOOK3S64', 'pseries', 'vmlinux', 'hvc0'],
-] as const) {
+for (const [name, board, kernel, tty] of [['BOOK3S64', 'pseries', 'vmlinux', 'hvc0']] as const) {
   const folder = process.env[`POWERVISOR_TEST_GUEST_${name}`];
   const skip = folder === undefined ? `no ${name} guest (POWERVISOR_TEST_GUEST_${name})` : false;
   test(`a disk with requests under way: ${name}`, { skip, timeout: 240_000 }, async () => {

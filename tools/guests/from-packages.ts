@@ -16,6 +16,7 @@ import { PackageClient } from '../packages/client.ts';
 import { closure } from '../packages/dependencies.ts';
 import { oneLine } from '../packages/error.ts';
 import { TerminalReporter } from '../packages/progress.ts';
+import { type DiskRecipe, makeDisk } from './disk.ts';
 import { overlayOf, packageRoot, type RootRecipe } from './package-root.ts';
 import { packRunArchive } from './run-archive.ts';
 import { packUserLand } from './user-land.ts';
@@ -28,6 +29,8 @@ interface Recipe {
   readonly busybox?: string;
   /** In its place: the user land is of packages. */
   readonly root?: RootRecipe;
+  /** It is installed on a disk, of `root` and configured; `busybox` finds it there. */
+  readonly disk?: DiskRecipe;
   /** Modules of the kernel for the machine of `powervisor run`: the guest is an image of that. */
   readonly modules?: readonly string[];
   /** The guest's command to end the machine. */
@@ -99,7 +102,18 @@ async function make(guest: string, out: string): Promise<void> {
     const [kernel = new Uint8Array()] = await readFiles(imagePackage, [/^boot\/vmlinux-/]);
     mkdirSync(out, { recursive: true });
     writeFileSync(join(out, 'vmlinux'), kernel);
-    if (root === undefined) {
+    if (root && recipe.disk)
+      await makeDisk({
+        folder: join(recipes, guest),
+        out,
+        client,
+        image: imagePackage,
+        busybox: await readBusybox(client, busybox),
+        root,
+        disk: recipe.disk,
+        say: (text) => reporter.say(text),
+      });
+    else if (root === undefined) {
       const program = await readBusybox(client, busybox);
       const programs = benchmarks ? compile(benchmarks) : new Map<string, Uint8Array>();
       writeFileSync(join(out, 'initramfs.cpio.gz'), packUserLand({ busybox: program, off, programs }));

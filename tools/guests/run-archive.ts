@@ -18,7 +18,7 @@ function dependenciesOf(module: Uint8Array): string[] {
 }
 
 /** The named modules of a kernel's package and all that they need, each behind those; what is built in is left out. */
-async function modulesOf(image: Uint8Array, names: readonly string[]): Promise<Map<string, Uint8Array>> {
+export async function modulesOf(image: Uint8Array, names: readonly string[]): Promise<Map<string, Uint8Array>> {
   const held = new Map<string, { path: string; data: Uint8Array }>();
   const builtIn = new Set<string>();
   for await (const { path, type, data } of readEntries(image)) {

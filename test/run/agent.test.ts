@@ -20,6 +20,7 @@ const request = {
   hasInput: false,
   isMerged: false,
   time: 0,
+  random: new Uint8Array(64),
 } as const;
 
 test('a shell reads all words of a request as they were, whatever is in them', {

@@ -51,6 +51,20 @@ describe('run', { skip }, () => {
     assert.equal(lines.at(-2), String(odd.length + many.length));
   });
 
+  it('two machines of one template have other random numbers, and the clock of now', async () => {
+    const seen = new Set<string>();
+    for (let i = 0; i < 2; i++) {
+      const before = Math.floor(Date.now() / 1000);
+      const { stdout, message } = await run(['sh', '-c', 'date +%s; head -c 16 /dev/urandom | md5sum'], {
+        folder: false,
+      });
+      const [seconds = '', random = ''] = text(stdout).split('\n');
+      assert.ok(Number(seconds) >= before && Number(seconds) <= Date.now() / 1000, `${seconds} ${message}`);
+      seen.add(random);
+    }
+    assert.equal(seen.size, 2);
+  });
+
   it('the command: status, and what --rw writes', async () => {
     const result = await command([...words, '--rw', '--', 'sh', '-c', 'mkdir d; echo kept > d/kept; cat; exit 42'], {
       input: 'in',

@@ -24,6 +24,7 @@ interface RunArguments {
   rw?: boolean;
   net?: 'none' | 'user';
   memory?: number;
+  template: boolean;
   timeout?: number;
 }
 
@@ -54,6 +55,7 @@ export function addRun(program: Command): void {
     .option('--net <kind>', 'none (if absent) or user', (text) =>
       parseChoice(text, ['none', 'user'] as const, 'network'),
     )
+    .option('--no-template', 'boot, in place of going on from a machine that was saved ready for its command')
     .option('--memory <size>', "memory, such as 256M or 1G (the image's own if absent)", parseMemory)
     .option('--timeout <seconds>', 'end with status 124 after so much time', parseSeconds)
     .addHelpText(
@@ -98,6 +100,7 @@ async function run(command: readonly string[], options: RunArguments): Promise<n
       writable: options.rw,
       network: options.net,
       memoryBytes: options.memory,
+      template: options.template,
       timeoutMs: options.timeout === undefined ? undefined : options.timeout * 1000,
       stdin: process.stdin,
       stdout: process.stdout,

@@ -8,6 +8,7 @@
  *   status    "status N" when the command has ended and its output is through, or "error TEXT" when it could not be started
  */
 import { file, packCpio } from './cpio.ts';
+import { poolOf, reseedProgram } from './reseed.ts';
 
 export const PORTS = ['request', 'stdin', 'stdout', 'stderr', 'signals', 'status'] as const;
 export type PortName = (typeof PORTS)[number];
@@ -61,6 +62,7 @@ fail() {
 cat $own/ports/request >$own/request
 . $own/request
 date -s @$time >/dev/null
+printf "$random" | $own/reseed 1<>/dev/urandom || fail 'the guest takes no random numbers'
 hostname powervisor
 if [ $network = user ]; then
   ip link set eth0 up && ip address add 10.0.2.15/24 dev eth0 && ip route add default via 10.0.2.2 ||
@@ -157,7 +159,8 @@ sleep 100
 `;
 
 /** The archive that goes behind `run.cpio` in the initial RAM disk. */
-export const agentArchive = (): Uint8Array => packCpio([file(AGENT_PATH.slice(1), Buffer.from(SCRIPT), 0o755)]);
+export const agentArchive = (): Uint8Array =>
+  packCpio([file(AGENT_PATH.slice(1), Buffer.from(SCRIPT), 0o755), file(`${HOME}/reseed`, reseedProgram(), 0o755)]);
 
 export interface Request {
   /** The program and its arguments. */
@@ -175,6 +178,8 @@ export interface Request {
   readonly isMerged: boolean;
   /** Seconds since 1970. */
   readonly time: number;
+  /** For the guest's generator: RANDOM_BYTES. */
+  readonly random: Uint8Array;
 }
 
 /** A word of the shell, whatever is in it. */
@@ -182,11 +187,24 @@ const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** What the port `request` takes. */
 export function formatRequest(request: Request): Buffer {
-  const { command, environment, directory, folder = '', isWritable, network, hasInput, isMerged, time } = request;
+  const {
+    command,
+    environment,
+    directory,
+    folder = '',
+    isWritable,
+    network,
+    hasInput,
+    isMerged,
+    time,
+    random,
+  } = request;
   const [name = '', ...words] = command;
   const flag = (value: boolean): number => (value ? 1 : 0);
   const variables = Object.entries(environment).map(([one, value]) => quote(`${one}=${value}`));
+  const octal = Array.from(poolOf(random), (byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('');
   return Buffer.from(`\
+random='${octal}'
 time=${Math.floor(time)}
 directory=${quote(directory)}
 folder=${quote(folder)}

@@ -19,12 +19,13 @@ const IMAGES: Readonly<Record<string, ImageEntry>> = {
   'debian-tools': { kernel: 'debian', root: 'debian-tools', archive: 'initramfs.cpio.zst', memoryBytes: 2 ** 31 },
 };
 
-/** What a machine boots for a run. */
+/** What a machine boots for a run; `read` reads its files. */
 export interface Image {
-  readonly kernel: Uint8Array;
-  readonly initrd: Uint8Array;
+  read(): { readonly kernel: Uint8Array; readonly initrd: Uint8Array };
   /** Guest memory that it is content with. */
   readonly memoryBytes: number;
+  /** Differs where the files are others: their paths, sizes and times. */
+  readonly stamp: string;
 }
 
 /** The customary image. */
@@ -43,7 +44,7 @@ function findFile(guest: string, name: string): string | undefined {
 const padded = (archive: Uint8Array): Uint8Array[] => [archive, new Uint8Array(-archive.length & 3)];
 
 /** @throws MachineError when there is no such image, or it has not been made. */
-export function readImage(name: string): Image {
+export function findImage(name: string): Image {
   const entry = Object.hasOwn(IMAGES, name) ? IMAGES[name] : undefined;
   if (entry === undefined)
     throw new MachineError(`there is no image '${name}'; there are: ${Object.keys(IMAGES).join(', ')}`);
@@ -52,24 +53,23 @@ export function readImage(name: string): Image {
     [entry.kernel, 'run.cpio'],
     [entry.root, entry.archive],
   ] as const;
-  const contents = files.map(([guest, file]) => {
+  const paths = files.map(([guest, file]) => {
     const path = findFile(guest, file);
-    if (path !== undefined) return readFileSync(path);
+    if (path !== undefined) return path;
     throw new MachineError(
       `the image '${name}' has not been made: in a clone of Powervisor, 'npm run guests -- ${guest}' makes it`,
     );
   });
-  const [kernel, run, root] = contents as [Buffer, Buffer, Buffer];
-  const initrd = Buffer.concat([...padded(run), ...padded(agentArchive()), root]);
-  return { kernel, initrd, memoryBytes: entry.memoryBytes };
-}
-
-/** Whether all of an image's files are there. */
-export function hasImage(name: string): boolean {
-  try {
-    readImage(name);
-    return true;
-  } catch {
-    return false;
-  }
+  const stamp = paths.map((path) => {
+    const { size, mtimeMs } = statSync(path);
+    return [path, size, mtimeMs];
+  });
+  return {
+    read: () => {
+      const [kernel, run, root] = paths.map((path) => readFileSync(path)) as [Buffer, Buffer, Buffer];
+      return { kernel, initrd: Buffer.concat([...padded(run), ...padded(agentArchive()), root]) };
+    },
+    memoryBytes: entry.memoryBytes,
+    stamp: JSON.stringify(stamp),
+  };
 }

@@ -1,11 +1,13 @@
 import { type Readable, Writable } from 'node:stream';
-import { type MachineEnd, MachineError, type PortEnd } from '../../machine/index.ts';
+import { type Machine, type MachineEnd, MachineError, type PortEnd } from '../../machine/index.ts';
 import { shareFolder } from '../folder.ts';
-import { createMachine } from '../machine.ts';
+import { createMachine, restoreMachine } from '../machine.ts';
 import { createUserNetwork } from '../network.ts';
-import { AGENT_PATH, FOLDER_TAG, formatRequest, PORTS, type PortName } from './agent.ts';
-import { DEFAULT_IMAGE, readImage } from './image.ts';
+import { AGENT_PATH, agentArchive, FOLDER_TAG, formatRequest, PORTS, type PortName } from './agent.ts';
+import { DEFAULT_IMAGE, findImage } from './image.ts';
+import { RANDOM_BYTES } from './reseed.ts';
 import { InputPort, LinePort, OutputPort } from './streams.ts';
+import { dropTemplate, hasTemplate, saveTemplate, templatePath } from './template.ts';
 
 export interface RunOptions {
   /** Default: `debian`. */
@@ -26,6 +28,11 @@ export interface RunOptions {
   readonly stderr?: Writable | 'stdout' | undefined;
   /** Default: none. */
   readonly network?: 'none' | 'user' | undefined;
+  /**
+   * false: the guest boots. Else it goes on from a template, a machine that was saved ready for its command, in the user's cache; the
+   * first run of an image makes that.
+   */
+  readonly template?: boolean | undefined;
   /** Guest memory in bytes; what the image is content with when absent. */
   readonly memoryBytes?: number | undefined;
   /** Ends the run after so many milliseconds, the guest's start included. */
@@ -103,7 +110,7 @@ export async function startCommand(command: readonly string[], options: RunOptio
   const { env = {}, folder = process.cwd(), network = 'none', timeoutMs, signal, writable = false } = options;
   checkCommand(command, env);
   signal?.throwIfAborted();
-  const image = readImage(options.image ?? DEFAULT_IMAGE);
+  const image = findImage(options.image ?? DEFAULT_IMAGE);
   if (folder === '/')
     throw new MachineError("the folder '/' would be in the place of the guest's own; folder: false fits");
   const share = folder === false ? undefined : shareFolder(folder, { writable });
@@ -133,23 +140,25 @@ export async function startCommand(command: readonly string[], options: RunOptio
   const stderr = new OutputPort(errorStream ?? collectors.stderr, stall, fail);
   const stdin = new InputPort(options.stdin === undefined ? new Uint8Array() : inputOf(options.stdin));
   const signals = new InputPort(new Uint8Array(), { stays: true });
-  const request = formatRequest({
-    command,
-    environment: {
-      PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-      HOME: '/root',
-      USER: 'root',
-      LANG: 'C.UTF-8',
-      ...env,
-    },
-    directory: options.cwd ?? (folder || '/'),
-    folder: folder || undefined,
-    isWritable: writable,
-    network,
-    hasInput: options.stdin !== undefined,
-    isMerged,
-    time: Date.now() / 1000,
-  });
+  const request = (): Uint8Array =>
+    formatRequest({
+      command,
+      environment: {
+        PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+        HOME: '/root',
+        USER: 'root',
+        LANG: 'C.UTF-8',
+        ...env,
+      },
+      directory: options.cwd ?? (folder || '/'),
+      folder: folder || undefined,
+      isWritable: writable,
+      network,
+      hasInput: options.stdin !== undefined,
+      isMerged,
+      time: Date.now() / 1000,
+      random: crypto.getRandomValues(new Uint8Array(RANDOM_BYTES)),
+    });
   const status = new LinePort((line) => {
     const [word, ...rest] = line.split(' ');
     const number = Number(rest[0]);
@@ -157,8 +166,14 @@ export async function startCommand(command: readonly string[], options: RunOptio
       decide('exited', `the command ended with status ${number}`, number);
     else if (word === 'error') decide('refused', rest.join(' ').replace(/[^ -~]/g, '?'));
   });
+  const requestPort = new InputPort(request, {
+    // All is ready but the command: that is the template.
+    beforeFirst: async () => {
+      if (!isRestored && options.template !== false) await saveTemplate(template, machine);
+    },
+  });
   const ends: Readonly<Record<PortName, PortEnd>> = {
-    request: new InputPort(request),
+    request: requestPort,
     stdin,
     stdout,
     stderr,
@@ -167,23 +182,39 @@ export async function startCommand(command: readonly string[], options: RunOptio
   };
 
   let consoleText = '';
-  const machine = createMachine({
-    board: 'pseries',
+  const surroundings = {
     console: {
-      write: (bytes) => {
+      write: (bytes: Uint8Array) => {
         consoleText = (consoleText + Buffer.from(bytes).toString('latin1')).slice(-CONSOLE_CHARACTERS);
       },
     },
-    kernel: image.kernel,
-    initrd: image.initrd,
-    append: `console=hvc0 quiet panic=-1 oops=panic rdinit=${AGENT_PATH}`,
-    memoryBytes: options.memoryBytes ?? image.memoryBytes,
-    noReboot: true,
     rng: true,
     consolePorts: PORTS.map((name) => ({ name, end: ends[name] })),
     ...(share && { shares: [{ tag: FOLDER_TAG, server: share }] }),
     ...(link && { network: { link } }),
-  });
+    noReboot: true,
+  };
+  const memoryBytes = options.memoryBytes ?? image.memoryBytes;
+  const append = `console=hvc0 quiet panic=-1 oops=panic rdinit=${AGENT_PATH}`;
+  const template = templatePath([
+    ...[image.stamp, append, String(memoryBytes), network, share ? 'folder' : '', process.version],
+    agentArchive(),
+  ]);
+  const restore = (): Machine | undefined => {
+    if (options.template === false || !hasTemplate(template)) return undefined;
+    try {
+      return restoreMachine(template, surroundings);
+    } catch {
+      dropTemplate(template);
+      return undefined;
+    }
+  };
+  const restored = restore();
+  const isRestored = restored !== undefined;
+  const machine =
+    restored ?? createMachine({ ...surroundings, board: 'pseries', ...image.read(), append, memoryBytes });
+  // The guest opened it before it was saved.
+  if (isRestored) requestPort.opened(true);
 
   const wait = async (): Promise<RunResult> => {
     const timer = timeoutMs === undefined ? undefined : setTimeout(timedOut, timeoutMs);

@@ -2,19 +2,30 @@
 import type { Readable, Writable } from 'node:stream';
 import type { GuestPort, PortEnd } from '../../machine/index.ts';
 
+interface InputOptions {
+  /** More may come by `push`, and it does not hang up. */
+  readonly stays?: boolean;
+  /** What is to be done when the guest is ready for the first byte. */
+  readonly beforeFirst?: () => Promise<void>;
+}
+
 /** Bytes for the guest from a stream, or bytes that are there already; then it hangs up. */
 export class InputPort implements PortEnd {
   port: GuestPort | undefined;
   readonly #stream: Readable | undefined;
+  readonly #first: Uint8Array | (() => Uint8Array) | undefined;
   #pending: Uint8Array[] = [];
+  readonly #beforeFirst: (() => Promise<void>) | undefined;
   #isOpen = false;
+  #isAsked = false;
   #hasEnded = false;
 
-  /** `stays`: more may come by `push`, and it does not hang up. */
-  constructor(source: Readable | Uint8Array, { stays = false }: { readonly stays?: boolean } = {}) {
+  /** A function is asked when the guest is ready. */
+  constructor(source: Readable | Uint8Array | (() => Uint8Array), { stays = false, beforeFirst }: InputOptions = {}) {
+    this.#beforeFirst = beforeFirst;
     this.#hasEnded = !stays;
-    if (ArrayBuffer.isView(source)) {
-      this.#pending = [source];
+    if (typeof source === 'function' || ArrayBuffer.isView(source)) {
+      this.#first = source;
       return;
     }
     this.#hasEnded = false;
@@ -31,8 +42,15 @@ export class InputPort implements PortEnd {
 
   /** Only now: what comes before the guest's driver is lost. */
   opened(isOpen: boolean): void {
-    if (!isOpen || this.#isOpen) return;
+    if (!isOpen || this.#isAsked) return;
+    this.#isAsked = true;
+    if (this.#beforeFirst === undefined) this.#begin();
+    else void this.#beforeFirst().then(() => this.#begin());
+  }
+
+  #begin(): void {
     this.#isOpen = true;
+    if (this.#first) this.#pending.unshift(typeof this.#first === 'function' ? this.#first() : this.#first);
     this.#stream?.on('data', this.#heard).on('end', this.#ended).on('error', this.#ended);
     this.roomAgain();
   }

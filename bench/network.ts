@@ -11,7 +11,7 @@ import type { Workload } from './race.ts';
 
 const MEGABYTES = 96;
 const BYTES = MEGABYTES * 2 ** 20;
-const TURNS = 300;
+const TURNS = 3000;
 /** A guest that does not listen yet is asked again after so long. */
 const RETRY_MS = 50;
 /** The guest's port that the forward leads to. */

@@ -15,6 +15,7 @@ const LIBRARY = {
   index: 'src/machine/index.ts',
   kvm: 'src/kvm/index.ts',
   node: 'src/node/index.ts',
+  run: 'src/node/run/index.ts',
   'translation-thread': 'src/node/translation-thread.ts',
   browser: 'src/web/index.ts',
   'browser-worker': 'src/web/worker.ts',

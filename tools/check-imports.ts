@@ -23,7 +23,7 @@ const layers: Readonly<Record<string, Layer>> = {
   node: { uses: { machine: machineFiles, kvm: ['index.ts', 'api.ts'] }, packages: ['node:*'] },
   cli: {
     uses: {
-      node: ['index.ts', 'problems.ts', 'disks/index.ts'],
+      node: ['index.ts', 'problems.ts', 'disks/index.ts', 'run/index.ts'],
       machine: machineFiles,
       kvm: ['index.ts', 'api.ts'],
       isa: anyFile,

@@ -30,9 +30,14 @@ const recipes = join(root, 'guests');
 /** Files of which each guest has one to boot. */
 const kernelOf = (name) => (/^440\b/.test(name) ? 'uImage' : 'vmlinux');
 /** A root file system of packages is so large that the guest's kernel should not have to inflate it. */
-const initrdOf = (name) => (packageRecipe(name)?.root ? 'initramfs.cpio.zst' : 'initramfs.cpio.gz');
+const initrdOf = (name) => (packageRecipe(name)?.root && !diskOf(name) ? 'initramfs.cpio.zst' : 'initramfs.cpio.gz');
+/** The disk that a guest is installed on, if it is. */
+const diskOf = (name) => (packageRecipe(name)?.disk ? 'disk.qcow2' : undefined);
 /** All that the recipe makes. */
-const builtOf = (name) => [...new Set([kernelOf(name), 'vmlinux', initrdOf(name)])];
+const builtOf = (name) =>
+  [
+    ...new Set([kernelOf(name), 'vmlinux', initrdOf(name), packageRecipe(name)?.modules && 'run.cpio', diskOf(name)]),
+  ].filter(Boolean);
 
 /** The recipe of a guest of Debian's own packages; undefined for one that build.sh compiles. */
 function packageRecipe(name) {
@@ -66,6 +71,7 @@ function recipeHash(name) {
   const folders = packageRecipe(name) ? ['userland', name] : ['common', 'userland', 'soft-float', ...partsOf(name)];
   for (const folder of folders) add(join(recipes, folder));
   add(join(root, 'tools', 'guests'));
+  hash.update(readFileSync(join(root, 'src', 'node', 'run', 'cpio.ts')));
   if (!packageRecipe(name)) hash.update(readFileSync(join(recipes, 'build.sh')));
   return hash.digest('hex');
 }
@@ -94,7 +100,7 @@ function fault(name, folder) {
   } else if (head.readUInt32BE(0) !== 0x7f454c46) return 'vmlinux is not an ELF file';
   const recipe = packageRecipe(name);
   const initrd = join(folder, initrdOf(name));
-  if (recipe?.root) {
+  if (recipe?.root && !recipe.disk) {
     const whole = statSync(initrd).size > 1_000_000 && firstBytes(initrd, 4).readUInt32LE(0) === ZSTD_MAGIC;
     return whole ? undefined : `${initrdOf(name)} is not a zstd file, or too small`;
   }

@@ -5,13 +5,14 @@ import { addBoot } from './commands/boot.ts';
 import { addDisassemble } from './commands/disassemble.ts';
 import { addImage } from './commands/image.ts';
 import { addMachines } from './commands/machines.ts';
+import { addRun, OWN_STATUS } from './commands/run.ts';
 import { CommandError, oneLine, UsageError } from './errors.ts';
 import { print, printed } from './print.ts';
 import { qemuHint } from './qemu-habits.ts';
 import { inheritIgnored } from './signals.ts';
 import { version } from './version.ts';
 
-const commands = [addBoot, addMachines, addImage, addDisassemble];
+const commands = [addBoot, addRun, addMachines, addImage, addDisassemble];
 
 function createProgram(): Command {
   const program = new Command('powervisor')
@@ -57,7 +58,9 @@ process.on('uncaughtException', (error) => process.exit(report(error)));
 try {
   await createProgram().parseAsync();
 } catch (error) {
-  process.exitCode = report(error);
+  const status = report(error);
+  // Any other could be that of the command which it runs.
+  process.exitCode = status !== 0 && process.argv[2] === 'run' ? OWN_STATUS : status;
 }
 await printed();
 // What still waits for input or a timer has nobody to wait for.

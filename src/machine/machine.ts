@@ -451,7 +451,8 @@ export class Machine {
   /** Lets the devices do what is due; answers how long the guest may run until they are due again, at most a piece of a slice. */
   #untilDue(): number {
     const due = this.#instance.due();
-    const piece = Math.min(this.#pieceNs, this.#sliceNs);
+    // Counted time has all that was asked for at once, and runs in the same pieces each time.
+    const piece = this.#options.icount === undefined ? Math.min(this.#pieceNs, this.#sliceNs) : this.#pieceNs;
     if (due === Number.POSITIVE_INFINITY) return piece;
     const now = this.vm.clock.now();
     if (due > now) return Math.min(due - now, piece);

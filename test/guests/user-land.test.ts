@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { characterDevice, directory, file, link, packCpio } from '../../tools/guests/cpio.ts';
+import { characterDevice, directory, file, link, packCpio } from '../../src/node/run/cpio.ts';
 import { appletsOf, packUserLand } from '../../tools/guests/user-land.ts';
 import { readCpio } from './cpio.ts';
 

@@ -1,6 +1,6 @@
 /** A program of Linux for 32-bit PowerPC, without a library, that has two processes compute with the same floating-point registers. */
 import { assembleWords } from '../../src/isa/index.ts';
-import { characterDevice, directory, file, packCpio } from '../../tools/guests/cpio.ts';
+import { characterDevice, directory, file, packCpio } from '../../src/node/run/cpio.ts';
 import { makeElf } from './images.ts';
 
 /** Behind the headers of an ELF file with one segment, so that file and memory are alike in a page. */

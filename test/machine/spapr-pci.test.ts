@@ -1,6 +1,7 @@
 /** The PCI host bridge of a partition: configuration by RTAS, ranges, interrupts, what devices see of memory. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { type SpaprTce, TCE_READ, TCE_WRITE } from '../../src/machine/devices/spapr-tce.ts';
 import { spaprRig } from './spapr-rig.ts';
 
 const BUID = [0x08000000, 0x20000000] as const;
@@ -119,6 +120,13 @@ test('TCEs: put, stuffed, read back, and nothing beyond the window', () => {
   view.setBigUint64(0x4008, 0xabc003n);
   assert.equal(rig.call(0x13c, LIOBN, 0x40000, 0x4000, 2)[0], 0n);
   assert.deepEqual(rig.call(0x1c, LIOBN, 0x41000).slice(0, 2), [0n, 0xabc003n]);
+  const { table } = rig.board.device('tce0') as SpaprTce;
+  assert.equal(table.translate(0x3456, TCE_READ | TCE_WRITE), 0x12345456);
+  assert.equal(table.translate(0x2000, TCE_READ), -1, 'nothing is mapped there');
+  assert.equal(rig.call(0x20, LIOBN, 0x2000, 0x9001)[0], 0n);
+  assert.equal(table.translate(0x2abc, TCE_READ), 0x9abc);
+  assert.equal(table.translate(0x2abc, TCE_WRITE), -1, 'read only');
+  assert.equal(table.translate(2 ** 30, TCE_READ), -1);
   for (const args of [
     [LIOBN, 2 ** 30, 0],
     [LIOBN + 1, 0, 0],

@@ -47,6 +47,7 @@ import {
 } from 'powervisor';
 import { type Clock, createVm, KVM_EXIT, type KvmRegs, KvmError as SameError, type Vcpu, type Vm } from 'powervisor/kvm';
 import { createMachine, NodeHost, type NodeMachineOptions } from 'powervisor/node';
+import { type RunResult, run } from 'powervisor/run';
 
 class Latch implements Device, MmioRegion {
   readonly mmio = [this];
@@ -72,6 +73,8 @@ const kernel = new Uint8Array(4 * words.length);
 for (const [i, word] of words.entries()) new DataView(kernel.buffer).setUint32(4 * i, word);
 const options: NodeMachineOptions = { board: mine, console: process.stdout, kernel, timeoutNs: 60e9 };
 const machine: Machine = createMachine(options);
+const refused: RunResult | string = await run(['true'], { image: 'none' }).catch((error: Error) => error.message);
+if (refused !== "there is no image 'none'; there are: debian, debian-tools") throw new Error(String(refused));
 const end: MachineEnd = await machine.run();
 const regs: KvmRegs = machine.vcpu.getRegs();
 console.log(end.cause, regs.gpr[5], machine.saveDevices()['latch'], boards.length, KVM_EXIT.MMIO);

@@ -9,14 +9,16 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createZstdCompress } from 'node:zlib';
+import { CpioPacker, file } from '../../src/node/run/cpio.ts';
 import { type PackedEntry, readEntries, readFiles } from '../packages/archive.ts';
 import { packageCache } from '../packages/cache.ts';
 import { PackageClient } from '../packages/client.ts';
 import { closure } from '../packages/dependencies.ts';
 import { oneLine } from '../packages/error.ts';
 import { TerminalReporter } from '../packages/progress.ts';
-import { CpioPacker, file } from './cpio.ts';
+import { type DiskRecipe, makeDisk } from './disk.ts';
 import { overlayOf, packageRoot, type RootRecipe } from './package-root.ts';
+import { packRunArchive } from './run-archive.ts';
 import { packUserLand } from './user-land.ts';
 
 interface Recipe {
@@ -27,20 +29,24 @@ interface Recipe {
   readonly busybox?: string;
   /** In its place: the user land is of packages. */
   readonly root?: RootRecipe;
+  /** It is installed on a disk, of `root` and configured; `busybox` finds it there. */
+  readonly disk?: DiskRecipe;
+  /** Modules of the kernel for the machine of `powervisor run`: the guest is an image of that. */
+  readonly modules?: readonly string[];
   /** The guest's command to end the machine. */
   readonly off: string;
   readonly benchmarks?: { readonly compiler: string; readonly flags: readonly string[] };
 }
 
 const recipes = join(import.meta.dirname, '../../guests');
-const benchmarks = ['int', 'mem', 'fp', 'sys'];
+const benchmarkNames = ['int', 'mem', 'fp', 'sys'];
 
 /** Compiles the benchmarks for the guest. */
 function compile({ compiler, flags }: NonNullable<Recipe['benchmarks']>): Map<string, Uint8Array> {
   const folder = mkdtempSync(join(tmpdir(), 'powervisor-bench-'));
   try {
     return new Map(
-      benchmarks.map((one) => {
+      benchmarkNames.map((one) => {
         const name = `bench-${one}`;
         const source = join(recipes, 'userland', `${name}.c`);
         // As guests/build.sh compiles them: nothing fused, so that sums are the same everywhere.
@@ -55,12 +61,10 @@ function compile({ compiler, flags }: NonNullable<Recipe['benchmarks']>): Map<st
   }
 }
 
-/** The initial RAM disk of busybox. */
-async function busyboxLand(client: PackageClient, { busybox = '', off, benchmarks }: Recipe): Promise<Buffer> {
-  const programs = benchmarks ? compile(benchmarks) : new Map<string, Uint8Array>();
-  const path = await client.fetch(client.find(busybox));
+async function readBusybox(client: PackageClient, name: string): Promise<Uint8Array> {
+  const path = await client.fetch(client.find(name));
   const [program = new Uint8Array()] = await readFiles(readFileSync(path), [/^(usr\/)?bin\/busybox$/]);
-  return packUserLand({ busybox: program, off, programs });
+  return program;
 }
 
 /** Good for a file of a gigabyte, and a window that the kernel has memory for. */
@@ -88,17 +92,33 @@ async function* packedRoot(
 
 async function make(guest: string, out: string): Promise<void> {
   const recipe: Recipe = JSON.parse(readFileSync(join(recipes, guest, 'recipe.json'), 'utf8'));
-  const { architecture, root, off } = recipe;
+  const { architecture, root, off, busybox = '', benchmarks, modules } = recipe;
   const reporter = new TerminalReporter(process.stderr, `guest ${guest}: `);
   const mirror = process.env['POWERVISOR_MIRROR'];
   const client = await PackageClient.open({ architecture, mirror, cache: packageCache(), reporter });
   try {
     const image = client.dependency(client.find(recipe.kernel), /^linux-image-/);
-    const [kernel = new Uint8Array()] = await readFiles(readFileSync(await client.fetch(image)), [/^boot\/vmlinux-/]);
+    const imagePackage = readFileSync(await client.fetch(image));
+    const [kernel = new Uint8Array()] = await readFiles(imagePackage, [/^boot\/vmlinux-/]);
     mkdirSync(out, { recursive: true });
     writeFileSync(join(out, 'vmlinux'), kernel);
-    if (root === undefined) writeFileSync(join(out, 'initramfs.cpio.gz'), await busyboxLand(client, recipe));
-    else {
+    if (root && recipe.disk)
+      await makeDisk({
+        folder: join(recipes, guest),
+        out,
+        client,
+        image: imagePackage,
+        busybox: await readBusybox(client, busybox),
+        root,
+        disk: recipe.disk,
+        say: (text) => reporter.say(text),
+      });
+    else if (root === undefined) {
+      const program = await readBusybox(client, busybox);
+      const programs = benchmarks ? compile(benchmarks) : new Map<string, Uint8Array>();
+      writeFileSync(join(out, 'initramfs.cpio.gz'), packUserLand({ busybox: program, off, programs }));
+      if (modules) writeFileSync(join(out, 'run.cpio'), await packRunArchive(imagePackage, modules, program));
+    } else {
       const params = { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL };
       await pipeline(
         Readable.from(packedRoot(client, guest, off, root), { objectMode: false }),

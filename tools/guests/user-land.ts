@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { characterDevice, directory, type Entry, file, link, packCpio } from './cpio.ts';
+import { characterDevice, directory, type Entry, file, link, packCpio } from '../../src/node/run/cpio.ts';
 
 const recipes = join(import.meta.dirname, '../../guests');
 

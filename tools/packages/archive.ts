@@ -56,9 +56,15 @@ export interface PackedEntry {
 const isPackedType = (type: string | undefined): type is PackedEntry['type'] =>
   type === 'file' || type === 'directory' || type === 'symlink' || type === 'link';
 
-/** All that a package holds, in its order; who ends early spares the rest the unpacking. @throws PackageError */
-export async function* readEntries(deb: Uint8Array): AsyncGenerator<PackedEntry> {
-  const { name, bytes } = arMember(deb, 'data.tar');
+/**
+ * All that a package holds (or says of itself, in `control.tar`), in its order; who ends early spares the rest the unpacking.
+ * @throws PackageError
+ */
+export async function* readEntries(
+  deb: Uint8Array,
+  part: 'data.tar' | 'control.tar' = 'data.tar',
+): AsyncGenerator<PackedEntry> {
+  const { name, bytes } = arMember(deb, part);
   const plain = (path: string): string => path.replace(/^\.?\/|^\.$/, '').replace(/\/$/, '');
   const reader = decompress(name, bytes)
     .pipeThrough(createTarDecoder({ strict: true }))

@@ -80,7 +80,10 @@ export class TceTable {
 
 const isWord = (value: unknown): boolean => Number.isInteger(value) && (value as number) >>> 0 === value;
 
-/** The hypercalls that fill a bridge's table. */
+/**
+ * The hypercalls that fill a bridge's table. A device that accesses memory behind it asks `table.translate`; virtio's do not, as
+ * they do not offer ACCESS_PLATFORM.
+ */
 export class SpaprTce implements Device {
   readonly hypercalls: readonly Hypercall[] = [
     { number: 0x1c, name: 'H_GET_TCE', call: (args) => this.#get(args) },

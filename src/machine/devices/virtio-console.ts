@@ -43,6 +43,8 @@ class NamedPort implements GuestPort {
   /** A program in the guest has it open. */
   isOpen = false;
   isConnected = true;
+  /** The outside hung up with bytes of its under way. */
+  #hangsUp = false;
   /** The end was told that there is no room. */
   #wasFull = false;
   readonly #device: VirtioPort;
@@ -86,7 +88,9 @@ class NamedPort implements GuestPort {
 
   connected(isConnected: boolean): void {
     this.#outside.between(() => {
-      if (this.isConnected === isConnected) return;
+      // Whoever hangs up has said something before: the guest gets that first, as from a pipe.
+      this.#hangsUp = !isConnected && this.input.length > 0;
+      if (this.isConnected === isConnected || this.#hangsUp) return;
       this.isConnected = isConnected;
       this.#connectionChanged();
       this.output.run();
@@ -129,6 +133,7 @@ class NamedPort implements GuestPort {
       queue.done(chain, chain.write(0, bytes));
     }
     queue.signal();
+    if (this.#hangsUp && this.input.length === 0) this.connected(false);
     if (!this.#wasFull || this.input.length > PORT_BYTES / 2) return;
     this.#wasFull = false;
     this.end.roomAgain?.();
@@ -147,12 +152,18 @@ class NamedPort implements GuestPort {
   }
 
   save(): DeviceState {
-    return { isOpen: this.isOpen ? 1 : 0, isConnected: this.isConnected ? 1 : 0, input: this.input.toArray() };
+    return {
+      isOpen: this.isOpen ? 1 : 0,
+      isConnected: this.isConnected ? 1 : 0,
+      hangsUp: this.#hangsUp ? 1 : 0,
+      input: this.input.toArray(),
+    };
   }
 
   restore(state: DeviceState): void {
     this.isOpen = savedNumber(state, 'isOpen') !== 0;
     this.isConnected = savedNumber(state, 'isConnected') !== 0;
+    this.#hangsUp = savedNumber(state, 'hangsUp') !== 0;
     this.input.set(savedNumbers(state, 'input', PORT_BYTES).map((byte) => byte & 0xff));
     this.output.restart();
   }

@@ -275,6 +275,27 @@ for (const transport of TRANSPORTS)
     assert.deepEqual(end.states, [true, false]);
   });
 
+test('who hangs up is heard to the end first', () => {
+  const end = new End();
+  const rig = new Rig(virtioConsole('console0', [{ name: 'a', end }]));
+  rig.start([1]);
+  const buffers = [1, 2, 3, 4].map(() => rig.put(CONTROL_RX, [64]));
+  for (const message of [control(1, 3, 1), control(1, 6, 1)]) rig.ask(CONTROL_TX, [message]);
+  assert.equal(rig.used(CONTROL_RX).length, 2);
+  end.port?.receive(new TextEncoder().encode('farewell'));
+  end.port?.connected(false);
+  rig.outside.drain();
+  const first = rig.ask(4, [4]);
+  assert.equal(Buffer.from(rig.bytes(first, 0)).toString('latin1').slice(0, 4), 'fare');
+  rig.outside.drain();
+  assert.deepEqual(rig.used(CONTROL_RX), [], 'a half waits');
+  const second = rig.ask(4, [4]);
+  rig.outside.drain();
+  assert.equal(Buffer.from(rig.bytes(second, 0)).toString('latin1').slice(0, 4), 'well');
+  assert.equal(rig.used(CONTROL_RX).length, 1);
+  assert.deepEqual(Array.from(rig.bytes(buffers[2] as never, 0).slice(0, 8)), [1, 0, 0, 0, 6, 0, 0, 0]);
+});
+
 test('a driver that asks for control messages and takes none breaks its own device only', () => {
   const rig = new Rig(virtioConsole('console0', [{ name: 'a', end: new End() }]));
   rig.start([1]);

@@ -8,8 +8,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createMachine, shareFolder } from '../../../src/node/index.ts';
-import { directory, type Entry, file, packCpio } from '../../../tools/guests/cpio.ts';
-import { kernelModules } from '../../../tools/guests/modules.ts';
+import { directory, type Entry, file, packCpio } from '../../../src/node/run/cpio.ts';
+import { modulesOf } from '../../../tools/guests/run-archive.ts';
 import { packageCache } from '../../../tools/packages/cache.ts';
 import { PackageClient } from '../../../tools/packages/client.ts';
 import { TerminalReporter } from '../../../tools/packages/progress.ts';
@@ -43,7 +43,8 @@ async function modules(): Promise<readonly { file: string; data: Uint8Array }[]>
   const client = await PackageClient.open({ architecture: 'ppc64el', mirror, cache: packageCache(), reporter });
   try {
     const deb = await client.fetch(client.find(`linux-image-${release}`));
-    return await kernelModules(readFileSync(deb), ['virtio_pci', '9pnet_virtio', '9p']);
+    const found = await modulesOf(readFileSync(deb), ['virtio_pci', '9pnet_virtio', '9p']);
+    return [...found].map(([name, data]) => ({ file: `${name}.ko`, data }));
   } finally {
     client.close();
   }

@@ -1,0 +1,2 @@
+/** A command in a guest of its own: the package's entry `powervisor/run`. */
+export { type RunningCommand, type RunOptions, type RunResult, run, startCommand } from './run.ts';

@@ -58,12 +58,16 @@ fail() {
   poweroff -f
   sleep 100
 }
+hostname powervisor
+# Pipes between the command and the ports: they can be opened again by their names in /dev, and break as pipes do.
+mkfifo -m 666 $own/stdin $own/stdout $own/stderr
+mkdir $own/lower $own/over && mount -t tmpfs -o size=90% over $own/over && mkdir $own/over/upper $own/over/work
 
+# All up to here is in a template.
 cat $own/ports/request >$own/request
 . $own/request
 date -s @$time >/dev/null
 printf "$random" | $own/reseed 1<>/dev/urandom || fail 'the guest takes no random numbers'
-hostname powervisor
 if [ $network = user ]; then
   ip link set eth0 up && ip address add 10.0.2.15/24 dev eth0 && ip route add default via 10.0.2.2 ||
     fail 'the guest has no network'
@@ -72,12 +76,11 @@ if [ $network = user ]; then
 fi
 options=trans=virtio,version=9p2000.L,msize=512000
 if [ -n "$folder" ]; then
-  mkdir -p "$folder" $own/lower $own/over || fail "the guest cannot make the folder $folder"
+  mkdir -p "$folder" || fail "the guest cannot make the folder $folder"
   if [ $writable = 1 ]; then
     mount -t 9p -o $options,cache=mmap ${FOLDER_TAG} "$folder" || fail "the guest cannot mount the folder $folder"
   else
-    mount -t 9p -o $options,cache=loose,ro ${FOLDER_TAG} $own/lower && mount -t tmpfs -o size=90% over $own/over &&
-      mkdir $own/over/upper $own/over/work &&
+    mount -t 9p -o $options,cache=loose,ro ${FOLDER_TAG} $own/lower &&
       mount -t overlay -o lowerdir=$own/lower,upperdir=$own/over/upper,workdir=$own/over/work overlay "$folder" ||
       fail "the guest cannot mount the folder $folder"
   fi
@@ -106,8 +109,6 @@ find_program() {
   [ -f "$program" ] && [ -x "$program" ] || return 126
 }
 
-# Pipes between the command and the ports: they can be opened again by their names in /dev, and break as pipes do.
-mkfifo -m 666 $own/stdin $own/stdout $own/stderr
 copy() { exec dd bs=64k 2>/dev/null; }
 copy <$own/stdout >$own/ports/stdout &
 out=$!

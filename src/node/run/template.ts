@@ -7,8 +7,8 @@ import { codeCacheFolder } from '../code-cache.ts';
 import { writeSnapshotFile } from '../snapshot-file.ts';
 
 const ENDING = '.snap';
-/** Templates that are kept, those that were used last. */
-const MOST_KEPT = 6;
+/** Bytes of templates that are kept, of those that were used last; the last one always is. */
+const MOST_KEPT = 2 ** 31;
 
 const folderOf = (): string => join(codeCacheFolder(), 'templates');
 
@@ -31,14 +31,25 @@ export function hasTemplate(path: string): boolean {
 /** It is damaged, or another version's. */
 export const dropTemplate = (path: string): void => rmSync(path, { force: true });
 
+/** Zeroes for a file that another run has just deleted. */
+function sizeAndTime(path: string): { size: number; time: number } {
+  const status = statSync(path, { throwIfNoEntry: false });
+  return { size: status?.size ?? 0, time: status?.mtimeMs ?? 0 };
+}
+
 /** Saves a machine as a template. Where that cannot be written there is none, and the next run boots again. */
 export async function saveTemplate(path: string, machine: Machine): Promise<void> {
   try {
     mkdirSync(folderOf(), { recursive: true, mode: 0o700 });
     await writeSnapshotFile(path, (write) => machine.saveTo(write, { compression: 'none' }));
-    const age = (name: string): number => statSync(join(folderOf(), name), { throwIfNoEntry: false })?.mtimeMs ?? 0;
-    const names = readdirSync(folderOf()).filter((name) => name.endsWith(ENDING));
-    for (const name of names.toSorted((a, b) => age(b) - age(a)).slice(MOST_KEPT))
-      rmSync(join(folderOf(), name), { force: true });
+    const files = readdirSync(folderOf())
+      .filter((name) => name.endsWith(ENDING))
+      .map((name) => ({ name, ...sizeAndTime(join(folderOf(), name)) }))
+      .toSorted((one, other) => other.time - one.time);
+    let kept = 0;
+    for (const { name, size } of files) {
+      if (kept > 0 && kept + size > MOST_KEPT) rmSync(join(folderOf(), name), { force: true });
+      kept += size;
+    }
   } catch {}
 }

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync, writeFileSync } from 'node:fs';
+import { closeSync, fstatSync, lstatSync, openSync, readSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { CommandError, fileProblem } from './errors.ts';
 
 /** More than any guest image: a bound for pipes and for what was named by mistake. */
@@ -41,10 +41,26 @@ function readAll(descriptor: number, path: string, what: string): Uint8Array {
   }
 }
 
+/** Puts a file in the place of the one that is there, so that who reads it meanwhile gets the old or the new one. */
+function replaceFile(path: string, text: string): boolean {
+  // Not of a terminal, a pipe or a link.
+  if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false) return false;
+  const made = `${path}.${process.pid}`;
+  try {
+    writeFileSync(made, text, { flag: 'wx' });
+    renameSync(made, path);
+    return true;
+  } catch {
+    // The folder may be one in which nothing can be made.
+    rmSync(made, { force: true });
+    return false;
+  }
+}
+
 /** Writes a file that the user named. */
 export function writeOutput(path: string, text: string, what: string): void {
   try {
-    writeFileSync(path, text);
+    if (!replaceFile(path, text)) writeFileSync(path, text);
   } catch (error) {
     throw new CommandError(`cannot write the ${what} '${path}': ${fileProblem(error)}`);
   }

@@ -231,7 +231,7 @@ export class Machine {
     this.#outside = new OutsideEvents(() => host.wake(), options.icount !== undefined);
     this.#instance = new BoardInstance(board, configuration, this.vm, this.vcpu, this.#world, this.#outside);
     this.#console = new ConsoleBuffer(host);
-    this.#panic = new PanicWatch(this.#console);
+    this.#panic = new PanicWatch(this.#console, () => this.#systemCalls());
     const serial = this.#instance.device(board.serial[0] ?? '');
     if (isConsole(serial)) {
       this.#serial = serial;
@@ -373,8 +373,12 @@ export class Machine {
 
   /** After a slice of a guest whose kernel has said that it panicked: whether it is dead. */
   #panicked(): boolean {
+    return this.#panic.slice(this.vcpu.kvmRun.exitReason === KVM_EXIT.HLT);
+  }
+
+  #systemCalls(): number {
     const { syscall_exits = 0, assisted_sc = 0 } = this.vcpu.stats;
-    return this.#panic.slice(this.vcpu.kvmRun.exitReason === KVM_EXIT.HLT, syscall_exits + assisted_sc);
+    return syscall_exits + assisted_sc;
   }
 
   get #panicMessage(): string {
@@ -493,6 +497,8 @@ export class Machine {
 
   #reset(message: string): MachineEnd | undefined {
     if (this.#options.noReboot === true || this.#kernel === undefined) {
+      // A program that only showed such a line has ended the machine in the same slice.
+      this.#panic.look();
       if (this.#panic.reason === undefined) return { cause: 'reset', message };
       return { cause: 'error', message: this.#panicMessage };
     }

@@ -22,13 +22,16 @@ export class PanicWatch implements ByteSink {
   #length = 0;
   #halted = false;
   #slices = 0;
-  /** How many system calls there had been at the end of the panic's slice. */
-  #calls: number | undefined;
+  readonly #systemCalls: () => number;
+  /** How many system calls there had been when it panicked. */
+  #calls = 0;
   /** Why the kernel panicked; undefined: it has not. */
   reason: string | undefined;
 
-  constructor(sink: ByteSink) {
+  /** `systemCalls`: how many the guest has made. */
+  constructor(sink: ByteSink, systemCalls: () => number) {
     this.#sink = sink;
+    this.#systemCalls = systemCalls;
   }
 
   writeByte(byte: number): void {
@@ -37,18 +40,21 @@ export class PanicWatch implements ByteSink {
     else if (this.#length < LINE_BYTES) this.#line[this.#length++] = byte;
   }
 
-  /** A slice is over, whether the guest waits, and how many system calls it has made. True: its kernel is dead. */
-  slice(waits: boolean, calls: number): boolean {
-    this.#calls ??= calls;
-    if (waits || calls !== this.#calls) this.clear();
+  /** A slice is over, and whether the guest waits. True: its kernel is dead. */
+  slice(waits: boolean): boolean {
+    this.look(waits);
     return this.#halted && ++this.#slices >= DEAD_SLICES;
+  }
+
+  /** A panic is over when there is a sign of life. */
+  look(waits = false): void {
+    if (this.reason !== undefined && (waits || this.#systemCalls() !== this.#calls)) this.clear();
   }
 
   clear(): void {
     this.reason = undefined;
     this.#halted = false;
     this.#slices = 0;
-    this.#calls = undefined;
   }
 
   #endLine(): void {
@@ -57,6 +63,7 @@ export class PanicWatch implements ByteSink {
     // Behind the time stamp, where there is one.
     const start = line[0] === OPENING ? line.indexOf(CLOSING) + 2 : 0;
     if (startsWith(line, start, PANIC)) {
+      this.#calls = this.#systemCalls();
       this.reason = String.fromCharCode(...line.subarray(start + PANIC.length))
         .replace(/[^ -~]/g, '')
         .trim();

@@ -110,10 +110,17 @@ export async function startCommand(command: readonly string[], options: RunOptio
   const { env = {}, folder = process.cwd(), network = 'none', timeoutMs, signal, writable = false } = options;
   checkCommand(command, env);
   signal?.throwIfAborted();
-  const image = findImage(options.image ?? DEFAULT_IMAGE);
   if (folder === '/')
     throw new MachineError("the folder '/' would be in the place of the guest's own; folder: false fits");
   const share = folder === false ? undefined : shareFolder(folder, { writable });
+  const image = ((): ReturnType<typeof findImage> => {
+    try {
+      return findImage(options.image ?? DEFAULT_IMAGE);
+    } catch (error) {
+      share?.close();
+      throw error;
+    }
+  })();
   const link = network === 'user' ? await createUserNetwork() : undefined;
 
   /** How the run ends, if not by the guest's own end. */

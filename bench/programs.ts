@@ -5,6 +5,7 @@ import type { Contender } from './contenders.ts';
 import { BenchError } from './errors.ts';
 import type { Guest, Metric } from './guests.ts';
 import type { Sample } from './race.ts';
+import { parseStat, TICKS_PER_SECOND } from './threads.ts';
 
 interface Program {
   readonly name: string;
@@ -122,12 +123,9 @@ export const programMetrics: readonly Metric[] = [
 
 /** Processor time of a process so far, and the most memory that it had. */
 function usage(pid: number): Record<string, number> {
-  const [, , ...fields] = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    .replace(/\(.*\)/, 'x')
-    .split(' ');
-  const ticks = Number(fields[11]) + Number(fields[12]);
+  const { ticks } = parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1'));
   const peak = /^VmHWM:\s*(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
-  return { [CPU]: ticks / 100, [PEAK_MEMORY]: Number(peak ?? 0) / 1000 };
+  return { [CPU]: ticks / TICKS_PER_SECOND, [PEAK_MEMORY]: Number(peak ?? 0) / 1000 };
 }
 
 /** Boots, runs all, and answers what each took. */

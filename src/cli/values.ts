@@ -1,3 +1,4 @@
+import { MAX_THREADS } from '../node/index.ts';
 import { UsageError } from './errors.ts';
 
 const units: Readonly<Record<string, number>> = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
@@ -33,7 +34,8 @@ export function parseSeconds(text: string): number {
 /** Threads beside the guest's own. */
 export function parseThreads(text: string): number {
   const threads = /^\d{1,2}$/.test(text) ? Number(text) : -1;
-  if (threads < 0 || threads > 16) throw new UsageError(`'${text}' is no number of threads; one from 0 to 16 fits`);
+  if (threads < 0 || threads > MAX_THREADS)
+    throw new UsageError(`'${text}' is no number of threads; one from 0 to ${MAX_THREADS} fits`);
   return threads;
 }
 

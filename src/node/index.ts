@@ -8,6 +8,7 @@ export { NodeHost } from './host.ts';
 export {
   createMachine,
   forkMachine,
+  MAX_THREADS,
   type NodeMachineOptions,
   type NodeRestoreOptions,
   restoreMachine,

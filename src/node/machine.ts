@@ -43,7 +43,7 @@ export interface NodeMachineOptions extends Omit<MachineOptions, Given>, NodeSur
 export interface NodeRestoreOptions extends Omit<RestoreOptions, Given>, NodeSurroundings {}
 
 /** More have nothing to do, and each takes memory. */
-const MAX_THREADS = 16;
+export const MAX_THREADS = 16;
 const USUAL_THREADS = 4;
 
 const spareThreads = (): number => Math.min(Math.max(1, availableParallelism() - 1), USUAL_THREADS);

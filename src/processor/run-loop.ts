@@ -18,6 +18,7 @@ import {
 } from './layout.ts';
 import type { HostMemory } from './memory.ts';
 import { INSTRUCTIONS_PER_WORK, type RegionManager } from './region/manager.ts';
+import type { WatchUnit } from './watch.ts';
 
 /** A run begins with a look at translations after so many others, or INSTRUCTIONS_PER_WORK. */
 const RUNS_PER_WORK = 100;
@@ -57,11 +58,34 @@ export class RunLoop {
     this.#memory.i32[(this.#base + TIME_BUDGET) >> 2] = NO_READING;
   }
 
-  /** A function that takes time in the midst of a run. */
-  slow<Args extends unknown[], Result>(what: (...args: Args) => Result): (...args: Args) => Result {
-    return (...args) => {
-      this.forgetTime();
-      return what(...args);
+  /**
+   * What a core calls of JavaScript in the midst of a run, beside the clock. All of it takes time. Nothing is called before the
+   * processor is complete, so `cacheOf` may tell later. `mode`: the index of MODE's word; `isWide`: addresses have 64 bits.
+   */
+  calls(cacheOf: () => CodeCache, watch: WatchUnit, mode: number, isWide: boolean) {
+    const { i32 } = this.#memory;
+    return {
+      codeWritten: (real: number, length: number): void => {
+        this.forgetTime();
+        cacheOf().written(real >>> 0, length);
+      },
+      newPage: (real: number): number => {
+        this.forgetTime();
+        return cacheOf().newPage(real >>> 0, i32[mode] as number);
+      },
+      decode: (record: number): void => {
+        this.forgetTime();
+        cacheOf().decode(record);
+      },
+      hot: (record: number): void => {
+        this.forgetTime();
+        this.regions.hot(record);
+      },
+      tick: (remaining: number): number => this.tick(remaining),
+      watch: (access: number, bytes: number): number => {
+        this.forgetTime();
+        return watch.answer(access, bytes, isWide);
+      },
     };
   }
 

@@ -4,7 +4,7 @@ import { shareFolder } from '../folder.ts';
 import { createMachine, restoreMachine } from '../machine.ts';
 import { createUserNetwork } from '../network.ts';
 import { AGENT_PATH, agentArchive, FOLDER_TAG, formatRequest, PORTS, type PortName } from './agent.ts';
-import { DEFAULT_IMAGE, findImage } from './image.ts';
+import { DEFAULT_IMAGE, findImage, type Image } from './image.ts';
 import { RANDOM_BYTES } from './reseed.ts';
 import { InputPort, LinePort, OutputPort } from './streams.ts';
 import { dropTemplate, hasTemplate, saveTemplate, templatePath } from './template.ts';
@@ -113,14 +113,13 @@ export async function startCommand(command: readonly string[], options: RunOptio
   if (folder === '/')
     throw new MachineError("the folder '/' would be in the place of the guest's own; folder: false fits");
   const share = folder === false ? undefined : shareFolder(folder, { writable });
-  const image = ((): ReturnType<typeof findImage> => {
-    try {
-      return findImage(options.image ?? DEFAULT_IMAGE);
-    } catch (error) {
-      share?.close();
-      throw error;
-    }
-  })();
+  let image: Image;
+  try {
+    image = findImage(options.image ?? DEFAULT_IMAGE);
+  } catch (error) {
+    share?.close();
+    throw error;
+  }
   const link = network === 'user' ? await createUserNetwork() : undefined;
 
   /** How the run ends, if not by the guest's own end. */

@@ -83,18 +83,13 @@ export class HostServer implements ServerCpu {
     this.#handlers = new HandlerTable(LEVELS_OF[options.model], options.assist, kept?.handlers);
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
     const vcpu = new WebAssembly.Global({ value: 'i32', mutable: false }, base);
-    const tick = (remaining: number): number => this.#loop.tick(remaining);
+    const calls = this.#loop.calls(() => this.#cache, this.#watch, this.#mode, true);
     this.#imports = {
       memory: memory.wasm,
       table,
       vcpu,
       timebase: options.timebase,
-      codeWritten: this.#loop.slow((real: number, length: number) => this.#cache.written(real >>> 0, length)),
-      newPage: this.#loop.slow((real: number) => this.#cache.newPage(real >>> 0, i32[this.#mode] as number)),
-      decode: this.#loop.slow((record: number) => this.#cache.decode(record)),
-      hot: this.#loop.slow((record: number) => this.#loop.regions.hot(record)),
-      tick,
-      watch: this.#loop.slow((access: number, bytes: number) => this.#watch.answer(access, bytes, true)),
+      ...calls,
     };
     const { hotThreshold = HOT_THRESHOLD } = options;
     const { instance, packings } = this.#instantiate('usual', this.#model, kept, (runtime) =>
@@ -106,7 +101,7 @@ export class HostServer implements ServerCpu {
       this.#cache,
       options.translation,
       () => new Translator(memory, this.#handlers, options.assist, this.#model),
-      { table, vcpu, core: instance.exports, own: { tick } },
+      { table, vcpu, core: instance.exports, own: { tick: calls.tick } },
       {
         base,
         model: this.#model,

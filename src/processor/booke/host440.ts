@@ -55,7 +55,7 @@ export class Host440 implements Host440Cpu {
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
     const mode = (base + MODE) >> 2;
     const vcpu = new WebAssembly.Global({ value: 'i32', mutable: false }, base);
-    const tick = (remaining: number): number => this.#loop.tick(remaining);
+    const calls = this.#loop.calls(() => this.#cache, this.#watch, mode, false);
     this.#handlers = handlers;
     this.#cores = cores;
     this.#imports = {
@@ -63,12 +63,7 @@ export class Host440 implements Host440Cpu {
       table,
       vcpu,
       timebase: options.timebase,
-      codeWritten: this.#loop.slow((real: number, length: number) => this.#cache.written(real >>> 0, length)),
-      newPage: this.#loop.slow((real: number) => this.#cache.newPage(real >>> 0, memory.i32[mode] as number)),
-      decode: this.#loop.slow((record: number) => this.#cache.decode(record)),
-      hot: this.#loop.slow((record: number) => this.#loop.regions.hot(record)),
-      tick,
-      watch: this.#loop.slow((access: number, bytes: number) => this.#watch.answer(access, bytes, false)),
+      ...calls,
     };
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { e: this.#imports });
     this.#loop.regions = new RegionManager(
@@ -76,7 +71,7 @@ export class Host440 implements Host440Cpu {
       this.#cache,
       options.translation,
       () => new Translator(memory, handlers, options.assist, model),
-      { table, vcpu, core: instance.exports, own: { tick } },
+      { table, vcpu, core: instance.exports, own: { tick: calls.tick } },
       {
         base,
         model,

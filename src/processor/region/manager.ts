@@ -158,10 +158,10 @@ export class RegionManager {
   /** The code of a page is come by for the first time: its regions of earlier runs are asked for. */
   #remember({ real, mode, version, records }: CodePage, past: CodeProfile): void {
     if (mode >= TRANSLATION_MODES) return;
+    const remembered = this.#remembered[laneOf(records, this.#remembered.length)];
+    const profile = this.#profile;
     for (const { entry, blocks } of past.find(this.#keys.keyOf(real, mode)))
-      this.#remembered[laneOf(records, this.#remembered.length)]?.requests.push({
-        ...{ real: real + entry * 4, mode, version, records, profile: this.#profile, blocks },
-      });
+      remembered?.requests.push({ real: real + entry * 4, mode, version, records, profile, blocks });
   }
 
   /** Tells later runs of the regions that are installed. */

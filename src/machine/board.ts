@@ -28,13 +28,20 @@ export interface BootSpec {
   enter(vcpu: Vcpu, entry: BootEntry): void;
 }
 
+/** Read-only memory that firmware runs from. Guest physical, in pages of 4 KB. */
+export interface RomSpec {
+  readonly address: number;
+  readonly bytes: number;
+  /** A device that stands in the midst of it. */
+  readonly gap?: { readonly address: number; readonly bytes: number };
+}
+
 /** How a board starts whose firmware does the booting. All addresses are guest physical. */
 export interface FirmwareSpec {
   /** The firmware's file as Debian calls it, and what it is, for messages and for who looks for it. */
   readonly file: string;
   readonly title: string;
-  /** Read-only memory that it runs from. */
-  readonly rom: { readonly address: number; readonly bytes: number };
+  readonly rom: RomSpec;
   /** Where a kernel goes that is given beside it, whatever its own addresses are. */
   readonly kernel: number;
   /** The device that tells it what there is to boot: a `FirmwareInformant`. */

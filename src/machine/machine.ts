@@ -18,7 +18,7 @@ import {
 import { BoardInstance } from './instance.ts';
 import type { KernelImage, Segment } from './loaders/image.ts';
 import { loadKernel } from './loaders/index.ts';
-import { loadRom } from './loaders/rom.ts';
+import { loadRom, romRanges } from './loaders/rom.ts';
 import { checkOptions, checkRestoreOptions, type MachineOptions, type RestoreOptions } from './options.ts';
 import { OutsideEvents } from './outside/events.ts';
 import { PanicWatch } from './panic.ts';
@@ -250,13 +250,9 @@ export class Machine {
       ...(options.codeCache && { profile: options.codeCache.profile }),
     });
     this.vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: memoryBytes });
-    if (firmware)
-      this.vm.setUserMemoryRegion({
-        slot: 1,
-        guestPhysAddr: firmware.rom.address,
-        memorySize: firmware.rom.bytes,
-        readonly: true,
-      });
+    (firmware ? romRanges(firmware.rom) : []).forEach(({ address, bytes }, i) => {
+      this.vm.setUserMemoryRegion({ slot: 1 + i, guestPhysAddr: address, memorySize: bytes, readonly: true });
+    });
     this.vcpu = this.vm.createVcpu(0);
     if (options.rng === true && this.#world.random === undefined)
       throw new OptionError(

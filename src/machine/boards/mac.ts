@@ -36,11 +36,14 @@ const PPC = {
 /** Picture that firmware sets up. */
 const DISPLAY = { width: 800, height: 600, depth: 32 } as const;
 
-/** OpenBIOS, which Debian has for QEMU's Macs. */
-export const openBios: FirmwareSpec = {
+/** Where the machines with UniNorth have their NVRAM: in the midst of the ROM. */
+export const NVRAM = 0xfff04000;
+
+/** OpenBIOS, which Debian has for QEMU's Macs. `nvramBytes`: what of the memory map NVRAM takes in its ROM. */
+export const openBios = (nvramBytes = 0): FirmwareSpec => ({
   file: '/usr/share/qemu/openbios-ppc',
   title: 'OpenBIOS for PowerPC',
-  rom: { address: 0xfff00000, bytes: MiB },
+  rom: { address: 0xfff00000, bytes: MiB, ...(nvramBytes > 0 && { gap: { address: NVRAM, bytes: nvramBytes } }) },
   kernel: 0x01000000,
   informant: FW_CFG_NAME,
   enter: (vcpu: Vcpu) => {
@@ -48,7 +51,7 @@ export const openBios: FirmwareSpec = {
     regs.pc = BigInt(RESET_VECTOR);
     vcpu.setRegs(regs);
   },
-};
+});
 
 /** Where firmware asks what the machine is. Frequencies in Hz. */
 export function macFwCfg(

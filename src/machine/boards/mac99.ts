@@ -6,17 +6,16 @@ import { ESCC_BYTES, ESCC_LEGACY_BYTES, escc } from '../devices/mac/escc.ts';
 import { GPIO_BYTES, macGpio } from '../devices/mac/gpio.ts';
 import { keylargoPic } from '../devices/mac/keylargo-pic.ts';
 import { macio } from '../devices/mac/macio.ts';
-import { macNvram } from '../devices/mac/nvram.ts';
+import { MAC_NVRAM_BYTES, macNvram } from '../devices/mac/nvram.ts';
 import { pmu } from '../devices/mac/pmu.ts';
 import { uninorthPci, uninorthRegisters } from '../devices/mac/uninorth.ts';
 import { VIA_BYTES } from '../devices/mac/via.ts';
 import { OPENPIC_BYTES } from '../devices/openpic.ts';
 import { virtioPci } from '../virtio/pci.ts';
-import { FIRMWARE_TREE, GiB, MACHINE_ID, MiB, macFwCfg, openBios, VIA } from './mac.ts';
+import { FIRMWARE_TREE, GiB, MACHINE_ID, MiB, macFwCfg, NVRAM, openBios, VIA } from './mac.ts';
 import { g5 } from './mac-cpus.ts';
 
 const BUS_FREQUENCY = 100_000_000;
-const NVRAM = 0xfff04000;
 const NVRAM_STRIDE = 2;
 const IO = { base: 0xf2000000, size: 0x800000 } as const;
 const CONFIG = {
@@ -62,7 +61,7 @@ function devicesOf(configuration: BoardConfiguration, wanted: number | undefined
   return [
     keylargoPic({ name: 'pic', output: { controller: 'cpu', input: 0 } }),
     escc({ name: 'escc', interrupts: [pic(INPUT.esccA), pic(INPUT.esccB)] }),
-    macNvram({ name: 'nvram', stride: NVRAM_STRIDE }),
+    macNvram({ name: 'nvram', stride: NVRAM_STRIDE, base: NVRAM }),
     macGpio({ name: 'gpio', interrupts: [pic(INPUT.external[0]), pic(INPUT.external[1])] }),
     via === VIA.CUDA
       ? cuda({ name: 'via', interrupt: pic(INPUT.via) })
@@ -114,7 +113,7 @@ function board(name: string, description: string, via?: number): Board {
     devices: (configuration) => devicesOf(configuration, via),
     ...FIRMWARE_TREE,
     serial: ['escc'],
-    boot: openBios,
+    boot: openBios(NVRAM_STRIDE * MAC_NVRAM_BYTES),
   };
 }
 

@@ -1,8 +1,7 @@
-import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-
 /** Whether dist/powervisor.mjs is there and newer than every source (or there are none, as in the npm package). */
 export function isCurrent(root) {
+  const { readdirSync, statSync } = process.getBuiltinModule('node:fs');
+  const { join } = process.getBuiltinModule('node:path');
   const built = statSync(join(root, 'dist/powervisor.mjs'), { throwIfNoEntry: false })?.mtimeMs;
   if (built === undefined) return false;
   const older = (folder) =>

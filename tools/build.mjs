@@ -40,6 +40,20 @@ function neverUsed(name) {
   };
 }
 
+/**
+ * Node's own modules as the command has them. An import of one would have Node look at all that the module can give, and load
+ * what stands behind that, down to line editing and Web cryptography for `node:fs` and `node:crypto`.
+ */
+const nodeModules = {
+  name: 'node-modules',
+  setup(build) {
+    build.onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: 'node-modules' }));
+    build.onLoad({ filter: /.*/, namespace: 'node-modules' }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule('${path}');`,
+    }));
+  },
+};
+
 async function bundle() {
   const { build } = await import('esbuild');
   await build({
@@ -60,7 +74,7 @@ async function bundle() {
     platform: 'node',
     target: 'node24',
     // Commander would start programs of its own for commands that it does not have; nobody waits for it to load that.
-    plugins: [neverUsed('node:child_process')],
+    plugins: [neverUsed('node:child_process'), nodeModules],
     minifyWhitespace: true,
     minifySyntax: true,
     banner: {

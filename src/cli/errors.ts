@@ -16,6 +16,9 @@ export class CommandError extends Error {
   }
 }
 
+/** The status of what is ours where another one would be a command's in the guest, as `docker run` has it. */
+export const OWN_STATUS = 125;
+
 /** Any error as the one line that a user reads. */
 export function oneLine(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);

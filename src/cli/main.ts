@@ -1,20 +1,23 @@
 /** The command line: one file a command in `commands/`, each adds itself to the program here. */
 import { Command, CommanderError } from 'commander';
 import { OptionError } from '../machine/index.ts';
-import { addBoot } from './commands/boot.ts';
-import { addDisassemble } from './commands/disassemble.ts';
-import { addImage } from './commands/image.ts';
-import { addMachines } from './commands/machines.ts';
-import { addRun, OWN_STATUS } from './commands/run.ts';
-import { CommandError, oneLine, UsageError } from './errors.ts';
+import { CommandError, OWN_STATUS, oneLine, UsageError } from './errors.ts';
 import { print, printed } from './print.ts';
 import { qemuHint } from './qemu-habits.ts';
 import { inheritIgnored } from './signals.ts';
 import { version } from './version.ts';
 
-const commands = [addBoot, addRun, addMachines, addImage, addDisassemble];
+/** What adds each command to the program, in the order of help. */
+const commands: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  boot: async () => (await import('./commands/boot.ts')).addBoot,
+  run: async () => (await import('./commands/run.ts')).addRun,
+  machines: async () => (await import('./commands/machines.ts')).addMachines,
+  image: async () => (await import('./commands/image.ts')).addImage,
+  disassemble: async () => (await import('./commands/disassemble.ts')).addDisassemble,
+};
 
-function createProgram(): Command {
+/** The program with the command that `word` names, whose files alone are loaded; with all of them where it names none. */
+async function createProgram(word = ''): Promise<Command> {
   const program = new Command('powervisor')
     .description('KVM on PowerPC, in TypeScript: boots unmodified PowerPC operating systems')
     .version(version(), '-V, --version', 'print the version')
@@ -23,7 +26,8 @@ function createProgram(): Command {
     .exitOverride()
     // Our own one-line messages stand in for commander's.
     .configureOutput({ outputError: () => {}, writeOut: print });
-  for (const add of commands) add(program);
+  const asked = Object.hasOwn(commands, word) ? [commands[word]] : Object.values(commands);
+  for (const load of asked) (await load?.())?.(program);
   program
     .command('help [command]')
     .description('print help for a command')
@@ -56,7 +60,8 @@ inheritIgnored();
 process.stderr.on('error', () => {});
 process.on('uncaughtException', (error) => process.exit(report(error)));
 try {
-  await createProgram().parseAsync();
+  const program = await createProgram(process.argv[2]);
+  await program.parseAsync();
 } catch (error) {
   const status = report(error);
   // Any other could be that of the command which it runs.

@@ -5,6 +5,8 @@ import type { DeviceSpec, TreeNodeSpec } from './device.ts';
 /** A processor that a board can have: KVM's model name, and what the device tree says of it. Frequencies in Hz, caches in bytes. */
 export interface CpuSpec {
   readonly model: string;
+  /** As users call it, where that is not the model's name. */
+  readonly name?: string;
   readonly clockFrequency: number;
   readonly timebaseFrequency: number;
   /** The processor's node below /cpus, without the frequencies, which the machine adds; firmware makes its own. */
@@ -12,6 +14,9 @@ export interface CpuSpec {
   /** Word size of the kernels that fit, where it is not the board's. */
   readonly kernelBits?: 32 | 64;
 }
+
+/** What users call a processor. */
+export const cpuName = ({ name, model }: CpuSpec): string => name ?? model;
 
 /** Where a board's firmware puts what it boots. All are guest physical addresses in RAM. */
 export interface BootSpec {

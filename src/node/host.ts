@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream';
 import type { MachineHost } from '../machine/index.ts';
 import { nodeCodecs } from './codecs.ts';
+import { fillRandom } from './random.ts';
 
 /** Node's timers are good to a millisecond or two; what is shorter is waited out exactly, with the thread asleep. */
 const SHORT_NS = 2e6;
@@ -107,11 +108,7 @@ export class NodeHost implements MachineHost {
     return Date.now() / 1000;
   }
 
-  random(bytes: Uint8Array): void {
-    // The global one: node:crypto as a whole takes a start seven milliseconds.
-    crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>);
-  }
-
+  readonly random = fillRandom;
   readonly gunzip = nodeCodecs.gunzip;
   readonly crc32 = nodeCodecs.crc32;
   readonly deflate = nodeCodecs.deflate;

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { RAM_BASE } from '../../src/processor/index.ts';
-import { CodeProfile, PageKeys, type RememberedRegion } from '../../src/processor/region/profile.ts';
+import { PageKeys } from '../../src/processor/region/page-keys.ts';
+import { CodeProfile, type RememberedRegion } from '../../src/processor/region/profile.ts';
 import { TestCpu, type Tier } from './test-cpu.ts';
 
 const LARGE = 2 ** 24;
@@ -97,14 +98,15 @@ test('another memory fills the gaps', () => {
 });
 
 test('the key of a page is of its contents, the mode and the kind of processor, not of its place', () => {
-  const words = new Int32Array(4 * 1024);
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const words = new Int32Array(memory.buffer);
   for (let i = 0; i < 1024; i++) words[1024 + i] = words[2048 + i] = Math.imul(i, 0x01000193);
-  const keys = new PageKeys(words, '440 assist');
+  const keys = new PageKeys(memory, '440 assist');
   const key = keys.keyOf(0x1000, 0);
   assert.equal(keys.keyOf(0x2ffc, 0), key);
   assert.ok(Number.isSafeInteger(key));
   assert.notEqual(keys.keyOf(0x1000, 1), key);
-  assert.notEqual(new PageKeys(words, '440 trap').keyOf(0x1000, 0), key);
+  assert.notEqual(new PageKeys(memory, '440 trap').keyOf(0x1000, 0), key);
   const seen = new Set([key]);
   for (let i = 0; i < 1024; i++) {
     (words[1024 + i] as number) ^= 1;
@@ -135,7 +137,7 @@ test('a processor has the regions of an earlier one without finding anything hot
   const cpu = new TestCpu('interpreted', {});
   cpu.map(0, 0x1000, 0x1000);
   cpu.load(0x1000, source);
-  const key = new PageKeys(cpu.memory.i32, '440').keyOf(RAM_BASE + 0x1000, 0);
+  const key = new PageKeys(cpu.memory.wasm, '440').keyOf(RAM_BASE + 0x1000, 0);
   for (let entry = 0; entry < 16; entry++) wrong.note(key, { entry, blocks: [entry, 1023, 3, 0] });
   assert.deepEqual(runOn('interpreted', wrong).results, [300, 7, 50]);
 });

@@ -2,12 +2,11 @@ import { fstatSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Command } from 'commander';
 import { type RunResult, startCommand } from '../../node/run/index.ts';
-import { oneLine, UsageError } from '../errors.ts';
+import { OWN_STATUS, oneLine, UsageError } from '../errors.ts';
 import { isIgnored } from '../signals.ts';
 import { parseChoice, parseMemory, parseSeconds } from '../values.ts';
 
-/** What is not the command's own status: ours as `docker run` and timeout(1) have them, and that of a guest that is gone. */
-export const OWN_STATUS = 125;
+/** What is not the command's own status: ours, timeout(1)'s, and that of a guest that is gone. */
 const STATUS = { refused: OWN_STATUS, timeout: 124, lost: 255 } as const;
 const BROKEN_PIPE_STATUS = 141;
 /** Lines of a lost guest's console that are shown. */

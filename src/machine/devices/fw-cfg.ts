@@ -1,5 +1,12 @@
 import type { FirmwareInformant, Preloaded } from '../board.ts';
-import { type Device, type DeviceSpec, type DeviceState, type MmioRegion, savedNumber, savedNumbers } from '../device.ts';
+import {
+  type Device,
+  type DeviceSpec,
+  type DeviceState,
+  type MmioRegion,
+  savedNumber,
+  savedNumbers,
+} from '../device.ts';
 
 /** Keys that are the same on all machines (QEMU's "Firmware Configuration Device" specification, and its fw_cfg.h). */
 export const FW_CFG = {
@@ -37,8 +44,7 @@ export type FwCfgItem = readonly [key: number, value: Uint8Array];
 
 /** Little-endian numbers as items have them. */
 export const word16 = (value: number): Uint8Array => Uint8Array.of(value, value >>> 8);
-export const word32 = (value: number): Uint8Array =>
-  Uint8Array.of(value, value >>> 8, value >>> 16, value >>> 24);
+export const word32 = (value: number): Uint8Array => Uint8Array.of(value, value >>> 8, value >>> 16, value >>> 24);
 const word64 = (value: number): Uint8Array =>
   Uint8Array.from([...word32(value), ...word32(Math.floor(value / 2 ** 32))]);
 
@@ -74,7 +80,8 @@ export class FwCfg implements Device, MmioRegion, FirmwareInformant {
   }
 
   #fill(): void {
-    const [kernel = 0, kernelBytes = 0, commandLine = 0, initrd = 0, initrdBytes = 0, ...instructions] = this.#preloaded;
+    const [kernel = 0, kernelBytes = 0, commandLine = 0, initrd = 0, initrdBytes = 0, ...instructions] =
+      this.#preloaded;
     const items: FwCfgItem[] = [
       [FW_CFG.SIGNATURE, Uint8Array.from('QEMU', (character) => character.charCodeAt(0))],
       [FW_CFG.ID, word32(1)],
@@ -147,13 +154,16 @@ export function fwCfg(options: {
     name: options.name,
     mmio: [{ base: options.base, size: FW_CFG_BYTES }],
     create: () =>
-      new FwCfg([
-        [FW_CFG.RAM_SIZE, word64(options.memoryBytes)],
-        [FW_CFG.NOGRAPHIC, word16(options.noGraphic ? 1 : 0)],
-        [FW_CFG.NB_CPUS, word16(1)],
-        [FW_CFG.MAX_CPUS, word16(1)],
-        [FW_CFG.MACHINE_ID, word16(options.machineId)],
-        ...options.items,
-      ], options.hypercall),
+      new FwCfg(
+        [
+          [FW_CFG.RAM_SIZE, word64(options.memoryBytes)],
+          [FW_CFG.NOGRAPHIC, word16(options.noGraphic ? 1 : 0)],
+          [FW_CFG.NB_CPUS, word16(1)],
+          [FW_CFG.MAX_CPUS, word16(1)],
+          [FW_CFG.MACHINE_ID, word16(options.machineId)],
+          ...options.items,
+        ],
+        options.hypercall,
+      ),
   };
 }

@@ -318,7 +318,8 @@ export class OpenPic implements Device, MmioRegion, InterruptSink {
     this.#vectors.fill(MASKED | POLARITY | LEVEL, fixedSense, sources);
     this.#destinations.fill(0);
     this.#destinations.fill(1, 0, sources);
-    for (let i = 0; i < this.#count; i++) this.#waiting[i] = ((this.#vectors[i] as number) & LEVEL) !== 0 ? (this.#levels[i] as number) : 0;
+    for (let i = 0; i < this.#count; i++)
+      this.#waiting[i] = ((this.#vectors[i] as number) & LEVEL) !== 0 ? (this.#levels[i] as number) : 0;
     this.#ready.fill(0);
     this.#configuration = this.#serving = 0;
     this.#spurious = spurious;

@@ -180,7 +180,8 @@ export class CodeCache {
   }
 
   #makePage(real: number, mode: number): CodePage {
-    const place = this.#free.pop() ?? this.#pages.length;
+    const old = this.#free.pop();
+    const place = old ?? this.#pages.length;
     const records = RECORD_ARENA + place * PAGE_RECORDS_BYTES;
     const page: CodePage = {
       real: (real & ~4095) >>> 0,
@@ -195,7 +196,8 @@ export class CodeCache {
     this.madePages++;
     this.#pages[place] = page;
     this.#byHostPage.set(keyOf(real, mode), page);
-    this.#memory.u8.fill(0, records, records + PAGE_RECORDS_BYTES);
+    // Where none were before, all is zero.
+    if (old !== undefined) this.#memory.u8.fill(0, records, records + PAGE_RECORDS_BYTES);
     this.#u16[(records + PAGE_END_RECORD * 8) >> 1] = HANDLER.pageEnd;
     return page;
   }

@@ -5,7 +5,8 @@ import { PAGE_RECORDS_BYTES } from '../interpreter/interpreter.ts';
 import { PROFILE, RECORD_ARENA, TRANSLATION_MODES } from '../layout.ts';
 import type { HostMemory } from '../memory.ts';
 import type { ProcessorModel } from '../model.ts';
-import { type CodeProfile, PageKeys } from './profile.ts';
+import { PageKeys } from './page-keys.ts';
+import type { CodeProfile } from './profile.ts';
 import { RegionStore } from './store.ts';
 import type { Translator } from './translate.ts';
 
@@ -123,7 +124,7 @@ export class RegionManager {
     this.#profile = base + PROFILE;
     this.#hotThreshold = hotThreshold;
     this.#past = past;
-    this.#keys = new PageKeys(memory.i32, kind);
+    this.#keys = new PageKeys(memory.wasm, kind);
     if (past) cache.onFresh = (page) => this.#remember(page, past);
     const functions = Object.fromEntries(
       regionFunctions(model).map(({ name }) => [name, name === 'tick' ? own.tick : core[name]]),
@@ -157,7 +158,7 @@ export class RegionManager {
 
   /** The code of a page is come by for the first time: its regions of earlier runs are asked for. */
   #remember({ real, mode, version, records }: CodePage, past: CodeProfile): void {
-    if (mode >= TRANSLATION_MODES) return;
+    if (mode >= TRANSLATION_MODES || past.pageCount === 0) return;
     const remembered = this.#remembered[laneOf(records, this.#remembered.length)];
     const profile = this.#profile;
     for (const { entry, blocks } of past.find(this.#keys.keyOf(real, mode)))

@@ -29,44 +29,8 @@ const PAGE_BYTES = 16;
 const REGION_BYTES = 4;
 const MAGIC = 0x31485650;
 
-/** Multipliers of the two hashes that a page's key is made of: Knuth's, and xxHash's second prime. */
-const MULTIPLIERS = [0x9e3779b1, 0x85ebca77] as const;
-
 const sizeOf = ({ regions }: RememberedPage): number =>
   regions.reduce((bytes, { blocks }) => bytes + REGION_BYTES + 2 * blocks.length, PAGE_BYTES);
-
-/** Makes the keys of pages in one kind of processor: a number of 53 bits each. */
-export class PageKeys {
-  readonly #words: Int32Array;
-  readonly #seeds: readonly [number, number];
-
-  /** `kind` says all that translations depend on beside the code: processor, order of memory, what is inlined. */
-  constructor(words: Int32Array, kind: string) {
-    this.#words = words;
-    let [a, b] = [0x2545f491, 0x1b873593];
-    for (const letter of kind) {
-      a = Math.imul(a ^ (letter.codePointAt(0) as number), MULTIPLIERS[0]);
-      b = Math.imul(b + (letter.codePointAt(0) as number), MULTIPLIERS[1]);
-    }
-    this.#seeds = [a, b];
-  }
-
-  /** The key of the 4-KB page at a host real address, as a translation mode sees it. */
-  keyOf(real: number, mode: number): number {
-    const words = this.#words;
-    let a = this.#seeds[0] ^ mode;
-    let b = this.#seeds[1] + mode;
-    const start = (real >>> 12) * PAGE_WORDS;
-    for (let i = start; i < start + PAGE_WORDS; i++) {
-      const word = words[i] as number;
-      a = Math.imul(a ^ word, MULTIPLIERS[0]);
-      a ^= a >>> 15;
-      b = Math.imul((b << 7) | (b >>> 25), MULTIPLIERS[1]) + word;
-    }
-    b ^= b >>> 13;
-    return (a >>> 0) * 2 ** 21 + (b >>> 11);
-  }
-}
 
 /** The memory of what was hot. One run of one processor writes to it; `bytes` and `from` are its kept form. */
 export class CodeProfile {

@@ -100,6 +100,7 @@ export const OP = {
   i64ExtendI32S: 0xac,
   i64ExtendI32U: 0xad,
   f64ConvertI32S: 0xb7,
+  f64ConvertI64U: 0xba,
   i32Extend8S: 0xc0,
   i32Extend16S: 0xc1,
   i64Extend8S: 0xc2,

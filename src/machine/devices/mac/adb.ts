@@ -180,10 +180,7 @@ class AdbMouse extends AdbDevice {
     this.#x -= x;
     this.#y -= y;
     this.#reported = this.#buttons;
-    return [
-      (y & 0x7f) | ((this.#buttons & 1) === 0 ? 0x80 : 0),
-      (x & 0x7f) | ((this.#buttons & 2) === 0 ? 0x80 : 0),
-    ];
+    return [(y & 0x7f) | ((this.#buttons & 1) === 0 ? 0x80 : 0), (x & 0x7f) | ((this.#buttons & 2) === 0 ? 0x80 : 0)];
   }
 
   protected clear(): void {
@@ -192,7 +189,12 @@ class AdbMouse extends AdbDevice {
 
   override save(): DeviceState {
     const motion = (sum: number): number => sum + MOTION_LIMIT;
-    return { ...super.save(), motion: [motion(this.#x), motion(this.#y)], buttons: this.#buttons, reported: this.#reported };
+    return {
+      ...super.save(),
+      motion: [motion(this.#x), motion(this.#y)],
+      buttons: this.#buttons,
+      reported: this.#reported,
+    };
   }
 
   override restore(state: DeviceState): void {

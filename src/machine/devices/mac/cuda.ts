@@ -161,9 +161,7 @@ export class Cuda implements TimedDevice {
   #received([kind, command = 0, ...bytes]: readonly number[]): void {
     if (kind === PACKET.ADB) {
       const answer = this.adb.request(command, bytes);
-      this.#send(
-        answer === undefined ? [PACKET.ADB, NO_ANSWER, command] : [PACKET.ADB, 0, command, ...answer],
-      );
+      this.#send(answer === undefined ? [PACKET.ADB, NO_ANSWER, command] : [PACKET.ADB, 0, command, ...answer]);
       return;
     }
     if (kind !== PACKET.CUDA) return;

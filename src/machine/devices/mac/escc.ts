@@ -188,7 +188,6 @@ export function escc(options: { name: string; interrupts: readonly [InterruptSpe
   return {
     name: options.name,
     interrupts: options.interrupts,
-    create: ({ interrupts: [a, b], clock }) =>
-      new Escc([a as InterruptLine, b as InterruptLine], () => clock.now()),
+    create: ({ interrupts: [a, b], clock }) => new Escc([a as InterruptLine, b as InterruptLine], () => clock.now()),
   };
 }

@@ -1,4 +1,11 @@
-import { type Device, type DeviceSpec, type DeviceState, type InterruptSpec, type MmioRegion, savedRegisters } from '../../device.ts';
+import {
+  type Device,
+  type DeviceSpec,
+  type DeviceState,
+  type InterruptSpec,
+  type MmioRegion,
+  savedRegisters,
+} from '../../device.ts';
 import type { InterruptLine, InterruptSink } from '../../interrupts.ts';
 
 /** Eight bytes of levels, then a byte for each pin: its level as input, whether it is an output, and what it drives. */

@@ -1,4 +1,11 @@
-import { type Device, type DeviceSpec, type DeviceState, type InterruptSpec, type MmioRegion, savedRegisters } from '../../device.ts';
+import {
+  type Device,
+  type DeviceSpec,
+  type DeviceState,
+  type InterruptSpec,
+  type MmioRegion,
+  savedRegisters,
+} from '../../device.ts';
 import type { InterruptLine, InterruptSink } from '../../interrupts.ts';
 
 /** Registers of a bank, by offset (Linux's pmac_pic.c has the layout; little-endian). */

@@ -1,7 +1,7 @@
-import { type Device, type DeviceSpec, type DeviceState, type MmioRegion } from '../../device.ts';
+import { swapBytes } from '../../bus.ts';
+import type { Device, DeviceSpec, DeviceState, MmioRegion } from '../../device.ts';
 import type { PciFunction, PciHost } from '../../pci/bus.ts';
 import { PciConfigSpace } from '../../pci/config-space.ts';
-import { swapBytes } from '../../bus.ts';
 
 /** The chip's memory: one range for all that is in it. */
 const MACIO_BYTES = 0x80000;
@@ -36,9 +36,10 @@ export class Macio implements Device, PciFunction {
     for (const part of parts)
       for (let at = part.offset & ~((1 << PAGE_SHIFT) - 1); at < part.offset + part.size; at += 1 << PAGE_SHIFT)
         this.#pages[at >> PAGE_SHIFT] = part;
-    this.space = new PciConfigSpace({ vendor: APPLE, device: deviceId, classCode: CLASS_CODE, revision: 0, interruptPin: 1 }, [
-      { index: 0, kind: 'memory', bytes: MACIO_BYTES, region: this.#memory },
-    ]);
+    this.space = new PciConfigSpace(
+      { vendor: APPLE, device: deviceId, classCode: CLASS_CODE, revision: 0, interruptPin: 1 },
+      [{ index: 0, kind: 'memory', bytes: MACIO_BYTES, region: this.#memory }],
+    );
   }
 
   #at(offset: number, length: number): Placed | undefined {

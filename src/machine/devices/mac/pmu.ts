@@ -221,7 +221,7 @@ export class Pmu implements TimedDevice {
       case COMMAND.GET_COVER:
         return [0];
       case COMMAND.POWER_EVENTS:
-        // What may power the machine up, or wake it: nothing. Bit 0 of the kind says that something is set.
+        // Asked what may power the machine up (kind 0) or wake it (3): nothing.
         return (bytes[0] ?? 0) % 3 === 0 ? [0, 0] : [];
       default:
         return new Array(Math.max(0, this.#replyLength)).fill(0);
@@ -230,9 +230,7 @@ export class Pmu implements TimedDevice {
 
   #acknowledge(): number[] {
     const isAdb = (this.#pending & INT_ADB) !== 0;
-    const reply = isAdb
-      ? [this.#pending & (INT_ADB | INT_ADB_AUTO), ...this.#adbReply]
-      : [this.#pending];
+    const reply = isAdb ? [this.#pending & (INT_ADB | INT_ADB_AUTO), ...this.#adbReply] : [this.#pending];
     this.#pending &= isAdb ? ~(INT_ADB | INT_ADB_AUTO) : 0;
     this.#adbReply = [];
     this.#update();
@@ -317,7 +315,8 @@ export class Pmu implements TimedDevice {
     this.#mask = savedNumber(state, 'mask') & 0xff;
     this.#adbReply = bytes('adbReply');
     this.#pollMask = savedNumber(state, 'pollMask') & 0xffff;
-    this.#nextPoll = this.#pollMask === 0 ? Number.POSITIVE_INFINITY : savedReal(state, 'nextPoll', Number.MAX_SAFE_INTEGER);
+    this.#nextPoll =
+      this.#pollMask === 0 ? Number.POSITIVE_INFINITY : savedReal(state, 'nextPoll', Number.MAX_SAFE_INTEGER);
     this.#nextSecond = savedReal(state, 'nextSecond', Number.MAX_SAFE_INTEGER);
     this.#update();
   }

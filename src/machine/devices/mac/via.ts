@@ -178,6 +178,7 @@ export class Via {
         return this.#peripheral;
       case FLAGS:
         return this.#flags | ((this.#flags & this.#enable) !== 0 ? ANY : 0);
+      case ENABLE:
       default:
         return this.#enable | ANY;
     }
@@ -285,7 +286,8 @@ export class Via {
 
   restore(state: DeviceState): void {
     const registers = savedRegisters(state, 'registers', 9).map((value) => value & 0xff);
-    const [b = 0, a = 0, directionB = 0, directionA = 0, shift = 0, auxiliary = 0, peripheral = 0, flags = 0] = registers;
+    const [b = 0, a = 0, directionB = 0, directionA = 0, shift = 0, auxiliary = 0, peripheral = 0, flags = 0] =
+      registers;
     const time = (part: DeviceState, name: string): number => {
       const value = savedReal(part, name, Number.MAX_SAFE_INTEGER);
       return value < 0 ? Number.POSITIVE_INFINITY : value;

@@ -5,7 +5,6 @@ import {
   type DeviceState,
   type InterruptSpec,
   interruptProperties,
-  type MmioBus,
   type MmioRegion,
   savedNumber,
   savedPart,
@@ -14,7 +13,7 @@ import {
   type Wiring,
 } from '../device.ts';
 import type { InterruptLine, InterruptSink } from '../interrupts.ts';
-import { allOnes, PCI_DEVICES, PciBus, type PciHost } from '../pci/bus.ts';
+import { PCI_DEVICES, PciBus, type PciHost } from '../pci/bus.ts';
 import { PciConfigSpace } from '../pci/config-space.ts';
 
 /** Configuration access (MPC8544E Reference Manual, section 16.3.1): the address is big-endian, the data as on the bus. */

@@ -6,7 +6,7 @@ import type { MessageSink, Msix } from './msix.ts';
 export const PCI_DEVICES = 32;
 
 /** What reads where nothing answers. */
-export const allOnes = (length: number): number => (length === 4 ? 0xffffffff : (1 << (8 * length)) - 1);
+const allOnes = (length: number): number => (length === 4 ? 0xffffffff : (1 << (8 * length)) - 1);
 
 /** What is plugged into a slot. */
 export interface PciFunction {

@@ -107,17 +107,17 @@ export class OpenPic implements Device, MmioRegion, InterruptSink {
     this.#levels[input] = active ? 1 : 0;
     if (((this.#vectors[input] as number) & LEVEL) !== 0) this.#waiting[input] = active ? 1 : 0;
     else if (active) this.#waiting[input] = 1;
-    this.#update(input);
+    this.update(input);
   }
 
   /** An edge of a source that has no line: a message, a timer. */
   pulse(source: number): void {
     if (!(source >= 0 && source < this.#count)) return;
     this.#waiting[source] = 1;
-    this.#update(source);
+    this.update(source);
   }
 
-  #update(source: number): void {
+  protected update(source: number): void {
     const register = this.#vectors[source] as number;
     const isReady =
       this.#waiting[source] !== 0 &&
@@ -126,8 +126,13 @@ export class OpenPic implements Device, MmioRegion, InterruptSink {
     const bit = 1 << (source & 31);
     const word = source >> 5;
     const before = this.#ready[word] as number;
-    this.#ready[word] = isReady ? before | bit : before & ~bit;
+    this.#ready[word] = this.route(source, isReady) ? before | bit : before & ~bit;
     this.#drive();
+  }
+
+  /** Whether a source waits for the processor to acknowledge it; controllers with more outputs override this. */
+  protected route(_source: number, isReady: boolean): boolean {
+    return isReady;
   }
 
   #priority(source: number): number {
@@ -172,7 +177,7 @@ export class OpenPic implements Device, MmioRegion, InterruptSink {
     this.#serving |= 1 << priority;
     this.#served[priority] = source;
     if ((register & LEVEL) === 0) this.#waiting[source] = 0;
-    this.#update(source);
+    this.update(source);
     return register & this.options.vectorMask;
   }
 
@@ -205,7 +210,7 @@ export class OpenPic implements Device, MmioRegion, InterruptSink {
     const activity = (this.#vectors[source] as number) & ACTIVITY;
     this.#vectors[source] = (value & mask) | forced | activity;
     if (((this.#vectors[source] as number) & LEVEL) !== 0) this.#waiting[source] = this.#levels[source] as number;
-    this.#update(source);
+    this.update(source);
   }
 
   readDestination(source: number): number {
@@ -215,7 +220,7 @@ export class OpenPic implements Device, MmioRegion, InterruptSink {
   writeDestination(source: number, value: number): void {
     if (!(source >= 0 && source < this.#count)) return;
     this.#destinations[source] = value & this.options.destinationMask;
-    this.#update(source);
+    this.update(source);
   }
 
   read(offset: number, length: number): number {
@@ -360,7 +365,7 @@ export class OpenPic implements Device, MmioRegion, InterruptSink {
     this.#taskPriority = savedNumber(state, 'taskPriority') & (PRIORITIES - 1);
     this.#serving = savedNumber(state, 'serving') & 0xfffe;
     this.#served.set(savedRegisters(state, 'served', PRIORITIES).map((source) => Math.min(source, count - 1)));
-    for (let source = 0; source < count; source++) this.#update(source);
+    for (let source = 0; source < count; source++) this.update(source);
   }
 
   counters(): Record<string, number> {

@@ -64,7 +64,7 @@ export const KVMPPC_INST_SW_BREAKPOINT = 0x00dd_dd00;
 export interface KvmGuestDebug {
   control: number;
   arch?: {
-    /** At most 16, each an effective address, bits of KVMPPC_DEBUG and, for data, how many bytes are watched (default: 1). */
+    /** At most 256, each an effective address, bits of KVMPPC_DEBUG and, for data, how many bytes are watched (default: 1). */
     bp: readonly { readonly addr: bigint; readonly type: number; readonly len?: number }[];
   };
 }
@@ -200,8 +200,11 @@ export interface Vcpu {
   /** KVM_GET_ONE_REG: `id` as in the uapi. Undefined: this processor has no such register. */
   getOneReg(id: bigint): bigint | undefined;
   setOneReg(id: bigint, value: bigint): boolean;
-  /** KVM_TRANSLATE: the guest's own translation of an effective address (no side effect). */
-  translate(effectiveAddress: number): KvmTranslation;
+  /**
+   * KVM_TRANSLATE: the guest's own translation of an effective address (no side effect). As a BigInt where a double is not
+   * exact. Where only the operating system may read, `usermode` is false.
+   */
+  translate(effectiveAddress: number | bigint): KvmTranslation;
   /** Writes one guest TLB entry in the hardware's form, as firmware would have (BookE boards set the initial mappings). */
   setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void;
   /**

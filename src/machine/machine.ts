@@ -5,6 +5,7 @@ import { findBoard } from './boards/index.ts';
 import { type BootFiles, bootGuest } from './boot.ts';
 import { cardsOf, placeCards } from './cards.ts';
 import { MachineClock } from './clock.ts';
+import { Debugger } from './debugger/index.ts';
 import { type ConsoleDevice, type Device, type DeviceState, savedNumber, savedReal } from './device.ts';
 import { formatBytes, hex, MachineError, OptionError } from './error.ts';
 import {
@@ -151,6 +152,10 @@ export class Machine {
   #end: MachineEnd | undefined;
   /** A pause that was asked for: whoever waits for the guest to stand still, and what has it go on. */
   #pause: Pause | undefined;
+  /** Made when somebody asks for it. */
+  #debugger: Debugger<MachineEnd> | undefined;
+  /** The debugger has the guest stand still. */
+  #isHeld = false;
   /** When the event loop had its turn. */
   #turned = 0;
   /** Slices since then. */
@@ -306,6 +311,7 @@ export class Machine {
     } finally {
       signal?.removeEventListener('abort', abort);
       this.#state = 'ended';
+      if (this.#end !== undefined) this.#debugger?.ended(this.#end);
       this.#pause?.stands();
       this.#endTranslation();
       this.#options.codeCache?.close?.();
@@ -322,7 +328,8 @@ export class Machine {
       const wasCut = this.#outside.asked;
       const hasHeard = await this.#hear();
       // What the guest was to be answered is complete once KVM says that it was interrupted, or that it waits.
-      const isComplete = kvmRun.exitReason === KVM_EXIT.HLT || kvmRun.exitReason === KVM_EXIT.INTR;
+      const { exitReason } = kvmRun;
+      const isComplete = exitReason === KVM_EXIT.HLT || exitReason === KVM_EXIT.INTR || exitReason === KVM_EXIT.DEBUG;
       if (this.#panic.reason !== undefined && this.#panicked()) {
         end = { cause: 'error', message: this.#panicMessage };
         break;
@@ -330,7 +337,7 @@ export class Machine {
       if (this.#quit !== undefined) await this.#host.yield();
       else if (this.#pause !== undefined) await (isComplete ? this.#standStill(this.#pause) : this.#host.yield());
       else if (this.#console.full) await this.#host.sleep(this.#clock.toHost(this.#deadline));
-      else if (kvmRun.exitReason === KVM_EXIT.HLT && !hasHeard) await this.#sleep();
+      else if (exitReason === KVM_EXIT.HLT && !hasHeard && this.#debugger?.stepping !== true) await this.#sleep();
       else if ((hasHeard || wasCut) && this.#mayGoOn()) continue;
       else await this.#host.yield();
       this.#turned = this.#clock.now();
@@ -490,9 +497,12 @@ export class Machine {
         return this.#reset('the watchdog reset the machine');
       case KVM_EXIT.INTERNAL_ERROR:
         return { cause: 'error', message: `${run.internal.message} (at ${hex(run.internal.pc)})` };
-      default:
-        return { cause: 'error', message: `KVM ended with exit reason ${run.exitReason}, which no board here serves` };
+      case KVM_EXIT.DEBUG:
+        if (this.#debugger === undefined) break;
+        this.#debugger.exit(run.debug.arch);
+        return undefined;
     }
+    return { cause: 'error', message: `KVM ended with exit reason ${run.exitReason}, which no board here serves` };
   }
 
   #reset(message: string): MachineEnd | undefined {
@@ -648,8 +658,28 @@ export class Machine {
     };
   }
 
-  /** Ends a pause, also one that has not come about yet; does nothing where there is none. */
+  /** Stops, steps and looks into the guest. It costs nothing as long as nothing is asked of it. */
+  get debugger(): Debugger<MachineEnd> {
+    this.#debugger ??= new Debugger(this.vm, this.vcpu, this.cpu.model, {
+      hold: () => {
+        this.#isHeld = true;
+        return this.#state === 'ended' ? Promise.resolve() : this.#standing().still;
+      },
+      release: () => {
+        this.#isHeld = false;
+        if (this.#pause?.isWanted === false && this.#pause.holds === 0) this.resume();
+      },
+      quit: (message) => this.quit(message),
+    });
+    return this.#debugger;
+  }
+
+  /** Ends a pause, also one that has not come about yet; does nothing where there is none, or where a debugger stops the guest. */
   resume(): void {
+    if (this.#isHeld && this.#pause !== undefined) {
+      this.#pause.isWanted = false;
+      return;
+    }
     this.#pause?.stands();
     this.#pause?.end();
     this.#pause = undefined;

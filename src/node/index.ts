@@ -4,6 +4,7 @@ export { type ClosablePortEnd, openFilePort, openSocketPort } from './console-po
 export { type DiskFileOptions, openDiskFile } from './disks/disk-file.ts';
 export { FileStore, type FileStoreOptions } from './disks/file-store.ts';
 export { NodeFolder, shareFolder } from './folder.ts';
+export { type GdbServer, type GdbServerOptions, serveGdb } from './gdb.ts';
 export { NodeHost } from './host.ts';
 export {
   createMachine,

@@ -162,7 +162,7 @@ export class BrowserMachine {
     return this.#connection.call('writeMemory', address, bytes);
   }
 
-  translate(effectiveAddress: number): Promise<KvmTranslation> {
+  translate(effectiveAddress: number | bigint): Promise<KvmTranslation> {
     return this.#connection.call('translate', effectiveAddress);
   }
 

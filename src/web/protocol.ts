@@ -60,7 +60,7 @@ export interface MachineCalls {
   stats(): Record<string, number>;
   readMemory(address: number, length: number): Uint8Array | undefined;
   writeMemory(address: number, bytes: Uint8Array): boolean;
-  translate(effectiveAddress: number): KvmTranslation;
+  translate(effectiveAddress: number | bigint): KvmTranslation;
   getRegs(): KvmRegs;
   setRegs(regs: KvmRegs): void;
   getSregs(): KvmSregs;

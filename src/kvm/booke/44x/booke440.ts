@@ -248,9 +248,9 @@ export class Booke440 implements VcpuFamily {
     );
   }
 
-  translate(effectiveAddress: number): KvmTranslation {
+  translate(low: number): KvmTranslation {
     this.#emulation.applyTlbWrites();
-    const address = effectiveAddress | 0;
+    const address = low | 0;
     const words = this.#words;
     const msr = words[W_MSR] as number;
     const index = this.#tlb.search(address, words[W_PID] as number, (msr & MSR.DS) !== 0 ? 1 : 0);

@@ -10,6 +10,7 @@ import type { Meaning } from './semantics.ts';
  * conversions between floating-point numbers and doublewords · `server`: synchronisation as Book III-S processors have
  * it · `2.02`, `2.05`, `2.06`, `2.07`: what the architecture of that version has added · `vector`: AltiVec of the 970,
  * `vector-2.07`: what POWER8 has added · `vsx`, `vsx-2.07`: the same of vector-scalar · `decimal`: decimal floating point ·
+ * `e500`: TLB, cache-lock and performance-monitor instructions of the e500 · `spe`: its signal processing engine ·
  * `970`, `power7`: registers that only this processor has.
  */
 export type Level = (typeof LEVELS)[number];
@@ -21,6 +22,8 @@ export const LEVELS = [
   'booke',
   '44x',
   '4xx',
+  'e500',
+  'spe',
   'float',
   '64-bit',
   'float-64',
@@ -38,7 +41,9 @@ export const LEVELS = [
   'power7',
 ] as const;
 
-const EMBEDDED: ReadonlySet<Level> = new Set(['booke', '44x', '4xx']);
+const EMBEDDED: ReadonlySet<Level> = new Set(['booke', '44x', '4xx', 'e500', 'spe']);
+const PPC4XX: ReadonlySet<Level> = new Set(['44x', '4xx']);
+const E500: ReadonlySet<Level> = new Set(['e500', 'spe']);
 const SERVER: ReadonlySet<Level> = new Set([
   '64-bit',
   'float-64',
@@ -61,9 +66,15 @@ export function isOf({ level, until }: Pick<Instruction, 'level' | 'until'>, lev
   return levels.has(level) && !(until !== undefined && levels.has(until));
 }
 
+/** No processor has levels of both. */
+const APART = [
+  [EMBEDDED, SERVER],
+  [PPC4XX, E500],
+] as const;
+
 /** Whether a processor can have both levels. */
 export function areCompatible(a: Level, b: Level): boolean {
-  return !(EMBEDDED.has(a) && SERVER.has(b)) && !(SERVER.has(a) && EMBEDDED.has(b));
+  return !APART.some(([one, other]) => (one.has(a) && other.has(b)) || (other.has(a) && one.has(b)));
 }
 
 /** What an instruction does to storage, for those that only move one item between storage and a register: MMIO emulation reads it. */

@@ -40,7 +40,10 @@ function parseSyntax(syntax: string): Slot[] {
 
 /** Forms by instruction id, in the order in which the disassembler tries them: aliases first, the row itself last. */
 export const FORMS: readonly (readonly Form[])[] = INSTRUCTIONS.map((instruction) => {
-  const aliases = ALIASES.filter((alias) => alias.of === instruction.mnemonic);
+  // Of two processors' instructions with one name, an alias is of that which has its fields.
+  const aliases = ALIASES.filter(
+    ({ of, mask }) => of === instruction.mnemonic && (mask & (instruction.mask | instruction.reserved)) === 0,
+  );
   return [
     ...aliases.map((alias) => ({
       instruction,

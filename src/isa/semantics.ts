@@ -60,6 +60,9 @@ export type InstructionInterrupt =
   | 'vectorUnavailable'
   | 'vsxUnavailable'
   | 'auxiliaryProcessorUnavailable'
+  | 'speUnavailable'
+  | 'speFloatData'
+  | 'speFloatRound'
   /** Problem state may not have the facility that is named. */
   | 'facilityUnavailable'
   | 'alignment'
@@ -87,11 +90,23 @@ export type StateName =
   /** The facilities of FSCR that there are in the mode in use, by FSCR's bits. */
   | 'facilities'
   | 'vscr'
+  /** MSR[SPE], as 0 or not; SPEFSCR; the branch buffer's registers. */
+  | 'speAvailable'
+  | 'spefscr'
+  | 'bbear'
+  | 'bbtar'
   /** FPSCR[DRN]. */
   | 'decimalRounding';
 
-/** Named 64-bit state of a 64-bit processor; `decimalLow` is the right half of what a decimal routine answers. */
-export type WideStateName = 'reserveAddress' | 'reserveValue' | 'reserveValueHigh' | 'tar' | 'ppr' | 'decimalLow';
+/** Named 64-bit state of a 64-bit processor, and the accumulator of SPE; `decimalLow` is the right half of what a decimal routine answers. */
+export type WideStateName =
+  | 'reserveAddress'
+  | 'reserveValue'
+  | 'reserveValueHigh'
+  | 'tar'
+  | 'ppr'
+  | 'decimalLow'
+  | 'accumulator';
 
 /** Named words of the struct that KVM shares with the guest (the magic page), low halves where they have 64 bits. */
 export type SharedName =
@@ -110,6 +125,13 @@ export type SharedName =
   | 'dsisr'
   | 'esr'
   | 'pir'
+  | 'mas0'
+  | 'mas1'
+  | 'mas2'
+  | 'mas3'
+  | 'mas4'
+  | 'mas6'
+  | 'mas7'
   | 'intPending'
   | 'critical';
 
@@ -210,6 +232,9 @@ export interface Semantics {
   /** GPR[field]; (RA|0) where the field is RA0. */
   gpr(register: Operand): Expr;
   setGpr(register: Operand, value: Expr): void;
+  /** The upper half of GPR[field] on a 32-bit processor with SPE, as i32: nothing else there changes it. */
+  gprHigh(register: Operand): Expr;
+  setGprHigh(register: Operand, value: Expr): void;
   /** The register `offset` places after `first`, modulo 32, to be used as a register operand. */
   registerAfter(first: Operand, offset: Operand): Operand;
   /** Whether there is a floating-point unit. */

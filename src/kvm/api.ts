@@ -64,7 +64,7 @@ export const KVMPPC_INST_SW_BREAKPOINT = 0x00dd_dd00;
 export interface KvmGuestDebug {
   control: number;
   arch?: {
-    /** At most 256, each an effective address, bits of KVMPPC_DEBUG and, for data, how many bytes are watched (default: 1). */
+    /** At most 16, each an effective address, bits of KVMPPC_DEBUG and, for data, how many bytes are watched (default: 1). */
     bp: readonly { readonly addr: bigint; readonly type: number; readonly len?: number }[];
   };
 }
@@ -173,6 +173,22 @@ export interface MemoryArea {
   written(offset: number, length: number): void;
 }
 
+/** A 440's TLB entry, as tlbwe takes it. */
+export interface TlbEntry44x {
+  word0: number;
+  word1: number;
+  word2: number;
+  tid: number;
+}
+/** An e500's TLB entry, as it is in the MAS registers: what the uapi's kvm_book3e_206_tlb_entry has of one. */
+export interface TlbEntry206 {
+  mas1: number;
+  mas2: number;
+  mas3: number;
+  mas7: number;
+}
+export type TlbEntry = TlbEntry44x | TlbEntry206;
+
 /** Counters by cause: one number a name, the reference's names where it has them (`sum_exits`, `emulated_inst_exits` …). */
 export type KvmStats = Record<string, number>;
 
@@ -205,8 +221,11 @@ export interface Vcpu {
    * exact. Where only the operating system may read, `usermode` is false.
    */
   translate(effectiveAddress: number | bigint): KvmTranslation;
-  /** Writes one guest TLB entry in the hardware's form, as firmware would have (BookE boards set the initial mappings). */
-  setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void;
+  /**
+   * Writes one guest TLB entry in the hardware's form, as firmware would have (BookE boards set the initial mappings). An
+   * e500's are those of TLB0 (256 after reset) and behind them TLB1's.
+   */
+  setTlbEntry(index: number, entry: TlbEntry): void;
   /**
    * KVM_SET_GUEST_DEBUG, in place of what was set before. The guest's own debug registers keep their effect.
    * @throws KvmError when there are more breakpoints than the struct has room for, or one that is none.

@@ -9,6 +9,7 @@ import type {
   KvmState,
   KvmStats,
   KvmTranslation,
+  TlbEntry,
   VcpuCapability,
 } from './api.ts';
 import type { MemorySlot, MemorySlots } from './slots.ts';
@@ -84,7 +85,7 @@ export interface VcpuFamily {
   translate(low: number, high: number): KvmTranslation;
   /** Entries of the TLB that `setTlbEntry` sets; 0: there is none. */
   readonly tlbEntries: number;
-  setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void;
+  setTlbEntry(index: number, entry: TlbEntry): void;
   /** Has the guest's next store to each page that `dirty` has a bit for come to KVM, which logs it. */
   protectPages(slot: MemorySlot, dirty: Uint8Array): void;
   /** The guest's half of the vCPU's state: `Vm.save`. */

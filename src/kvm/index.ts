@@ -2,6 +2,7 @@
 import {
   CodeProfile,
   type CoreImages,
+  createE500Cpu,
   createHostCpu,
   createServerCpu,
   type RegionFunction,
@@ -20,7 +21,7 @@ export { CodeProfile };
  * @throws KvmError when an option does not fit.
  */
 export function createVm(options: VmOptions): Vm {
-  return new VirtualMachine(options, { createHostCpu, createServerCpu });
+  return new VirtualMachine(options, { createHostCpu, createE500Cpu, createServerCpu });
 }
 
 /**

@@ -4,6 +4,7 @@ import {
   type Host440Cpu,
   type HostCpu,
   type HostCpuOptions,
+  type HostE500Cpu,
   LEVELS_OF,
   type MemoryOrder,
   type ProcessorName,
@@ -20,14 +21,17 @@ import { sprName as book3sSprName } from './book3s64/sprs.ts';
 import { book3sVectors } from './book3s64/vectors.ts';
 import { BOOKE_ASSIST } from './booke/44x/assist.ts';
 import { Booke440 } from './booke/44x/booke440.ts';
+import { EMULATED_MNEMONICS } from './booke/44x/emulate.ts';
 import { bookeVectors } from './booke/44x/vectors.ts';
-import { EMULATED_MNEMONICS } from './booke/emulate.ts';
-import { sprName } from './booke/sprs.ts';
+import { BookeE500 } from './booke/e500/booke-e500.ts';
+import { EMULATED_MNEMONICS as E500_MNEMONICS } from './booke/e500/emulate.ts';
+import { SPRS_440, SPRS_E500 } from './booke/sprs.ts';
 import type { FamilyParts, VcpuFamily } from './family.ts';
 
-/** Makes host processors: `createHostCpu` and `createServerCpu`, or stand-ins in tests. */
+/** Makes host processors: `createHostCpu` and its kin, or stand-ins in tests. */
 export interface Processors {
   createHostCpu(options: HostCpuOptions): Host440Cpu;
+  createE500Cpu(options: HostCpuOptions): HostE500Cpu;
   createServerCpu(options: ServerCpuOptions): ServerCpu;
 }
 
@@ -63,7 +67,7 @@ const BOOKE: Model = {
   hashTable: null,
   hypercall: null,
   mnemonics: EMULATED_MNEMONICS,
-  sprName,
+  sprName: (spr) => SPRS_440.nameOf(spr),
   order: () => 3,
   create(processors, options, parts) {
     const cpu = processors.createHostCpu({
@@ -71,6 +75,20 @@ const BOOKE: Model = {
       ...(parts.accel === 'assist' && { assist: BOOKE_ASSIST, vectorCode: bookeVectors }),
     });
     return { cpu, family: new Booke440({ ...parts, cpu }) };
+  },
+};
+
+const E500: Model = {
+  processor: 'e500v2',
+  accels: ['trap'],
+  hashTable: null,
+  hypercall: null,
+  mnemonics: E500_MNEMONICS,
+  sprName: (spr) => SPRS_E500.nameOf(spr),
+  order: () => 3,
+  create(processors, options, parts) {
+    const cpu = processors.createE500Cpu(options);
+    return { cpu, family: new BookeE500({ ...parts, cpu }) };
   },
 };
 
@@ -98,4 +116,4 @@ const BOOK3S = BOOK3S_MODELS.map((model): [string, Model] => [
   },
 ]);
 
-export const MODELS: ReadonlyMap<string, Model> = new Map([['440ep', BOOKE], ...BOOK3S]);
+export const MODELS: ReadonlyMap<string, Model> = new Map([['440ep', BOOKE], ['e500v2', E500], ...BOOK3S]);

@@ -11,6 +11,7 @@ import {
   type KvmState,
   type KvmStats,
   type KvmTranslation,
+  type TlbEntry,
   type Vcpu,
   type VcpuCapability,
 } from './api.ts';
@@ -247,13 +248,16 @@ export class VirtualCpu implements Vcpu {
     return this.#family.translate(Number(BigInt.asUintN(32, address)), Number(BigInt.asUintN(32, address >> 32n)));
   }
 
-  setTlbEntry(index: number, entry: { word0: number; word1: number; word2: number; tid: number }): void {
+  setTlbEntry(index: number, entry: TlbEntry): void {
     const { tlbEntries } = this.#family;
     if (tlbEntries === 0) throw new KvmError('this processor has no TLB that is set entry by entry');
     checkInteger('the index of a TLB entry', index, 0, tlbEntries - 1);
     checkObject('a TLB entry', entry);
-    for (const name of ['word0', 'word1', 'word2'] as const) checkWord(name, entry[name]);
-    checkInteger('tid', entry.tid, 0, 255);
+    if ('mas1' in entry) for (const name of ['mas1', 'mas2', 'mas3', 'mas7'] as const) checkWord(name, entry[name]);
+    else {
+      for (const name of ['word0', 'word1', 'word2'] as const) checkWord(name, entry[name]);
+      checkInteger('tid', entry.tid, 0, 255);
+    }
     this.#family.setTlbEntry(index, entry);
   }
 

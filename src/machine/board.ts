@@ -30,6 +30,7 @@ export interface BootSpec {
 export interface BootEntry {
   readonly address: number;
   readonly deviceTree: number;
+  readonly deviceTreeBytes: number;
   readonly memoryBytes: number;
   readonly littleEndian: boolean;
 }
@@ -48,6 +49,8 @@ export interface TreeConfiguration extends BoardConfiguration {
   readonly hcallInstructions: readonly number[] | undefined;
   /** Random bytes for the guest's own generator; empty where the host has none. */
   readonly rngSeed: Uint8Array;
+  /** The kernel in memory, for firmware that is to boot it; sizes in bytes. */
+  readonly kernel?: { readonly address: number; readonly bytes: number };
 }
 
 /** A board is data: processor, memory, devices with addresses and wiring, and how it boots. */

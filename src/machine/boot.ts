@@ -99,12 +99,14 @@ export function bootGuest(
   const tree = (initrd: number): Uint8Array =>
     makeDeviceTree(board, devices, files.dtb, {
       ...configuration,
+      kernel: { address: start, bytes: end - start },
       append: files.append ?? (files.dtb === undefined ? '' : undefined),
       initrd: initrdBytes > 0 ? { start: initrd, end: initrd + initrdBytes } : undefined,
     });
+  const end = kernelEnd(kernel);
+  const start = Math.min(...kernel.segments.map(({ address }) => address));
   const firmware = devices.flatMap((device) => device.firmware ?? []);
   const ramEnd = Math.min(memoryBytes, ...firmware.map(({ address }) => address));
-  const end = kernelEnd(kernel);
   if (end > ramEnd)
     throw new MachineError(
       `the kernel ends at ${hex(end)}, but the firmware's place begins at ${hex(ramEnd)}; more memory would fit`,
@@ -120,9 +122,16 @@ export function bootGuest(
     write(address, bytes);
     if (size > bytes.length) memory.fill(address + bytes.length, size - bytes.length, 0);
   }
-  write(place.deviceTree, tree(place.initrd));
+  const treeBytes = tree(place.initrd);
+  write(place.deviceTree, treeBytes);
   if (files.initrd !== undefined && initrdBytes > 0) write(place.initrd, files.initrd);
   for (const { address, bytes } of firmware) write(address, bytes);
   const { entry, littleEndian } = kernel;
-  board.boot.enter(vcpu, { address: entry, deviceTree: place.deviceTree, memoryBytes, littleEndian });
+  board.boot.enter(vcpu, {
+    address: entry,
+    deviceTree: place.deviceTree,
+    deviceTreeBytes: treeBytes.length,
+    memoryBytes,
+    littleEndian,
+  });
 }

@@ -74,9 +74,9 @@ export {
 } from './hypercalls.ts';
 export type { InterruptLine, InterruptSink } from './interrupts.ts';
 export type { FastCodecs } from './loaders/gzip.ts';
+export type { MachineEnd } from './loop.ts';
 export {
   Machine,
-  type MachineEnd,
   type MachineState,
   type RunOptions,
   type RunSignal,

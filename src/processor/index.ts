@@ -2,14 +2,16 @@
 
 import { HostServer, type ServerCpuOptions } from './book3s/host.ts';
 import type { ServerCpu } from './book3s/interface.ts';
+import { HostE500 } from './booke/host-e500.ts';
 import { Host440 } from './booke/host440.ts';
-import type { Host440Cpu } from './booke/interface.ts';
+import type { Host440Cpu, HostE500Cpu } from './booke/interface.ts';
 import type { HostCpuOptions } from './interface.ts';
 
 export type { ServerCpuOptions, ServerModelName } from './book3s/host.ts';
 export * from './book3s/interface.ts';
 export * from './book3s/layout.ts';
 export * from './booke/interface.ts';
+export * from './booke/layout.ts';
 export * from './interface.ts';
 export * from './layout.ts';
 export { LEVELS_OF, type ProcessorName } from './levels.ts';
@@ -23,6 +25,11 @@ export type { Watch } from './watch.ts';
 /** Makes a 440 on its block of host memory. */
 export function createHostCpu(options: HostCpuOptions): Host440Cpu {
   return new Host440(options);
+}
+
+/** Makes an e500v2 on its block of host memory. */
+export function createE500Cpu(options: HostCpuOptions): HostE500Cpu {
+  return new HostE500(options);
 }
 
 /** Makes a Book III-S processor on its block of host memory. */

@@ -103,6 +103,18 @@ export const SHARED_FIELDS = {
   /** 32 bits. */
   intPending: 0x64,
   /** 32 bits. */
+  mas0: 0xa8,
+  /** 32 bits. */
+  mas1: 0xac,
+  /** The two halves of mas7_3, 32 bits each. */
+  mas7: 0xb0,
+  mas3: 0xb4,
+  mas2: 0xb8,
+  /** 32 bits. */
+  mas4: 0xc0,
+  /** 32 bits. */
+  mas6: 0xc4,
+  /** 32 bits. */
   esr: 0xc8,
   /** 32 bits. */
   pir: 0xcc,
@@ -113,7 +125,18 @@ export const SHARED_FIELDS = {
 } as const;
 export type SharedField = keyof typeof SHARED_FIELDS;
 /** Fields of 32 bits; all others have 64. */
-export const SHARED_WORDS: ReadonlySet<string> = new Set(['dsisr', 'intPending', 'esr', 'pir']);
+export const SHARED_WORDS: ReadonlySet<string> = new Set([
+  'dsisr',
+  'intPending',
+  'mas0',
+  'mas1',
+  'mas7',
+  'mas3',
+  'mas4',
+  'mas6',
+  'esr',
+  'pir',
+]);
 
 /**
  * Offset from the block at which a native i32 access reads or writes a shared field, of a 64-bit one its low word. The

@@ -12,6 +12,9 @@ export const LEVELS_440: ReadonlySet<Level> = new Set([
   'float',
 ]);
 
+/** The instruction groups of the e500v2. */
+export const LEVELS_E500V2: ReadonlySet<Level> = new Set(['base', 'classic', 'isel', 'booke', 'e500', 'spe']);
+
 /** The instruction groups of the PowerPC 970. */
 export const LEVELS_970: ReadonlySet<Level> = new Set([
   'base',
@@ -50,6 +53,7 @@ export const LEVELS_POWER8: ReadonlySet<Level> = new Set([
 /** The instruction groups of each processor. */
 export const LEVELS_OF = {
   '440': LEVELS_440,
+  e500v2: LEVELS_E500V2,
   '970': LEVELS_970,
   power7: LEVELS_POWER7,
   power8: LEVELS_POWER8,

@@ -4,7 +4,7 @@ import { registersOf } from '../isa/registers/index.ts';
 import { ROUTINES } from '../isa/routines.ts';
 import type { Routine } from '../isa/semantics.ts';
 import { BOOKE_INTERRUPTS, type InterruptNumbers, SERVER_INTERRUPTS } from './backend/traps.ts';
-import { LEVELS_440, LEVELS_OF, LEVELS_POWER8, type ProcessorName } from './levels.ts';
+import { LEVELS_440, LEVELS_E500V2, LEVELS_OF, LEVELS_POWER8, type ProcessorName } from './levels.ts';
 import type { MemoryOrder } from './memory.ts';
 
 /** What generated code depends on beside the instructions that there are: the width and order of a processor's mode. */
@@ -47,6 +47,13 @@ export const MODEL_440: ProcessorModel = {
   routines: FLOAT_ROUTINES,
   interrupts: BOOKE_INTERRUPTS,
 };
+/** Its floating point is in the general registers (SPE). */
+export const MODEL_E500V2: ProcessorModel = {
+  ...MODEL_440,
+  levels: LEVELS_E500V2,
+  hasFloat: false,
+  routines: [],
+};
 /** Book III-S, 64-bit mode: a POWER8. */
 export const MODEL_SERVER: ProcessorModel = {
   levels: LEVELS_POWER8,
@@ -65,6 +72,7 @@ export const MODEL_SERVER_LITTLE_ENDIAN: ProcessorModel = { ...MODEL_SERVER, ord
 /** What a processor's translated code depends on, by the order that storage is kept in. */
 export function modelOf(name: ProcessorName, order: MemoryOrder): ProcessorModel {
   if (name === '440') return MODEL_440;
+  if (name === 'e500v2') return MODEL_E500V2;
   const levels = LEVELS_OF[name];
   const model = order === 0 ? MODEL_SERVER_LITTLE_ENDIAN : MODEL_SERVER;
   return { ...model, levels, notesBranches: registersOf(levels).has(CFAR_SPR) };

@@ -6,7 +6,7 @@
 import type { Vcpu, Vm, VmOptions } from '../../src/kvm/index.ts';
 import { VirtualMachine } from '../../src/kvm/vm.ts';
 import { NodeTranslationPort } from '../../src/node/translation-port.ts';
-import { createHostCpu, createServerCpu, type HostMemory } from '../../src/processor/index.ts';
+import { createE500Cpu, createHostCpu, createServerCpu, type HostMemory } from '../../src/processor/index.ts';
 import { Guards } from './guards.ts';
 
 /** Machines that one virtual machine serves. */
@@ -102,6 +102,10 @@ export class GuardedVms {
           memory = cpu.memory;
           return createHostCpu({ ...cpu, hotThreshold: HOT_THRESHOLD });
         },
+        createE500Cpu: (cpu) => {
+          memory = cpu.memory;
+          return createE500Cpu({ ...cpu, hotThreshold: HOT_THRESHOLD });
+        },
         createServerCpu: (cpu) => {
           memory = cpu.memory;
           return createServerCpu({ ...cpu, hotThreshold: HOT_THRESHOLD });
@@ -111,7 +115,7 @@ export class GuardedVms {
     vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: this.#memoryBytes });
     const vcpu = vm.createVcpu(0);
     if (memory === undefined) throw new Error('no processor was made');
-    const server = options.cpu !== '440ep';
+    const server = options.cpu !== '440ep' && options.cpu !== 'e500v2';
     const htab = memory.byteLength - (server ? LARGEST_HTAB_BYTES : 0);
     const guards = new Guards(memory, vm.memory, {
       slots: [{ address: 0, bytes: this.#memoryBytes }],

@@ -79,10 +79,16 @@ export class Evaluator {
     vscr: 0,
     facilities: -1,
     decimalRounding: 0,
+    speAvailable: 1,
+    spefscr: 0,
+    bbear: 0,
+    bbtar: 0,
   };
   /** Doublewords of the vector-scalar registers, but for doubleword 0 of the first 32, which is in `fpr`. */
   readonly vsrs: bigint[][] = [];
   readonly fpr: bigint[] = new Array<bigint>(32).fill(0n);
+  /** Upper halves of the general registers. */
+  readonly gprHigh: number[] = new Array<number>(32).fill(0);
   readonly wideState: Record<WideStateName, bigint> = {
     reserveAddress: 1n,
     reserveValue: 0n,
@@ -90,6 +96,7 @@ export class Evaluator {
     tar: 0n,
     decimalLow: 0n,
     ppr: 0n,
+    accumulator: 0n,
   };
   readonly shared = new Map<SharedName, number>();
   readonly blockWords = new Map<number, number>();
@@ -353,6 +360,8 @@ export class Evaluator {
       gpr: (n) => wordThunk(() => (index(n) === ZERO ? 0 : (r.gpr[index(n)] as Value))),
       setGpr: (n, value) => void (r.gpr[index(n)] = register(value)),
       registerAfter: (first, offset) => i32(() => (number(first) + number(offset)) & 31),
+      gprHigh: (n) => i32(() => this.gprHigh[index(n)] as number),
+      setGprHigh: (n, value) => void (this.gprHigh[index(n)] = number(value)),
       fpr: (n) => thunk('i64', () => this.fpr[number(n)] as bigint),
       setFpr: (n, bits) => void (this.fpr[number(n)] = big(bits)),
       vsrHalf: (n, half) => thunk('i64', () => this.vsr(number(n))[half] as bigint),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Decoder } from '../../src/isa/decoder.ts';
 import { KVM_SYSTEM_EVENT } from '../../src/kvm/api.ts';
-import { EMULATED_ROWS } from '../../src/kvm/booke/emulate.ts';
+import { EMULATED_ROWS } from '../../src/kvm/booke/44x/emulate.ts';
 import { ESR } from '../../src/processor/index.ts';
 import {
   CODE,

@@ -3,6 +3,7 @@ import { VirtualMachine } from '../../src/kvm/vm.ts';
 import {
   BOOKE_VECTOR,
   BUDGET,
+  createE500Cpu,
   createServerCpu,
   ESR,
   EXIT_ADDRESS,
@@ -162,7 +163,11 @@ export class Rig {
         maxMemory: RAM_BYTES + 2 ** 20,
         ...options,
       },
-      { createServerCpu, createHostCpu: (hostOptions) => (cpu = new FakeCpu(hostOptions)) },
+      {
+        createServerCpu,
+        createE500Cpu,
+        createHostCpu: (hostOptions) => (cpu = new FakeCpu(hostOptions)),
+      },
     );
     this.vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: RAM_BYTES });
     this.vcpu = this.vm.createVcpu(0);

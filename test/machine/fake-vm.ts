@@ -3,6 +3,7 @@ import {
   type KvmExitReason,
   type KvmRegs,
   type KvmRun,
+  type TlbEntry,
   type Vcpu,
   type VcpuCapability,
   type Vm,
@@ -17,7 +18,7 @@ export type Script = (run: KvmRun) => Generator<KvmExitReason, void, void>;
 export interface FakeVm extends Vm {
   bytes: Uint8Array;
   interrupts: number[];
-  tlb: Map<number, { word0: number; word1: number; word2: number; tid: number }>;
+  tlb: Map<number, TlbEntry>;
   regs: KvmRegs;
   resets: number;
   runs: number;

@@ -23,7 +23,6 @@ const NAMES: readonly SpecialRegister[] = [
     register(536 + 2 * n, `dbatu${n}`, '--', []),
     register(537 + 2 * n, `dbatl${n}`, '--', []),
   ]),
-  register(573, 'mcar', '--', [], { mnemonics: 'from' }),
 ];
 
 /** Every row; a number has one for each kind of processor that has it otherwise. */

@@ -1,33 +1,9 @@
 /** The guest's context: MSR with its side effects, PID, and what KVM itself reads of the guest's code. */
-import type { Host440Cpu, HostMemory } from '../../processor/index.ts';
+import type { HostMemory } from '../../processor/index.ts';
 import type { MemorySlots } from '../slots.ts';
-import { type GuestTlb440, PERMIT, pageMask, permissions } from './44x/mmu.ts';
-import type { Shadow440 } from './44x/shadow.ts';
-import {
-  CCR0_DAPUIB,
-  DBCR0_IDM,
-  DEBUG_EVENT,
-  FPSCR_FEX,
-  MSR,
-  MSR_CONTEXT,
-  MSR_FLOAT,
-  MSR_FLOAT_INTERRUPTS,
-  MSR_MASK,
-} from './bits.ts';
-import {
-  BOOKE_STATE_END,
-  W_CCR0,
-  W_DBCR0,
-  W_FLOAT_AVAILABLE,
-  W_FLOAT_INTERRUPTS,
-  W_FPSCR,
-  W_MSR,
-  W_PC,
-  W_PID,
-} from './layout.ts';
-
-/** With assist: translation mode of the guest's user (host space 0) and kernel (1). */
-const CONTEXT_MODES = [0, 1] as const;
+import { DBCR0_IDM, DEBUG_EVENT, MSR, MSR_CONTEXT } from './bits.ts';
+import { BOOKE_STATE_END, W_DBCR0, W_MSR, W_PC, W_PID } from './layout.ts';
+import { type GuestTlb, NO_PIECE, PERMIT, type ShadowTlb } from './mmu.ts';
 
 /** Why instructions are run one by one: debug events of the guest, steps of user space, a breakpoint in the page. */
 export const STEPPING = { GUEST: 1, HOST: 2, PAGE: 4 } as const;
@@ -35,17 +11,16 @@ export const STEPPING = { GUEST: 1, HOST: 2, PAGE: 4 } as const;
 const ALWAYS_STEPPED = DEBUG_EVENT.IRPT | DEBUG_EVENT.RET;
 const STEPPED = DEBUG_EVENT.ICMP | DEBUG_EVENT.BRT | ALWAYS_STEPPED;
 
-export class BookeContext {
+export abstract class BookeContext {
   /** The vCPU's block as 32-bit words, indexed by the W_ constants. */
   readonly words: Int32Array;
-  readonly #cpu: Host440Cpu;
   readonly #memory: HostMemory;
   readonly #slots: MemorySlots;
-  readonly #tlb: GuestTlb440;
-  readonly #shadow: Shadow440;
-  readonly #kernelMode: 0 | 1;
-  /** The PID that the processor has both contexts of, for the vector code. */
-  #preparedPid = -1;
+  readonly #tlb: GuestTlb;
+  protected readonly shadow: ShadowTlb;
+  /** The bits of MSR that exist, and those of them that say what units the guest has. */
+  readonly #msrMask: number;
+  readonly #units: number;
   /** The guest instruction at PC, after `fetch` said true. */
   instruction = 0;
   /** Not zero: the guest's instructions are run one by one (debug.ts), for the reasons of STEPPING. */
@@ -59,49 +34,47 @@ export class BookeContext {
   #fetchAddend = 0;
 
   constructor(
-    cpu: Host440Cpu,
+    base: number,
     memory: HostMemory,
     slots: MemorySlots,
-    tlb: GuestTlb440,
-    shadow: Shadow440,
-    assist: boolean,
+    tlb: GuestTlb,
+    shadow: ShadowTlb,
+    msr: { readonly mask: number; readonly units: number },
   ) {
-    this.#cpu = cpu;
     this.#memory = memory;
     this.#slots = slots;
     this.#tlb = tlb;
-    this.#shadow = shadow;
-    this.#kernelMode = assist ? 1 : 0;
-    this.words = new Int32Array(memory.wasm.buffer, cpu.base, BOOKE_STATE_END >> 2);
+    this.shadow = shadow;
+    this.#msrMask = msr.mask;
+    this.#units = msr.units;
+    this.words = new Int32Array(memory.wasm.buffer, base, BOOKE_STATE_END >> 2);
   }
 
-  /** Writes MSR. A change of IS or DS ends the life of all shadows; one of PR only selects another host space. */
+  /** Makes the processor follow MSR's bits that say what units the guest has. */
+  abstract refreshUnits(): void;
+  /** Selects the host context that belongs to MSR[PR] and PID. */
+  abstract select(): void;
+  /** PID1 or PID2 were written, where there are any. */
+  pidsChanged(): void {}
+  /** An exception of the floating-point unit is enabled, and MSR does not ignore it. */
+  abstract readonly floatEnabled: boolean;
+
+  /** Writes MSR. A change of PR only selects another host context. */
   setMsr(value: number): void {
     const words = this.words;
     const changed = (words[W_MSR] as number) ^ value;
-    words[W_MSR] = value & MSR_MASK;
-    if ((changed & MSR_FLOAT) !== 0) this.refreshFloat();
+    words[W_MSR] = value & this.#msrMask;
+    if ((changed & this.#units) !== 0) this.refreshUnits();
     if ((changed & MSR.DE) !== 0) this.followDebug();
     if ((changed & MSR_CONTEXT) === 0) return;
-    if ((changed & (MSR.IS | MSR.DS)) !== 0) {
-      this.#shadow.dropAll();
-      this.#fetchIndex = -1;
-    }
+    if ((changed & (MSR.IS | MSR.DS)) !== 0) this.spacesChanged();
     this.select();
   }
 
-  /** Makes the processor follow MSR[FP,FE0,FE1] and CCR0[DAPUIB]; `setFloat` of assist.ts does the same. */
-  refreshFloat(): void {
-    const words = this.words;
-    const msr = words[W_MSR] as number;
-    words[W_FLOAT_AVAILABLE] = ((words[W_CCR0] as number) & CCR0_DAPUIB) !== 0 ? 0 : msr & MSR.FP;
-    words[W_FLOAT_INTERRUPTS] = msr & MSR_FLOAT_INTERRUPTS;
-  }
-
-  /** An exception of the unit is enabled, and MSR does not ignore it. */
-  get floatEnabled(): boolean {
-    const words = this.words;
-    return words[W_FLOAT_INTERRUPTS] !== 0 && ((words[W_FPSCR] as number) & FPSCR_FEX) !== 0;
+  /** MSR[IS] or [DS] has changed: what is fetched and accessed is in another address space. */
+  protected spacesChanged(): void {
+    this.shadow.dropAll();
+    this.#fetchIndex = -1;
   }
 
   /** MSR[DE] or DBCR0 have changed: instructions are run one by one for events that no other way tells of. */
@@ -124,17 +97,6 @@ export class BookeContext {
     this.words[W_PID] = pid;
     this.#fetchIndex = -1;
     this.select();
-  }
-
-  /** Selects the host context that belongs to MSR[PR] and PID. */
-  select(): void {
-    const user = ((this.words[W_MSR] as number) & MSR.PR) !== 0;
-    const pid = this.words[W_PID] as number;
-    if (this.#kernelMode === 1 && this.#preparedPid !== pid) {
-      this.#preparedPid = pid;
-      this.#cpu.setContexts(pid, CONTEXT_MODES);
-    }
-    this.#cpu.setContext(user ? 0 : 1, pid, user ? 0 : this.#kernelMode);
   }
 
   /** Hears that a guest TLB entry changes. */
@@ -161,14 +123,14 @@ export class BookeContext {
     const msr = this.words[W_MSR] as number;
     const index = this.#tlb.search(pc, this.words[W_PID] as number, (msr & MSR.IS) !== 0 ? 1 : 0);
     if (index < 0) return false;
-    if ((permissions(this.#tlb.word(index, 2), (msr & MSR.PR) !== 0) & PERMIT.EXECUTE) === 0) return false;
+    if ((this.#tlb.permissions(index, (msr & MSR.PR) !== 0) & PERMIT.EXECUTE) === 0) return false;
     const frame = this.#tlb.frame(index, pc);
     const slot = this.#slots.find(frame);
     if (slot === null) return false;
-    const size = this.#shadow.pieceSize(index, frame, slot);
-    if (size < 0) return false;
+    const mask = this.shadow.pieceMask(index, frame, slot);
+    if (mask === NO_PIECE) return false;
     this.#fetchIndex = index;
-    this.#fetchMask = pageMask(size);
+    this.#fetchMask = mask;
     this.#fetchPage = pc & this.#fetchMask;
     this.#fetchAddend = (((frame + slot.delta) << 10) - (pc & ~1023)) | 0;
     return true;

@@ -4,7 +4,7 @@
  * comes to KVM, whether it was run there, emulated, or given to user space. Code with a breakpoint in its page is run like
  * that, too; watched data the processor shows (`Watch`).
  */
-import { BOOKE_VECTOR, type Host440Cpu, type Watch } from '../../processor/index.ts';
+import { BOOKE_VECTOR, type HostCpu, type Watch } from '../../processor/index.ts';
 import { KVM_GUESTDBG, KVMPPC_DEBUG, KVMPPC_INST_SW_BREAKPOINT, type KvmGuestDebug } from '../api.ts';
 import type { GuestDebug } from '../debug.ts';
 import { RESUME_GUEST, STEP_GUEST } from '../family.ts';
@@ -16,7 +16,7 @@ import { W_CR, W_CTR, W_MSR, W_PC } from './layout.ts';
 
 export class BookeDebug implements Watch {
   readonly host: GuestDebug;
-  readonly #cpu: Host440Cpu;
+  readonly #cpu: HostCpu;
   readonly #comparators: Comparators;
   readonly #words: Int32Array;
   readonly #context: BookeContext;
@@ -31,7 +31,7 @@ export class BookeDebug implements Watch {
   /** Of the access that was stopped: the guest's events; none: it is user space's. */
   #events = 0;
 
-  constructor(host: GuestDebug, cpu: Host440Cpu, context: BookeContext, interrupts: BookeInterrupts) {
+  constructor(host: GuestDebug, cpu: HostCpu, context: BookeContext, interrupts: BookeInterrupts) {
     this.host = host;
     this.#cpu = cpu;
     this.#words = context.words;

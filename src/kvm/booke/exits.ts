@@ -4,23 +4,22 @@ import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST, RETRY_DATA, RETRY_FETCH } from '../family.ts';
 import type { MemorySlots } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
-import { type GuestTlb440, PERMIT, permissions } from './44x/mmu.ts';
-import { type Shadow440, USE } from './44x/shadow.ts';
 import { DEBUG_EVENT, ESR_DATA, MCSR, MSR } from './bits.ts';
 import type { BookeContext } from './context.ts';
 import type { BookeDebug } from './debug.ts';
 import type { BookeEmulation } from './emulate.ts';
 import { type BookeInterrupts, PRIORITY } from './interrupts.ts';
 import { W_EXIT_ADDRESS, W_EXIT_SYNDROME, W_MCSR, W_MSR, W_PC, W_PID } from './layout.ts';
+import { type GuestTlb, PERMIT, type ShadowTlb, USE } from './mmu.ts';
 import type { StorageEmulation } from './storage.ts';
 
-export class BookeExits {
-  readonly #words: Int32Array;
-  readonly #interrupts: BookeInterrupts;
-  readonly #emulation: BookeEmulation;
+export abstract class BookeExits {
+  protected readonly words: Int32Array;
+  protected readonly interrupts: BookeInterrupts;
+  protected readonly emulation: BookeEmulation;
   readonly #storage: StorageEmulation;
-  readonly #tlb: GuestTlb440;
-  readonly #shadow: Shadow440;
+  readonly #tlb: GuestTlb;
+  readonly #shadow: ShadowTlb;
   readonly #slots: MemorySlots;
   readonly #counts: Float64Array;
   readonly #run: KvmRun;
@@ -31,16 +30,16 @@ export class BookeExits {
     interrupts: BookeInterrupts,
     emulation: BookeEmulation,
     storage: StorageEmulation,
-    tlb: GuestTlb440,
-    shadow: Shadow440,
+    tlb: GuestTlb,
+    shadow: ShadowTlb,
     slots: MemorySlots,
     counters: VcpuCounters,
     run: KvmRun,
     debug: BookeDebug,
   ) {
-    this.#words = context.words;
-    this.#interrupts = interrupts;
-    this.#emulation = emulation;
+    this.words = context.words;
+    this.interrupts = interrupts;
+    this.emulation = emulation;
     this.#storage = storage;
     this.#tlb = tlb;
     this.#shadow = shadow;
@@ -52,7 +51,7 @@ export class BookeExits {
 
   /** Handles one exit: RESUME_GUEST or a KVM_EXIT_* reason. */
   handle(vector: number): number {
-    this.#emulation.applyTlbWrites();
+    this.emulation.applyTlbWrites();
     switch (vector) {
       case BOOKE_VECTOR.program:
         return this.#program();
@@ -63,30 +62,28 @@ export class BookeExits {
       case BOOKE_VECTOR.instructionStorage:
         return this.#instructionFault(vector);
       case BOOKE_VECTOR.systemCall:
-        this.#count(COUNTER.syscall_exits);
-        this.#interrupts.take(BOOKE_VECTOR.systemCall);
+        this.count(COUNTER.syscall_exits);
+        this.interrupts.take(BOOKE_VECTOR.systemCall);
         return RESUME_GUEST;
-      case BOOKE_VECTOR.floatingPointUnavailable:
-        return this.#floatingPointUnavailable();
       case BOOKE_VECTOR.auxiliaryProcessorUnavailable:
-        this.#interrupts.take(vector);
+        this.interrupts.take(vector);
         return RESUME_GUEST;
       case BOOKE_VECTOR.alignment:
-        this.#count(COUNTER.alignment_exits);
-        this.#interrupts.takeWithAddress(
+        this.count(COUNTER.alignment_exits);
+        this.interrupts.takeWithAddress(
           vector,
-          this.#words[W_EXIT_ADDRESS] as number,
-          (this.#words[W_EXIT_SYNDROME] as number) & ESR_DATA,
+          this.words[W_EXIT_ADDRESS] as number,
+          (this.words[W_EXIT_SYNDROME] as number) & ESR_DATA,
         );
         return RESUME_GUEST;
       case BOOKE_VECTOR.decrementer:
       case BOOKE_VECTOR.fixedIntervalTimer:
       case BOOKE_VECTOR.watchdog:
-        this.#count(COUNTER.dec_exits);
+        this.count(COUNTER.dec_exits);
         return RESUME_GUEST;
       case BOOKE_VECTOR.criticalInput:
       case BOOKE_VECTOR.externalInput:
-        this.#count(COUNTER.ext_intr_exits);
+        this.count(COUNTER.ext_intr_exits);
         return RESUME_GUEST;
       case BOOKE_VECTOR.debug:
         // An instruction is complete: whether the guest hears of it is debug.ts's.
@@ -96,86 +93,81 @@ export class BookeExits {
       case BOOKE_VECTOR.codeWatch:
         return this.#debug.enterWatchedCode();
       default:
-        return this.#internalError(`the host processor raised interrupt ${vector}`);
+        return this.unit(vector);
     }
   }
 
   /** In the guest's kernel, a privileged instruction to emulate; all else is the guest's own. */
   #program(): number {
-    const words = this.#words;
+    const words = this.words;
     const esr = words[W_EXIT_SYNDROME] as number;
-    const emulation = this.#emulation;
+    const emulation = this.emulation;
     if ((esr & ESR.FP) !== 0) return emulation.floatEnabled();
     if ((esr & ESR.PIL) !== 0 && this.#debug.isBreakpoint) return this.#debug.breakpoint();
-    if ((esr & ESR.PTR) !== 0 && this.#interrupts.enabledEvents(DEBUG_EVENT.TRAP) !== 0)
-      if (this.#interrupts.debugEvent(DEBUG_EVENT.TRAP)) return RESUME_GUEST;
+    if ((esr & ESR.PTR) !== 0 && this.interrupts.enabledEvents(DEBUG_EVENT.TRAP) !== 0)
+      if (this.interrupts.debugEvent(DEBUG_EVENT.TRAP)) return RESUME_GUEST;
     if (((words[W_MSR] as number) & MSR.PR) !== 0) {
       if ((esr & (ESR.PPR | ESR.PIL)) !== 0 && emulation.emulateUser()) return RESUME_GUEST;
-      this.#count(COUNTER.usr_pr_inst_exits);
+      this.count(COUNTER.usr_pr_inst_exits);
       return emulation.program(esr);
     }
     if ((esr & (ESR.PPR | ESR.PIL)) !== 0) return emulation.emulate(ESR.PIL);
     return emulation.program(esr);
   }
 
-  /** Where MSR has it available, CCR0[DAPUIB] has not: what a core without a unit gives. */
-  #floatingPointUnavailable(): number {
-    this.#count(COUNTER.fp_unavail_exits);
-    if (((this.#words[W_MSR] as number) & MSR.FP) !== 0) return this.#emulation.program(ESR.PUO | ESR.FP);
-    this.#interrupts.take(BOOKE_VECTOR.floatingPointUnavailable);
-    return RESUME_GUEST;
-  }
+  /** An interrupt of a unit that only some members have. */
+  protected abstract unit(vector: number): number;
 
   #dataFault(vector: number): number {
-    const words = this.#words;
+    const words = this.words;
     const address = words[W_EXIT_ADDRESS] as number;
     const esr = (words[W_EXIT_SYNDROME] as number) & ESR_DATA;
     const msr = words[W_MSR] as number;
     const tlb = this.#tlb;
     const index = tlb.search(address, words[W_PID] as number, (msr & MSR.DS) !== 0 ? 1 : 0);
     if (index < 0) {
-      this.#count(COUNTER.dtlb_real_miss_exits);
-      this.#interrupts.takeWithAddress(BOOKE_VECTOR.dataTlbError, address, esr);
+      this.count(COUNTER.dtlb_real_miss_exits);
+      this.interrupts.takeDataMiss(address, esr);
       return RESUME_GUEST;
     }
     const user = (msr & MSR.PR) !== 0;
     const store = (esr & ESR.ST) !== 0;
-    if ((permissions(tlb.word(index, 2), user) & (store ? PERMIT.WRITE : PERMIT.READ)) === 0) {
-      this.#count(COUNTER.dsi_exits);
-      this.#interrupts.takeWithAddress(BOOKE_VECTOR.dataStorage, address, esr);
+    if ((tlb.permissions(index, user) & (store ? PERMIT.WRITE : PERMIT.READ)) === 0) {
+      this.count(COUNTER.dsi_exits);
+      this.interrupts.takeWithAddress(BOOKE_VECTOR.dataStorage, address, esr);
       return RESUME_GUEST;
     }
     const frame = tlb.frame(index, address);
     const slot = this.#slots.find(frame);
     if (slot === null || (store && slot.readonly)) return this.#storage.emulate(index, address, frame, slot);
-    this.#count(vector === BOOKE_VECTOR.dataTlbError ? COUNTER.dtlb_virt_miss_exits : COUNTER.dsi_exits);
+    this.count(vector === BOOKE_VECTOR.dataTlbError ? COUNTER.dtlb_virt_miss_exits : COUNTER.dsi_exits);
     const split = ((msr & MSR.IS) !== 0) !== ((msr & MSR.DS) !== 0);
     if (this.#shadow.map(index, address, frame, slot, user ? 0 : 1, split ? USE.DATA : USE.ALL)) return RETRY_DATA;
     return this.#storage.emulate(index, address, frame, slot);
   }
 
   #instructionFault(vector: number): number {
-    const words = this.#words;
+    const words = this.words;
     const pc = words[W_PC] as number;
     const msr = words[W_MSR] as number;
     const tlb = this.#tlb;
     const index = tlb.search(pc, words[W_PID] as number, (msr & MSR.IS) !== 0 ? 1 : 0);
     if (index < 0) {
-      this.#count(COUNTER.itlb_real_miss_exits);
-      this.#interrupts.take(BOOKE_VECTOR.instructionTlbError);
+      this.count(COUNTER.itlb_real_miss_exits);
+      this.interrupts.takeInstructionMiss();
       return RESUME_GUEST;
     }
     const user = (msr & MSR.PR) !== 0;
-    if ((permissions(tlb.word(index, 2), user) & PERMIT.EXECUTE) === 0) {
-      this.#count(COUNTER.isi_exits);
-      this.#interrupts.takeWithSyndrome(BOOKE_VECTOR.instructionStorage, 0);
+    if ((tlb.permissions(index, user) & PERMIT.EXECUTE) === 0) {
+      this.count(COUNTER.isi_exits);
+      this.interrupts.takeWithSyndrome(BOOKE_VECTOR.instructionStorage, 0);
       return RESUME_GUEST;
     }
     const frame = tlb.frame(index, pc);
     const slot = this.#slots.find(frame);
     const split = ((msr & MSR.IS) !== 0) !== ((msr & MSR.DS) !== 0);
     if (slot !== null && this.#shadow.map(index, pc, frame, slot, user ? 0 : 1, split ? USE.FETCH : USE.ALL)) {
-      this.#count(vector === BOOKE_VECTOR.instructionTlbError ? COUNTER.itlb_virt_miss_exits : COUNTER.isi_exits);
+      this.count(vector === BOOKE_VECTOR.instructionTlbError ? COUNTER.itlb_virt_miss_exits : COUNTER.isi_exits);
       return RETRY_FETCH;
     }
     return this.#fetchFromNowhere(msr);
@@ -183,20 +175,20 @@ export class BookeExits {
 
   /** The guest jumped to where no memory is: a machine check, or the checkstop that a machine check without MSR[ME] is. */
   #fetchFromNowhere(msr: number): number {
-    if ((msr & MSR.ME) === 0) return this.#internalError('instruction fetch from where no memory is, with MSR[ME] = 0');
-    this.#words[W_MCSR] = (this.#words[W_MCSR] as number) | MCSR.MCS | MCSR.IB;
-    this.#interrupts.set(PRIORITY.MACHINE_CHECK, true);
+    if ((msr & MSR.ME) === 0) return this.internalError('instruction fetch from where no memory is, with MSR[ME] = 0');
+    this.words[W_MCSR] = (this.words[W_MCSR] as number) | MCSR.MCS | MCSR.IB;
+    this.interrupts.set(PRIORITY.MACHINE_CHECK, true);
     return RESUME_GUEST;
   }
 
-  #internalError(what: string): number {
+  protected internalError(what: string): number {
     const { internal } = this.#run;
-    internal.pc = (this.#words[W_PC] as number) >>> 0;
+    internal.pc = (this.words[W_PC] as number) >>> 0;
     internal.message = `${what} (pc 0x${internal.pc.toString(16)})`;
     return KVM_EXIT.INTERNAL_ERROR;
   }
 
-  #count(counter: number): void {
+  protected count(counter: number): void {
     (this.#counts[counter] as number)++;
   }
 }

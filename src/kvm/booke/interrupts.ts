@@ -7,6 +7,7 @@ import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { DBCR0_IDM, DBSR, DEBUG_EVENT, MSR, TCR, TSR } from './bits.ts';
 import type { BookeContext } from './context.ts';
 import {
+  ivorWord,
   W_CSRR0,
   W_CSRR1,
   W_DBCR0,
@@ -14,7 +15,6 @@ import {
   W_DEAR,
   W_ESR,
   W_INT_PENDING,
-  W_IVOR0,
   W_IVPR,
   W_MCSRR0,
   W_MCSRR1,
@@ -199,6 +199,22 @@ export class BookeInterrupts {
     this.take(vector);
   }
 
+  /** The guest's TLB has no entry for the instruction at PC. */
+  takeInstructionMiss(): void {
+    const words = this.#words;
+    this.missed(words[W_PC] as number, ((words[W_MSR] as number) & MSR.IS) !== 0 ? 1 : 0);
+    this.take(BOOKE_VECTOR.instructionTlbError);
+  }
+
+  /** Nor for data. */
+  takeDataMiss(address: number, esr: number): void {
+    this.missed(address, ((this.#words[W_MSR] as number) & MSR.DS) !== 0 ? 1 : 0);
+    this.takeWithAddress(BOOKE_VECTOR.dataTlbError, address, esr);
+  }
+
+  /** What else hardware does about a miss. */
+  protected missed(_address: number, _space: number): void {}
+
   #takeCritical(vector: number): void {
     const words = this.#words;
     const msr = words[W_MSR] as number;
@@ -217,7 +233,7 @@ export class BookeInterrupts {
   #enter(vector: number, msr: number): void {
     const words = this.#words;
     this.taken++;
-    words[W_PC] = ((words[W_IVPR] as number) & 0xffff0000) | ((words[W_IVOR0 + vector] as number) & 0xfff0);
+    words[W_PC] = ((words[W_IVPR] as number) & 0xffff0000) | ((words[ivorWord(vector)] as number) & 0xfff0);
     this.#context.setMsr(msr);
   }
 

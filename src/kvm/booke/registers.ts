@@ -12,6 +12,10 @@ import {
   W_FPSCR,
   W_GPR,
   W_LR,
+  W_MAS0,
+  W_MAS1,
+  W_MAS4,
+  W_MAS6,
   W_MSR,
   W_PC,
   W_PID,
@@ -24,38 +28,49 @@ import {
   writeCr,
   writeXer,
 } from './layout.ts';
-import { SPR_ROWS } from './sprs.ts';
+import type { SprTable } from './sprs.ts';
 import type { BookeTimers } from './timers.ts';
 
 /** Sregs: every special register with a word of its own that KVM_GET_REGS has not. */
-const SREGS: ReadonlyMap<string, number> = new Map([
-  ...SPR_ROWS.filter((row) => row.word >= 0 && !/^(lr|ctr|srr[01]|pid|sprg\dr?)$/.test(row.name)).map(
-    (row) => [row.name, row.word] as const,
-  ),
-  ['pvr', W_PVR],
-  ['pir', W_PIR],
-]);
+const sregsOf = (table: SprTable): ReadonlyMap<string, number> =>
+  new Map([
+    ...table.rows
+      .filter((row) => row.word >= 0 && !/^(lr|ctr|srr[01]|pid|sprg\dr?)$/.test(row.name))
+      .map((row) => [row.name, row.word] as const),
+    ['pvr', W_PVR],
+    ['pir', W_PIR],
+  ]);
 
 /** One-regs that are a word and nothing else. */
-const ONE_REGS: ReadonlyMap<bigint, number> = new Map([
+export type OneRegs = ReadonlyMap<bigint, number>;
+export const COMMON_ONE_REGS: readonly (readonly [bigint, number])[] = [
   [KVM_REG_PPC.IAC1, wordOf('iac1')],
   [KVM_REG_PPC.IAC2, wordOf('iac2')],
-  [KVM_REG_PPC.IAC3, wordOf('iac3')],
-  [KVM_REG_PPC.IAC4, wordOf('iac4')],
   [KVM_REG_PPC.DAC1, wordOf('dac1')],
   [KVM_REG_PPC.DAC2, wordOf('dac2')],
   [KVM_REG_PPC.DAR, W_DEAR],
   [KVM_REG_PPC.DBSR, wordOf('dbsr')],
+];
+export const ONE_REGS_440: OneRegs = new Map([
+  ...COMMON_ONE_REGS,
+  [KVM_REG_PPC.IAC3, wordOf('iac3')],
+  [KVM_REG_PPC.IAC4, wordOf('iac4')],
   [KVM_REG_PPC.FPSCR, W_FPSCR],
 ]);
 
-const TWO_WORDS = 2;
+export const ONE_REGS_E500: OneRegs = new Map([
+  ...COMMON_ONE_REGS,
+  [KVM_REG_PPC.MAS0, W_MAS0],
+  [KVM_REG_PPC.MAS1, W_MAS1],
+  [KVM_REG_PPC.MAS4, W_MAS4],
+  [KVM_REG_PPC.MAS6, W_MAS6],
+  [KVM_REG_PPC.MMUCFG, wordOf('mmucfg')],
+  [KVM_REG_PPC.TLB0CFG, wordOf('tlb0cfg')],
+  [KVM_REG_PPC.TLB1CFG, wordOf('tlb1cfg')],
+  [KVM_REG_PPC.EPR, wordOf('epr')],
+]);
 
-/** The word of the FPR that a one-reg names, its high word behind it. */
-function fprOf(id: bigint): number | undefined {
-  const n = indexOf(KVM_REG_PPC.FPR, id);
-  return n === undefined ? undefined : fprOffset(n) >> 2;
-}
+const TWO_WORDS = 2;
 
 export class BookeRegisters {
   readonly #words: Int32Array;
@@ -64,8 +79,19 @@ export class BookeRegisters {
   readonly #timers: BookeTimers;
   /** Registers of the debug facility may have been written. */
   readonly #onDebug: () => void;
+  readonly #sregs: ReadonlyMap<string, number>;
+  readonly #oneRegs: OneRegs;
 
-  constructor(context: BookeContext, interrupts: BookeInterrupts, timers: BookeTimers, onDebug: () => void) {
+  constructor(
+    table: SprTable,
+    oneRegs: OneRegs,
+    context: BookeContext,
+    interrupts: BookeInterrupts,
+    timers: BookeTimers,
+    onDebug: () => void,
+  ) {
+    this.#sregs = sregsOf(table);
+    this.#oneRegs = oneRegs;
     this.#onDebug = onDebug;
     this.#words = context.words;
     this.#context = context;
@@ -108,14 +134,14 @@ export class BookeRegisters {
   getSregs(): KvmSregs {
     this.#timers.update();
     const sregs: KvmSregs = { pvr: 0 };
-    for (const [name, word] of SREGS) sregs[name] = (this.#words[word] as number) >>> 0;
+    for (const [name, word] of this.#sregs) sregs[name] = (this.#words[word] as number) >>> 0;
     sregs['dec'] = this.#timers.readDec() >>> 0;
     return sregs;
   }
 
   setSregs(sregs: Partial<KvmSregs>): void {
     for (const [name, given] of Object.entries(sregs)) {
-      const word = SREGS.get(name);
+      const word = this.#sregs.get(name);
       if (word === undefined || given === undefined) continue;
       const value = Number(given);
       if (name === 'tcr') this.#timers.writeTcr(value | 0);
@@ -123,7 +149,8 @@ export class BookeRegisters {
       else if (name === 'dec') this.#timers.writeDec(value | 0);
       else this.#words[word] = value;
     }
-    this.#context.refreshFloat();
+    this.#context.refreshUnits();
+    this.#context.pidsChanged();
     this.#interrupts.refreshTimers();
     this.#onDebug();
   }
@@ -133,9 +160,9 @@ export class BookeRegisters {
     if (id === KVM_REG_PPC.TSR) return BigInt(this.#timers.readTsr() >>> 0);
     if (id === KVM_REG_PPC.TB_OFFSET) return BigInt.asUintN(64, BigInt(this.#timers.timebaseOffset));
     if (id === KVM_REG_PPC.DEBUG_INST) return BigInt(KVMPPC_INST_SW_BREAKPOINT);
-    const fpr = fprOf(id);
+    const fpr = this.#fprOf(id);
     if (fpr !== undefined) return (this.#get(fpr + 1) << 32n) | this.#get(fpr);
-    const word = ONE_REGS.get(id);
+    const word = this.#oneRegs.get(id);
     return word === undefined ? undefined : this.#get(word);
   }
 
@@ -158,14 +185,21 @@ export class BookeRegisters {
         this.#timers.clearTsr(low);
         return true;
       default: {
-        const fpr = fprOf(id);
+        const fpr = this.#fprOf(id);
         if (fpr !== undefined) this.#set(fpr + 1, value >> 32n);
-        const word = fpr ?? ONE_REGS.get(id);
+        const word = fpr ?? this.#oneRegs.get(id);
         if (word !== undefined) this.#words[word] = low;
         this.#onDebug();
         return word !== undefined;
       }
     }
+  }
+
+  /** The word of the FPR that a one-reg names, its high word behind it. */
+  #fprOf(id: bigint): number | undefined {
+    if (!this.#oneRegs.has(KVM_REG_PPC.FPSCR)) return undefined;
+    const n = indexOf(KVM_REG_PPC.FPR, id);
+    return n === undefined ? undefined : fprOffset(n) >> 2;
   }
 
   #get(word: number): bigint {

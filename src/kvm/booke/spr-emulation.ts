@@ -1,4 +1,4 @@
-/** mfspr and mtspr of a 440 guest's kernel. */
+/** mfspr and mtspr of a Book E guest's kernel. */
 import { KVM_EXIT, KVM_SYSTEM_EVENT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST } from '../family.ts';
 import type { VcpuCounters } from '../stats.ts';
@@ -6,7 +6,7 @@ import type { GuestTime } from '../time.ts';
 import { DBCR0_RST } from './bits.ts';
 import type { BookeContext } from './context.ts';
 import { readXer, W_DBCR0, writeXer } from './layout.ts';
-import { RIGHT, SPECIAL, SPR_MASK, SPR_RIGHTS, SPR_SPECIAL, SPR_WORD } from './sprs.ts';
+import { RIGHT, SPECIAL, type SprTable } from './sprs.ts';
 import type { BookeTimers } from './timers.ts';
 
 /** `write` says: no such register. */
@@ -17,8 +17,9 @@ const TWO_32 = 2 ** 32;
 const TBU_BITS = 0x1fffff;
 
 export class SprEmulation {
-  readonly #words: Int32Array;
-  readonly #context: BookeContext;
+  protected readonly table: SprTable;
+  protected readonly words: Int32Array;
+  protected readonly context: BookeContext;
   readonly #timers: BookeTimers;
   readonly #time: GuestTime;
   readonly #counters: VcpuCounters;
@@ -27,6 +28,7 @@ export class SprEmulation {
   readonly #onDebug: () => void;
 
   constructor(
+    table: SprTable,
     context: BookeContext,
     timers: BookeTimers,
     time: GuestTime,
@@ -34,8 +36,9 @@ export class SprEmulation {
     run: KvmRun,
     onDebug: () => void,
   ) {
-    this.#words = context.words;
-    this.#context = context;
+    this.table = table;
+    this.words = context.words;
+    this.context = context;
     this.#timers = timers;
     this.#time = time;
     this.#counters = counters;
@@ -45,15 +48,15 @@ export class SprEmulation {
 
   /** Problem state may read it. */
   isUser(spr: number): boolean {
-    return ((SPR_RIGHTS[spr] as number) & RIGHT.USER_READ) !== 0;
+    return ((this.table.rights[spr] as number) & RIGHT.USER_READ) !== 0;
   }
 
   /** mfspr into the word at `target`. False: the processor has no such register. */
   read(spr: number, target: number): boolean {
-    const words = this.#words;
-    if (((SPR_RIGHTS[spr] as number) & RIGHT.READ) === 0) return false;
+    const words = this.words;
+    if (((this.table.rights[spr] as number) & RIGHT.READ) === 0) return false;
     (this.#counters.sprs[spr] as number)++;
-    switch (SPR_SPECIAL[spr]) {
+    switch (this.table.special[spr]) {
       case SPECIAL.XER:
         words[target] = readXer(words);
         return true;
@@ -69,28 +72,34 @@ export class SprEmulation {
       case SPECIAL.TBU:
         words[target] = Math.floor(this.#time.timebase() / TWO_32);
         return true;
+      case SPECIAL.EPR:
+        words[target] = this.readEpr();
+        return true;
+      case SPECIAL.MMUCSR0:
+        words[target] = 0;
+        return true;
       default:
-        words[target] = words[SPR_WORD[spr] as number] as number;
+        words[target] = words[this.table.word[spr] as number] as number;
         return true;
     }
   }
 
   /** mtspr. Returns RESUME_GUEST, NO_SPR or an exit reason. */
   write(spr: number, value: number): number {
-    const words = this.#words;
+    const words = this.words;
     const timers = this.#timers;
-    if ((SPR_RIGHTS[spr] as number) === 0) return NO_SPR;
+    if ((this.table.rights[spr] as number) === 0) return NO_SPR;
     // What is only read keeps its value.
-    if (((SPR_RIGHTS[spr] as number) & RIGHT.WRITE) === 0) return RESUME_GUEST;
+    if (((this.table.rights[spr] as number) & RIGHT.WRITE) === 0) return RESUME_GUEST;
     (this.#counters.sprs[1024 + spr] as number)++;
-    const index = SPR_WORD[spr] as number;
-    switch (SPR_SPECIAL[spr]) {
+    const index = this.table.word[spr] as number;
+    switch (this.table.special[spr]) {
       case SPECIAL.PLAIN:
-        words[index] = value & (SPR_MASK[spr] as number);
+        words[index] = value & (this.table.mask[spr] as number);
         return RESUME_GUEST;
       case SPECIAL.CCR0:
-        words[index] = value & (SPR_MASK[spr] as number);
-        this.#context.refreshFloat();
+        words[index] = value & (this.table.mask[spr] as number);
+        this.context.refreshUnits();
         return RESUME_GUEST;
       case SPECIAL.CLEAR:
         words[index] = (words[index] as number) & ~value;
@@ -107,7 +116,7 @@ export class SprEmulation {
         writeXer(words, value);
         return RESUME_GUEST;
       case SPECIAL.PID:
-        this.#context.setPid(value);
+        this.context.setPid(value);
         return RESUME_GUEST;
       case SPECIAL.DEC:
         timers.writeDec(value);
@@ -135,8 +144,24 @@ export class SprEmulation {
         if ((value & DBCR0_RST) === 0) return RESUME_GUEST;
         this.#run.systemEvent.type = KVM_SYSTEM_EVENT.RESET;
         return KVM_EXIT.SYSTEM_EVENT;
+      case SPECIAL.PID1:
+      case SPECIAL.PID2:
+        words[index] = value & 0xff;
+        this.context.pidsChanged();
+        return RESUME_GUEST;
+      case SPECIAL.MMUCSR0:
+        this.flushTlbs(value);
+        return RESUME_GUEST;
       default:
         return NO_SPR;
     }
   }
+
+  /** The vector of the external interrupt that was taken last. */
+  protected readEpr(): number {
+    return 0;
+  }
+
+  /** mtspr MMUCSR0: invalidates whole TLBs. */
+  protected flushTlbs(_which: number): void {}
 }

@@ -5,7 +5,7 @@
  */
 import type { Level } from '../../isa/define.ts';
 import { registersOf } from '../../isa/registers/index.ts';
-import { LEVELS_OF } from '../../processor/index.ts';
+import { BBEAR, BBTAR, LEVELS_OF, type ProcessorName, SPEFSCR } from '../../processor/index.ts';
 import { MMUCR_STID, MMUCR_STS } from './bits.ts';
 import {
   type StateField,
@@ -13,6 +13,13 @@ import {
   W_DEAR,
   W_ESR,
   W_LR,
+  W_MAS0,
+  W_MAS1,
+  W_MAS2,
+  W_MAS3,
+  W_MAS4,
+  W_MAS6,
+  W_MAS7,
   W_PIR,
   W_SPRG,
   W_SRR0,
@@ -42,6 +49,10 @@ export const SPECIAL = {
   /** Of the debug facility: a word to read, but what it says is looked at when it is written. */
   DEBUG: 14,
   CCR0: 15,
+  PID1: 16,
+  PID2: 17,
+  MMUCSR0: 18,
+  EPR: 19,
 } as const;
 
 export interface SprRow {
@@ -74,6 +85,20 @@ const MMUCR_BITS = MMUCR_STS | MMUCR_STID;
 const CCR0_BITS = ~0x100;
 /** CCR1 without TCS and the insertion of parity errors: there is one clock for timers, and nothing is checked. */
 const CCR1_BITS = ~0xfffe_f080;
+
+/** Bits of the MAS registers that an e500v2 has (e500 Core Family Reference Manual, "MMU Registers"). */
+const MAS0_BITS = 0x103f_000f;
+const MAS1_BITS = 0xc0ff_1f00 | 0;
+export const MAS2_BITS = 0xffff_f07f | 0;
+const MAS3_BITS = 0xffff_f3ff | 0;
+const MAS4_BITS = 0x1003_0f7f;
+const MAS6_BITS = 0x00ff_0001;
+const MAS7_BITS = 0xf;
+/** L1CSR0 and L1CSR1: the cache is on, and its parity is checked; a lock was not got. */
+const L1CSR_BITS = 0x0001_0001;
+export const L1CSR_CUL = 0x400;
+/** BUCSR: branch prediction is on. */
+const BUCSR_BPEN = 1;
 
 /** Where KVM keeps a register, by its name. */
 const KEPT: ReadonlyMap<string, Kept> = new Map<string, Kept>([
@@ -125,6 +150,38 @@ const KEPT: ReadonlyMap<string, Kept> = new Map<string, Kept>([
   state('ccr0', SPECIAL.CCR0, CCR0_BITS),
   state('icdbdr'),
   state('dbdr'),
+  // The e500's.
+  ['spefscr', at(SPEFSCR >> 2)],
+  ['bbear', at(BBEAR >> 2)],
+  ['bbtar', at(BBTAR >> 2)],
+  ['l1cfg0', at(-1, SPECIAL.NONE)],
+  ['l1cfg1', at(-1, SPECIAL.NONE)],
+  ['atbl', at(-1, SPECIAL.NONE)],
+  ['atbu', at(-1, SPECIAL.NONE)],
+  state('npidr'),
+  ...[32, 33, 34, 35].map((n) => state(`ivor${n}` as StateField, SPECIAL.PLAIN, 0xfff0)),
+  state('mcar'),
+  ['mas0', at(W_MAS0, SPECIAL.PLAIN, MAS0_BITS)],
+  ['mas1', at(W_MAS1, SPECIAL.PLAIN, MAS1_BITS)],
+  ['mas2', at(W_MAS2, SPECIAL.PLAIN, MAS2_BITS)],
+  ['mas3', at(W_MAS3, SPECIAL.PLAIN, MAS3_BITS)],
+  ['mas4', at(W_MAS4, SPECIAL.PLAIN, MAS4_BITS)],
+  ['mas6', at(W_MAS6, SPECIAL.PLAIN, MAS6_BITS)],
+  ['mas7', at(W_MAS7, SPECIAL.PLAIN, MAS7_BITS)],
+  state('pid1', SPECIAL.PID1),
+  state('pid2', SPECIAL.PID2),
+  state('tlb0cfg'),
+  state('tlb1cfg'),
+  state('mmucfg'),
+  state('epr', SPECIAL.EPR),
+  state('hid0'),
+  state('hid1'),
+  // Flash invalidations and lock clears are done as soon as they are asked for: there is nothing in the caches.
+  state('l1csr0', SPECIAL.PLAIN, L1CSR_BITS | L1CSR_CUL),
+  state('l1csr1', SPECIAL.PLAIN, L1CSR_BITS),
+  ['mmucsr0', at(-1, SPECIAL.MMUCSR0)],
+  state('bucsr', SPECIAL.PLAIN, BUCSR_BPEN),
+  state('svr'),
 ]);
 
 /** The special registers of a processor, by its groups. */
@@ -143,26 +200,34 @@ export function sprRows(levels: ReadonlySet<Level>): SprRow[] {
   });
 }
 
-/** Those of the 440. */
-export const SPR_ROWS: readonly SprRow[] = sprRows(LEVELS_OF['440']);
-
-/** The rows spread over the 1024 numbers, for the emulation. */
-export const SPR_SPECIAL = new Int8Array(1024);
-export const SPR_WORD = new Int16Array(1024);
-export const SPR_MASK = new Int32Array(1024);
-export const SPR_RIGHTS = new Int8Array(1024);
-/** Bits of SPR_RIGHTS. */
+/** Bits of `SprTable.rights`. */
 export const RIGHT = { READ: 1, WRITE: 2, USER_READ: 4 } as const;
-const NAMES: string[] = [];
-for (const { spr, name, word, special, mask, readable, writable, user } of SPR_ROWS) {
-  SPR_SPECIAL[spr] = special;
-  SPR_WORD[spr] = word;
-  SPR_MASK[spr] = mask;
-  SPR_RIGHTS[spr] = (readable ? RIGHT.READ : 0) | (writable ? RIGHT.WRITE : 0) | (user ? RIGHT.USER_READ : 0);
-  NAMES[spr] = name;
+
+/** A processor's special registers, the rows spread over the 1024 numbers for the emulation. */
+export class SprTable {
+  readonly rows: readonly SprRow[];
+  readonly special = new Int8Array(1024);
+  readonly word = new Int16Array(1024);
+  readonly mask = new Int32Array(1024);
+  readonly rights = new Int8Array(1024);
+  readonly #names: string[] = [];
+
+  constructor(processor: ProcessorName) {
+    this.rows = sprRows(LEVELS_OF[processor]);
+    for (const { spr, name, word, special, mask, readable, writable, user } of this.rows) {
+      this.special[spr] = special;
+      this.word[spr] = word;
+      this.mask[spr] = mask;
+      this.rights[spr] = (readable ? RIGHT.READ : 0) | (writable ? RIGHT.WRITE : 0) | (user ? RIGHT.USER_READ : 0);
+      this.#names[spr] = name;
+    }
+  }
+
+  /** The manual's name in lower case, or the number. */
+  nameOf(spr: number): string {
+    return this.#names[spr] ?? String(spr);
+  }
 }
 
-/** The manual's name in lower case, or the number. */
-export function sprName(spr: number): string {
-  return NAMES[spr] ?? String(spr);
-}
+export const SPRS_440 = new SprTable('440');
+export const SPRS_E500 = new SprTable('e500v2');

@@ -1,10 +1,9 @@
 /**
  * Loads and stores that KVM carries out itself: MMIO, which goes on to user space, and the rare data access that the
- * host cannot map (44x/shadow.ts). What the instruction does, `moves.ts` says.
+ * host cannot map (ShadowTlb). What the instruction does, `moves.ts` says.
  */
-import { Decoder } from '../../isa/decoder.ts';
-import type { Level } from '../../isa/define.ts';
-import { BOOKE_VECTOR, type Host440Cpu, type HostMemory } from '../../processor/index.ts';
+import type { Decoder } from '../../isa/decoder.ts';
+import { BOOKE_VECTOR, type HostCpu, type HostMemory } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST } from '../family.ts';
 import { Mmio } from '../mmio.ts';
@@ -12,36 +11,25 @@ import { FORM, type Move, moveById, type Pieces } from '../moves.ts';
 import type { MemorySlot } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { CACHE, cacheKindById, IO } from '../storage.ts';
-import { type GuestTlb440, pageMask } from './44x/mmu.ts';
 import type { BookeContext } from './context.ts';
 import type { BookeDebug } from './debug.ts';
 import type { BookeInterrupts } from './interrupts.ts';
 import { W_GPR, W_IO_ADDRESS, W_IO_INSTRUCTION, W_IO_KIND, W_IO_REGISTER, W_PC } from './layout.ts';
-
-const LEVELS_440: readonly Level[] = ['base', 'string', 'booke', '44x', '4xx', 'float'];
-/** The E bit of TLB word 2: the page is little-endian. */
-const LITTLE_ENDIAN_PAGE = 0x80;
+import type { GuestTlb } from './mmu.ts';
 
 const WORDS = { kind: W_IO_KIND, instruction: W_IO_INSTRUCTION, address: W_IO_ADDRESS } as const;
-
-let decoder440: Decoder | null = null;
-
-/** The 440's decoder: one for all vCPUs, made when the first one is. */
-function decoder(): Decoder {
-  return (decoder440 ??= new Decoder(new Set(LEVELS_440)));
-}
 
 export class StorageEmulation {
   readonly #words: Int32Array;
   readonly #context: BookeContext;
   readonly #interrupts: BookeInterrupts;
-  readonly #tlb: GuestTlb440;
-  readonly #cpu: Host440Cpu;
+  readonly #tlb: GuestTlb;
+  readonly #cpu: HostCpu;
   readonly #memory: HostMemory;
   readonly #counters: VcpuCounters;
   readonly #run: KvmRun;
   readonly #debug: BookeDebug;
-  readonly #decoder = decoder();
+  readonly #decoder: Decoder;
   readonly #cacheKind = cacheKindById();
   readonly #moves = moveById();
   readonly #mmio: Mmio;
@@ -49,13 +37,15 @@ export class StorageEmulation {
   constructor(
     context: BookeContext,
     interrupts: BookeInterrupts,
-    tlb: GuestTlb440,
-    cpu: Host440Cpu,
+    tlb: GuestTlb,
+    cpu: HostCpu,
     memory: HostMemory,
     counters: VcpuCounters,
     run: KvmRun,
     debug: BookeDebug,
+    decoder: Decoder,
   ) {
+    this.#decoder = decoder;
     this.#words = context.words;
     this.#context = context;
     this.#interrupts = interrupts;
@@ -88,7 +78,7 @@ export class StorageEmulation {
       if (kind === CACHE.ZERO) return this.#alignment(address, 0);
       return this.#cannot(instruction?.mnemonic ?? `instruction 0x${(word >>> 0).toString(16)}`, address);
     }
-    const littleEndian = ((this.#tlb.word(index, 2) & LITTLE_ENDIAN_PAGE) !== 0) !== move.reversed;
+    const littleEndian = this.#tlb.isLittleEndian(index) !== move.reversed;
     const goesToMemory = slot !== null && !(slot.readonly && move.store);
     const frameOfIt = frame + (goesToMemory ? slot.delta : 0);
     const pieces = this.#mmio.take(move, word, frameOfIt * 1024 + (address & 1023), littleEndian);
@@ -96,7 +86,7 @@ export class StorageEmulation {
     const effective = this.#effective(move, word);
     // An access across a page boundary with a device on either side: a cache-inhibited unaligned access interrupts.
     const last = effective + Math.max(pieces.length, 1) - 1;
-    if (effective !== address || ((effective ^ last) & pageMask(this.#tlb.size(index))) !== 0)
+    if (effective !== address || ((effective ^ last) & this.#tlb.pageMask(index)) !== 0)
       return this.#alignment(effective, 0);
     const debug = this.#debug;
     if (debug.watches && debug.coversData(address) && debug.stops(address, 0, pieces.length, move.store))

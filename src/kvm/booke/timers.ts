@@ -16,18 +16,45 @@ function nextTransition(timebase: number, exponent: number): number {
   return transitions(timebase, exponent) * 2 ** (exponent + 1) + 2 ** exponent;
 }
 
+/** Exponents of the time base bits whose transitions from 0 to 1 are events, as TCR selects them. */
+export interface TimerPeriods {
+  fit(tcr: number): number;
+  watchdog(tcr: number): number;
+}
+
+/** The 440's: TCR[FP], bits 19, 15, 11, 7 of TBL; TCR[WP], bits 11, 7, 3 of TBL, bit 31 of TBU. */
+export const PERIODS_440: TimerPeriods = {
+  fit: (tcr) => 12 + 4 * ((tcr >>> TCR.FP_SHIFT) & 3),
+  watchdog: (tcr) => 20 + 4 * (tcr >>> TCR.WP_SHIFT),
+};
+
+/** The e500's: TCR[FPEXT,FP] and TCR[WPEXT,WP] number any bit of the time base, from the left. */
+export const PERIODS_E500: TimerPeriods = {
+  fit: (tcr) => 63 - (((tcr >>> 11) & 0x3c) | ((tcr >>> TCR.FP_SHIFT) & 3)),
+  watchdog: (tcr) => 63 - (((tcr >>> 15) & 0x3c) | (tcr >>> TCR.WP_SHIFT)),
+};
+
 export class BookeTimers {
   readonly #words: Int32Array;
   readonly #doubles: Float64Array;
   readonly #time: GuestTime;
   readonly #onChange: () => void;
+  readonly #periods: TimerPeriods;
   /** Time base at which the next enabled timer interrupt is due; Infinity: none. */
   deadline = Number.POSITIVE_INFINITY;
   /** The watchdog expired for the third time with TCR[WRC] set: the processor resets. */
   watchdogReset = false;
 
   /** `onChange` hears that TSR or TCR may have changed. */
-  constructor(words: Int32Array, buffer: ArrayBufferLike, base: number, time: GuestTime, onChange: () => void) {
+  constructor(
+    words: Int32Array,
+    buffer: ArrayBufferLike,
+    base: number,
+    time: GuestTime,
+    onChange: () => void,
+    periods: TimerPeriods,
+  ) {
+    this.#periods = periods;
     this.#words = words;
     this.#doubles = new Float64Array(buffer, base + DOUBLES, DOUBLE_COUNT);
     this.#time = time;
@@ -81,10 +108,10 @@ export class BookeTimers {
     const seen = doubles[D_TIMERS_SEEN] as number;
     if (now !== seen) {
       doubles[D_TIMERS_SEEN] = now;
-      const fit = this.#fitExponent();
+      const fit = this.#periods.fit(this.#words[W_TCR] as number);
       if (transitions(now, fit) > transitions(seen, fit)) tsr |= TSR.FIS;
       // One step at most: a host that slept for long must not fire a watchdog that the guest had no chance to serve.
-      const watchdog = this.#watchdogExponent();
+      const watchdog = this.#periods.watchdog(this.#words[W_TCR] as number);
       if (transitions(now, watchdog) > transitions(seen, watchdog)) {
         if ((tsr & TSR.ENW) === 0) tsr |= TSR.ENW;
         else if ((tsr & TSR.WIS) === 0) tsr |= TSR.WIS;
@@ -172,16 +199,6 @@ export class BookeTimers {
     this.#rearm();
   }
 
-  /** TCR[FP]: bits 19, 15, 11, 7 of TBL. */
-  #fitExponent(): number {
-    return 12 + 4 * (((this.#words[W_TCR] as number) >>> TCR.FP_SHIFT) & 3);
-  }
-
-  /** TCR[WP]: bits 11, 7, 3 of TBL, bit 31 of TBU. */
-  #watchdogExponent(): number {
-    return 20 + 4 * ((this.#words[W_TCR] as number) >>> TCR.WP_SHIFT);
-  }
-
   #rearm(): void {
     const tcr = this.#words[W_TCR] as number;
     const tsr = this.#words[W_TSR] as number;
@@ -191,9 +208,9 @@ export class BookeTimers {
       deadline = (this.#doubles[D_DEC_START] as number) + dec;
     const seen = this.#doubles[D_TIMERS_SEEN] as number;
     if ((tcr & TCR.FIE) !== 0 && (tsr & TSR.FIS) === 0)
-      deadline = Math.min(deadline, nextTransition(seen, this.#fitExponent()));
+      deadline = Math.min(deadline, nextTransition(seen, this.#periods.fit(this.#words[W_TCR] as number)));
     if ((tcr & (TCR.WIE | TCR.WRC)) !== 0) {
-      const next = nextTransition(seen, this.#watchdogExponent());
+      const next = nextTransition(seen, this.#periods.watchdog(this.#words[W_TCR] as number));
       if ((tsr & TSR.WIS) === 0 || (tcr & TCR.WRC) !== 0) deadline = Math.min(deadline, next);
     }
     this.deadline = deadline;

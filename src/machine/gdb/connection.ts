@@ -3,7 +3,7 @@
  * guest stands still from the moment that it connects until it says otherwise.
  */
 import type { Debugger, DebugStop, WatchedAccess } from '../debugger/index.ts';
-import type { MachineEnd } from '../machine.ts';
+import type { MachineEnd } from '../loop.ts';
 import { memoryMap, targetDescription, threadList } from './features.ts';
 import {
   bytesOf,

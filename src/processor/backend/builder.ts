@@ -30,6 +30,7 @@ import {
   WIDE_RESERVE_VALUE,
   WIDE_RESERVE_VALUE_HIGH,
 } from '../book3s/layout.ts';
+import { ACCUMULATOR, BBEAR, BBTAR, SPE_AVAILABLE, SPEFSCR } from '../booke/layout.ts';
 import {
   CR,
   CTR,
@@ -71,6 +72,10 @@ const STATE_OFFSETS: Record<StateName, number> = {
   vscr: VSCR,
   facilities: FACILITIES,
   decimalRounding: DECIMAL_ROUNDING,
+  speAvailable: SPE_AVAILABLE,
+  spefscr: SPEFSCR,
+  bbear: BBEAR,
+  bbtar: BBTAR,
 };
 
 const WIDE_STATE_OFFSETS: Record<WideStateName, number> = {
@@ -80,6 +85,7 @@ const WIDE_STATE_OFFSETS: Record<WideStateName, number> = {
   tar: TAR,
   decimalLow: DECIMAL_LOW,
   ppr: PPR,
+  accumulator: ACCUMULATOR,
 };
 
 /** What the back ends share beside storage access: state, flags. Registers and control flow are theirs. */
@@ -127,6 +133,14 @@ export abstract class Builder extends StorageBuilder implements Semantics {
       const slot = this.add(this.block, this.shl(register, 3));
       this.e.store(this.word === 'i32' ? OP.i32Store : OP.i64Store, slot, GPR, value as Node);
     }
+  }
+  gprHigh(register: Operand): Node {
+    if (typeof register === 'number') return load('i32', OP.i32Load, this.block, gprOffset(register) + 4);
+    return load('i32', OP.i32Load, this.add(this.block, this.shl(register, 3)), GPR + 4);
+  }
+  setGprHigh(register: Operand, value: Expr): void {
+    if (typeof register === 'number') this.e.store(OP.i32Store, this.block, gprOffset(register) + 4, value as Node);
+    else this.e.store(OP.i32Store, this.add(this.block, this.shl(register, 3)), GPR + 4, value as Node);
   }
   registerAfter(first: Operand, offset: Operand): Operand {
     if (typeof first === 'number' && typeof offset === 'number') return (first + offset) & 31;

@@ -47,11 +47,12 @@ export const comparisonOf = (type: ValueType, signed: boolean): Comparison =>
   `${signed ? 'signed' : 'unsigned'} ${type === 'i64' ? 'i64' : 'i32'}`;
 
 /** The state that says whether instructions of a facility may be carried out, and the interrupt when they may not. */
-const FACILITIES = ['floatAvailable', 'vectorAvailable', 'vsxAvailable'] as const satisfies StateName[];
+const FACILITIES = ['floatAvailable', 'vectorAvailable', 'vsxAvailable', 'speAvailable'] as const satisfies StateName[];
 const UNAVAILABLE: readonly InstructionInterrupt[] = [
   'floatingPointUnavailable',
   'vectorUnavailable',
   'vsxUnavailable',
+  'speUnavailable',
 ];
 const FACILITY_BITS: ReadonlyMap<string, number> = new Map(
   [...FACILITIES.entries(), ...UNAVAILABLE.entries()].map(([i, name]) => [name, 1 << i]),
@@ -170,6 +171,7 @@ class Listener implements Semantics {
   extendUnsigned = this.#wide;
   wideState = this.#wide;
   fpr = this.#wide;
+  gprHigh = this.#narrow;
   vsrHalf = this.#wide;
   sharedWide = this.#wide;
   blockDoubleword = this.#wide;
@@ -282,6 +284,7 @@ class Listener implements Semantics {
   setState(): void {}
   setWideState(): void {}
   setFpr(): void {}
+  setGprHigh(): void {}
   setVsrHalf(): void {}
   setVsr(): void {}
   setSharedWide(): void {}

@@ -40,7 +40,13 @@ export const BOOKE_INTERRUPTS: InterruptNumbers = {
 };
 
 export const SERVER_INTERRUPTS: InterruptNumbers = {
-  vectors: { ...SERVER_VECTOR, auxiliaryProcessorUnavailable: SERVER_VECTOR.program },
+  vectors: {
+    ...SERVER_VECTOR,
+    auxiliaryProcessorUnavailable: SERVER_VECTOR.program,
+    speUnavailable: SERVER_VECTOR.program,
+    speFloatData: SERVER_VECTOR.program,
+    speFloatRound: SERVER_VECTOR.program,
+  },
   causes: {
     ...FACILITY,
     illegal: SRR1_PROGRAM.ILL,

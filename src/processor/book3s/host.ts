@@ -17,7 +17,7 @@ import { FACILITIES, HOST_HTAB, HOST_HTAB_LOG2_GROUPS, WIDE_RESERVE_ADDRESS } fr
 import { serverRuntime } from './refill.ts';
 import { ServerTlb } from './tlb.ts';
 
-export type ServerModelName = Exclude<ProcessorName, '440'>;
+export type ServerModelName = Exclude<ProcessorName, '440' | 'e500v2'>;
 
 export interface ServerCpuOptions extends HostCpuOptions {
   readonly model: ServerModelName;

@@ -19,6 +19,11 @@ export const BOOKE_VECTOR = {
   dataTlbError: 13,
   instructionTlbError: 14,
   debug: 15,
+  /** The e500's. */
+  speUnavailable: 32,
+  speFloatData: 33,
+  speFloatRound: 34,
+  performanceMonitor: 35,
   /** None of the hardware's: an assist meaning hands over to the vector code. */
   assist: 16,
   /** Nor these: an access that a watch stops, and a fetch from a page that it covers. */
@@ -38,6 +43,8 @@ export const ESR = {
   PUO: 0x00040000,
   /** A floating-point exception that MSR[FE0,FE1] let through only later. */
   PIE: 0x00010000,
+  /** The e500's: an instruction of SPE; it has caused an access. */
+  SPE: 0x0000_0080,
   /** What a handler needs to know to update the CR for an instruction with a floating-point exception; the field. */
   PCRE: 0x10,
   PCMP: 0x08,
@@ -63,6 +70,50 @@ export const TLB44X = {
   SW: 0x02,
   SR: 0x01,
 } as const;
+
+/** Bits of the MAS registers, in which an e500's TLB entries are read and written (EREF, "MMU Assist Registers"). */
+export const MAS1 = {
+  VALID: 0x8000_0000 | 0,
+  IPROT: 0x4000_0000,
+  TID: 0x00ff_0000,
+  TID_SHIFT: 16,
+  TS: 0x1000,
+  TSIZE: 0xf00,
+  /** log4 of the size in KB: 4K=1 16K=2 … 4G=11. */
+  TSIZE_SHIFT: 8,
+} as const;
+export const MAS2 = {
+  EPN: 0xffff_f000 | 0,
+  /** X0, X1, and W, I, M, G, E. */
+  ATTRIBUTES: 0x7f,
+  E: 0x01,
+} as const;
+export const MAS3 = {
+  RPN: 0xffff_f000 | 0,
+  USER: 0x3c0,
+  UX: 0x20,
+  SX: 0x10,
+  UW: 0x08,
+  SW: 0x04,
+  UR: 0x02,
+  SR: 0x01,
+} as const;
+
+/** An e500v2. KVM runs everything in address space 1, and tells guests' contexts apart by PID0 and PID1. */
+export interface HostE500Cpu extends HostCpu {
+  /** Selects PID0, PID1 and the translation mode (as for a 440) for what runs next. Cheap: nothing is flushed. */
+  setContext(pid0: number, pid1: number, mode: 0 | 1): void;
+  /** Prepares one of the two contexts that vector code can switch to. */
+  prepareContext(which: 0 | 1, pid0: number, pid1: number, mode: 0 | 1): void;
+  /**
+   * Writes an entry of the hardware TLBs as tlbwe does (RPN = host real address), and drops cached translations of the old
+   * one. `index`: 4 * set + way in TLB0, and behind its entries those of TLB1. The set has to be that of MAS2's address.
+   */
+  tlbWrite(index: number, mas1: number, mas2: number, mas3: number): void;
+  tlbInvalidate(index: number): void;
+  /** Invalidates all entries, which costs less than one after another. */
+  tlbInvalidateAll(): void;
+}
 
 /** A 440. */
 export interface Host440Cpu extends HostCpu {

@@ -1,4 +1,5 @@
 /** A virtio device over each transport on a fake memory, and a driver for it. */
+import { Bus } from '../../../src/machine/bus.ts';
 import type { DeviceState, MmioRegion, Wiring } from '../../../src/machine/device.ts';
 import { repeatableWorld } from '../../../src/machine/host.ts';
 import { InterruptLine } from '../../../src/machine/interrupts.ts';
@@ -168,6 +169,7 @@ export class Rig {
     const wiring: Wiring = {
       interrupts: [this.line],
       memory: this.vm.memory,
+      bus: new Bus(),
       clock: { now: () => 0 },
       world: repeatableWorld(),
       power: new PowerSwitch(),

@@ -7,13 +7,13 @@ import type { Expr, Meaning, Operand, Semantics } from '../../../isa/semantics.t
 import type { AssistTable } from '../../../processor/index.ts';
 import { CCR0_DAPUIB, FPSCR_FEX, MMUCR_STID, MSR, MSR_FLOAT, MSR_FLOAT_INTERRUPTS, MSR_MASK } from '../bits.ts';
 import { GUEST_TLB, GUEST_TLB_ENTRIES, W_CCR0, W_MMUCR, W_PID, W_TLB_COMPLETED, W_TLB_WRITTEN } from '../layout.ts';
-import { SPECIAL, SPR_ROWS, type SprRow } from '../sprs.ts';
+import { SPECIAL, SPRS_440, type SprRow } from '../sprs.ts';
 import { WORD0_BITS } from './mmu.ts';
 
 /** Special registers that are nothing but a word in the vCPU's block, to read and mostly to write, by number. */
 const WORDS: readonly number[] = [SPECIAL.PLAIN, SPECIAL.DEBUG];
 const PLAIN_SPRS = new Map<number, SprRow>(
-  SPR_ROWS.filter((row) => row.word >= 0 && WORDS.includes(row.special)).map((row) => [row.spr, row]),
+  SPRS_440.rows.filter((row) => row.word >= 0 && WORDS.includes(row.special)).map((row) => [row.spr, row]),
 );
 /** PID is a word to read; writing it selects another context. */
 const PID = 48;
@@ -39,7 +39,7 @@ const wrteei: Meaning = (s, f) => {
   else setEe(s, s.i32(MSR.EE));
 };
 
-/** MSR's bits of the unit where the processor looks for them: BookeContext.refreshFloat. */
+/** MSR's bits of the unit where the processor looks for them: Context440.refreshUnits. */
 export function setFloat(s: Semantics, msr: Expr): void {
   const detached = s.and(s.blockWord(W_CCR0 * 4), CCR0_DAPUIB);
   s.setState('floatAvailable', s.select(detached, 0, s.and(msr, MSR.FP)));

@@ -13,9 +13,12 @@ import {
   TLB_CHAIN_NEXT,
   TLB_SIZES_IN_USE,
 } from '../layout.ts';
+import type { GuestTlb } from '../mmu.ts';
 
 /** Page sizes are 4^n KB; anything above 1 GB is not a size and never matches. */
 const LARGEST_SIZE = 10;
+/** The E bit of word 2. */
+const LITTLE_ENDIAN_PAGE = 0x80;
 export const WORD0_BITS = TLB44X.EPN_MASK | TLB44X.VALID | TLB44X.TS | TLB44X.SIZE_MASK;
 
 /** Address mask of a page of 4^size KB. */
@@ -23,10 +26,7 @@ export function pageMask(size: number): number {
   return -(1 << (10 + 2 * size));
 }
 
-/** Which accesses word 2 allows: its UX, UW, UR bits for problem state, the same places three bits lower for supervisor. */
-export const PERMIT = { EXECUTE: 4, WRITE: 2, READ: 1 } as const;
-
-/** The three permission bits of word 2 for one privilege, as PERMIT. */
+/** Word 2's bits of PERMIT: UX, UW, UR for problem state, the same places three bits lower for supervisor. */
 export function permissions(word2: number, problemState: boolean): number {
   return problemState ? (word2 >>> 3) & 7 : word2 & 7;
 }
@@ -35,7 +35,7 @@ export function permissions(word2: number, problemState: boolean): number {
  * Valid entries are in hash chains by page number and size, so that a search looks at one chain for each page size
  * in use. Of several matches the lowest index wins. The chains are derived: `rebuild` makes them from the entries.
  */
-export class GuestTlb440 {
+export class GuestTlb440 implements GuestTlb {
   /** Entry i is at 4i: word0, word1, word2, TID. */
   readonly entries: Int32Array;
   readonly #head: Int32Array;
@@ -130,6 +130,18 @@ export class GuestTlb440 {
       }
     }
     return found === GUEST_TLB_ENTRIES ? -1 : found;
+  }
+
+  permissions(index: number, problemState: boolean): number {
+    return permissions(this.entries[index * 4 + 2] as number, problemState);
+  }
+
+  pageMask(index: number): number {
+    return pageMask(this.size(index));
+  }
+
+  isLittleEndian(index: number): boolean {
+    return ((this.entries[index * 4 + 2] as number) & LITTLE_ENDIAN_PAGE) !== 0;
   }
 
   /** Guest frame (1 KB) that an effective address inside the entry's page maps to. */

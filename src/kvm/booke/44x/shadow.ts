@@ -10,7 +10,8 @@ import { type Host440Cpu, TLB44X } from '../../../processor/index.ts';
 import type { MemorySlot } from '../../slots.ts';
 import { COUNTER, type VcpuCounters } from '../../stats.ts';
 import { GUEST_TLB_ENTRIES } from '../layout.ts';
-import { type GuestTlb440, PERMIT, pageMask, permissions } from './mmu.ts';
+import { NO_PIECE, PERMIT, type ShadowTlb, USE } from '../mmu.ts';
+import { type GuestTlb440, pageMask, permissions } from './mmu.ts';
 
 /** Page sizes of the host's TLB, as codes (4^n KB), largest first. */
 const HOST_SIZES = [9, 7, 5, 4, 3, 2, 1, 0] as const;
@@ -19,10 +20,7 @@ const LARGE_SIZE = 5;
 /** At most this part of the host's TLB holds large pages. */
 const LARGE_SHARE = 4;
 
-/** What a shadow is for: all accesses; or, while MSR[IS] ≠ MSR[DS], only fetches or only data. */
-export const USE = { ALL: 0, FETCH: 1, DATA: 2 } as const;
-
-export class Shadow440 {
+export class Shadow440 implements ShadowTlb {
   readonly #cpu: Host440Cpu;
   readonly #tlb: GuestTlb440;
   readonly #counters: VcpuCounters;
@@ -77,6 +75,11 @@ export class Shadow440 {
       if (((first + slot.delta) & (frames - 1)) === 0) return size;
     }
     return -1;
+  }
+
+  pieceMask(guestIndex: number, frame: number, slot: MemorySlot): number {
+    const size = this.pieceSize(guestIndex, frame, slot);
+    return size < 0 ? NO_PIECE : pageMask(size);
   }
 
   /**

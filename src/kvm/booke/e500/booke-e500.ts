@@ -1,0 +1,125 @@
+/** The e500v2: wires the guest's MMU, shadow TLB, timers, interrupts and emulation together for one vCPU. */
+import { Decoder } from '../../../isa/decoder.ts';
+import { ACCUMULATOR, BBEAR, BBTAR, type HostE500Cpu, LEVELS_OF, MAS2, MAS3 } from '../../../processor/index.ts';
+import { KvmError, type TlbEntry } from '../../api.ts';
+import { GuestDebug } from '../../debug.ts';
+import type { FamilyParts } from '../../family.ts';
+import { BookeFamily, type BookeParts } from '../booke.ts';
+import { BookeDebug } from '../debug.ts';
+import {
+  E500_TLB0_MOST,
+  SAVED_E500,
+  W_MAS0,
+  W_PVR,
+  W_SPEFSCR,
+  W_TLB0_SETS,
+  W_TLB0_WAYS,
+  W_TLB1_ENTRIES,
+  wordOf,
+} from '../layout.ts';
+import { BookeRegisters, ONE_REGS_E500 } from '../registers.ts';
+import { SPRS_E500 } from '../sprs.ts';
+import { StorageEmulation } from '../storage.ts';
+import { BookeTimers, PERIODS_E500 } from '../timers.ts';
+import { ContextE500 } from './context.ts';
+import { EmulationE500 } from './emulate.ts';
+import { ExitsE500 } from './exits.ts';
+import { InterruptsE500 } from './interrupts.ts';
+import { GuestTlbE500 } from './mmu.ts';
+import { ShadowE500 } from './shadow.ts';
+import { SprEmulationE500 } from './spr-emulation.ts';
+
+/** PVR of an e500v2, revision 3.0, as QEMU's ppce500 has it. */
+export const PVR_E500V2 = 0x8021_0030;
+/** The registers that describe the MMU, of whose parts that cannot change. */
+const MMUCFG = 0x19c4;
+const TLB0CFG = 0x0011_0000;
+const TLB1CFG = 0x001c_c000;
+const TLBCFG_ASSOC_SHIFT = 24;
+
+/** What the reference gives a guest. */
+const TLB0_ENTRIES = 256;
+const TLB0_WAYS = 2;
+const TLB1_ENTRIES = 16;
+
+let decoderE500: Decoder | null = null;
+
+/** The e500's decoder: one for all vCPUs, made when the first one is. */
+function decoder(): Decoder {
+  return (decoderE500 ??= new Decoder(LEVELS_OF.e500v2));
+}
+
+interface PartsE500 extends BookeParts {
+  readonly tlb: GuestTlbE500;
+  readonly emulation: EmulationE500;
+}
+
+function assemble(parts: FamilyParts<HostE500Cpu>): PartsE500 {
+  const { cpu, memory, slots, time, counters, run } = parts;
+  const { buffer } = memory.wasm;
+  const tlb = new GuestTlbE500(buffer, cpu.base);
+  const shadow = new ShadowE500(cpu, tlb, counters);
+  const context = new ContextE500(cpu, memory, slots, tlb, shadow, parts.accel === 'assist');
+  const interrupts = new InterruptsE500(context, counters);
+  const onTimers = (): void => interrupts.refreshTimers();
+  const timers = new BookeTimers(context.words, buffer, cpu.base, time, onTimers, PERIODS_E500);
+  const debug = new BookeDebug(new GuestDebug(counters, run), cpu, context, interrupts);
+  const onDebug = (): void => debug.registersChanged();
+  const sprs = new SprEmulationE500(SPRS_E500, context, timers, time, counters, run, onDebug);
+  const emulation = new EmulationE500(context, interrupts, sprs, tlb, shadow, slots, counters, run);
+  sprs.onFlush = (which) => emulation.flush(which);
+  const storage = new StorageEmulation(context, interrupts, tlb, cpu, memory, counters, run, debug, decoder());
+  const exits = new ExitsE500(context, interrupts, emulation, storage, tlb, shadow, slots, counters, run, debug);
+  const registers = new BookeRegisters(SPRS_E500, ONE_REGS_E500, context, interrupts, timers, onDebug);
+  return { tlb, shadow, context, interrupts, timers, storage, emulation, exits, registers, debug };
+}
+
+export class BookeE500 extends BookeFamily<PartsE500> {
+  protected readonly savedWords = SAVED_E500;
+
+  constructor(parts: FamilyParts<HostE500Cpu>) {
+    super(parts, assemble(parts));
+  }
+
+  protected override resetOwn(): void {
+    const { words } = this;
+    words[W_PVR] = PVR_E500V2;
+    words[wordOf('mmucfg')] = MMUCFG;
+    for (const at of [BBEAR, BBTAR, ACCUMULATOR, ACCUMULATOR + 4]) words[at >> 2] = 0;
+    words[W_SPEFSCR] = 0;
+    words.fill(0, W_MAS0, W_MAS0 + 8);
+    this.own.tlb.clear();
+    this.#describe(TLB0_ENTRIES, TLB0_WAYS, TLB1_ENTRIES);
+    this.own.tlb.write(E500_TLB0_MOST, RESET_ENTRY.mas1, RESET_ENTRY.mas2, RESET_ENTRY.mas3, 0);
+  }
+
+  #describe(entries0: number, ways0: number, entries1: number): void {
+    const { words } = this;
+    words[W_TLB0_SETS] = entries0 / ways0;
+    words[W_TLB0_WAYS] = ways0;
+    words[W_TLB1_ENTRIES] = entries1;
+    words[wordOf('tlb0cfg')] = (ways0 << TLBCFG_ASSOC_SHIFT) | TLB0CFG | entries0;
+    words[wordOf('tlb1cfg')] = (entries1 << TLBCFG_ASSOC_SHIFT) | TLB1CFG | entries1;
+  }
+
+  protected override restoredOwn(): void {
+    this.own.tlb.restored();
+  }
+
+  /** Entries of TLB0 and, behind them, of TLB1. */
+  get tlbEntries(): number {
+    const { tlb } = this.own;
+    return tlb.sets * tlb.ways + tlb.size1;
+  }
+
+  setTlbEntry(index: number, entry: TlbEntry): void {
+    if (!('mas1' in entry)) throw new KvmError("an e500's TLB entry has mas1, mas2, mas3 and mas7");
+    const { emulation, tlb } = this.own;
+    emulation.applyTlbWrites();
+    const entries0 = tlb.sets * tlb.ways;
+    emulation.setEntry(index < entries0 ? index : index - entries0 + E500_TLB0_MOST, entry);
+  }
+}
+
+/** The last 4 KB of the address space, where a reset begins, as themselves (e500 Core Family Reference Manual, "Reset"). */
+const RESET_ENTRY = { mas1: 0xc000_0100 | 0, mas2: MAS2.EPN, mas3: MAS3.RPN | MAS3.SX | MAS3.SW | MAS3.SR };

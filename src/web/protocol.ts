@@ -67,6 +67,8 @@ export interface MachineCalls {
   setSregs(sregs: Partial<KvmSregs>): void;
   getOneReg(id: bigint): bigint | undefined;
   setOneReg(id: bigint, value: bigint): boolean;
+  /** Serves gdb on a port: bytes to and fro, null from the client's end when it goes. */
+  serveGdb(port: MessagePort): void;
   saveDevices(): Record<string, DeviceState>;
   restoreDevices(states: Readonly<Record<string, DeviceState>>): void;
 }

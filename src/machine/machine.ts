@@ -1,12 +1,13 @@
-import { type Accel, KVM_EXIT, KVM_SYSTEM_EVENT, type Vcpu, type Vm } from '../kvm/api.ts';
+import type { Accel, Vcpu, Vm } from '../kvm/api.ts';
 import { CodeProfile, createVm } from '../kvm/index.ts';
-import type { Board, CpuSpec } from './board.ts';
+import { type Board, type CpuSpec, cpuName, type FirmwareInformant, hasFirmware } from './board.ts';
 import { findBoard } from './boards/index.ts';
-import { type BootFiles, bootGuest } from './boot.ts';
+import { type BootFiles, bootFirmware, bootGuest } from './boot.ts';
 import { cardsOf, placeCards } from './cards.ts';
 import { MachineClock } from './clock.ts';
+import { Debugger } from './debugger/index.ts';
 import { type ConsoleDevice, type Device, type DeviceState, savedNumber, savedReal } from './device.ts';
-import { formatBytes, hex, MachineError, OptionError } from './error.ts';
+import { formatBytes, MachineError, OptionError } from './error.ts';
 import {
   ConsoleBuffer,
   hostWorld,
@@ -16,11 +17,14 @@ import {
   type World,
 } from './host.ts';
 import { BoardInstance } from './instance.ts';
-import type { KernelImage } from './loaders/image.ts';
+import type { KernelImage, Segment } from './loaders/image.ts';
 import { loadKernel } from './loaders/index.ts';
+import { loadRom, romRanges } from './loaders/rom.ts';
+import { type MachineEnd, MachineLoop } from './loop.ts';
 import { checkOptions, checkRestoreOptions, type MachineOptions, type RestoreOptions } from './options.ts';
 import { OutsideEvents } from './outside/events.ts';
 import { PanicWatch } from './panic.ts';
+import { Pause } from './pause.ts';
 import { isCompression, type SnapshotCompression } from './snapshot/codec.ts';
 import {
   BytesSource,
@@ -32,13 +36,6 @@ import {
 } from './snapshot/container.ts';
 import { type Continuation, copyMemory, restoredOptions, type UnbootedOptions } from './snapshot/continuation.ts';
 import { VERSION } from './version.ts';
-
-/** How a run ended. */
-export interface MachineEnd {
-  readonly cause: 'shutdown' | 'reset' | 'quit' | 'timeout' | 'error';
-  /** One line for the user. */
-  readonly message: string;
-}
 
 /** What a machine is doing. */
 export type MachineState = 'created' | 'running' | 'paused' | 'ended';
@@ -61,18 +58,6 @@ export interface SaveOptions {
   readonly compression?: SnapshotCompression | undefined;
 }
 
-/** The longest stay in the guest before the event loop has its turn, nanoseconds. */
-const SLICE_NS = 5e6;
-/** The same while the outside owes an answer, or has just said something: the event loop is where it comes from. */
-const EXPECTANT_SLICE_NS = 2e5;
-const LIVELY_SLICES = 16;
-/** A guest that talks to devices all the time is timed once in so many exits. */
-const EXITS_PER_TIME_CHECK = 8;
-/** Counted time does not tell how long the host takes: so many instructions, and the host's clock is looked at. */
-const INSTRUCTIONS_PER_PIECE = 1e5;
-/** Pieces of a slice at most, for clocks that stand still: a device may be due ten times in a millisecond. */
-const PIECES_PER_SLICE = 64;
-
 /** As many random bytes the guest's own generator gets at a boot. */
 const RNG_SEED_BYTES = 32;
 /** More than any host's clock says, nanoseconds. */
@@ -82,13 +67,33 @@ function isConsole(device: Device | undefined): device is ConsoleDevice {
   return device !== undefined && 'receive' in device && 'sink' in device;
 }
 
+function isInformant(device: Device | undefined): device is Device & FirmwareInformant {
+  return device !== undefined && 'inform' in device;
+}
+
+/** Whether there is what the board starts from. */
+function checkBoot({ name, boot }: Board, { kernel, bios, dtb }: Partial<BootFiles>): void {
+  if (hasFirmware(boot)) {
+    if (bios === undefined)
+      throw new OptionError(
+        `the board ${name} starts from firmware, and the option bios is missing: ${boot.title} would fit, which ` +
+          `Debian's package qemu-system-data has as '${boot.file}'`,
+      );
+    if (dtb !== undefined)
+      throw new OptionError(`the firmware of the board ${name} makes the device tree: dtb does not fit`);
+    return;
+  }
+  if (kernel === undefined) throw new OptionError('the option kernel is missing: a Uint8Array would fit');
+  if (bios !== undefined) throw new OptionError(`the board ${name} has no firmware: the option bios does not fit`);
+}
+
 function findCpu(board: Board, name: string | undefined): CpuSpec {
   const wanted = name?.toLowerCase();
-  const cpu = wanted === undefined ? board.cpus[0] : board.cpus.find(({ model }) => model === wanted);
+  const cpu = wanted === undefined ? board.cpus[0] : board.cpus.find((one) => cpuName(one) === wanted);
   if (cpu === undefined)
     throw new OptionError(
       `the board ${board.name} has no processor "${name?.slice(0, 64)}"; ` +
-        `${board.cpus.map(({ model }) => model).join(', ')} would fit`,
+        `${board.cpus.map(cpuName).join(', ')} would fit`,
     );
   return cpu;
 }
@@ -99,28 +104,6 @@ function findAccel(board: Board, accel: Accel | undefined): Accel {
       `the board ${board.name} cannot run with accel "${accel.slice(0, 64)}"; ${board.accels.join(', ')} would fit`,
     );
   return accel ?? board.accels[0];
-}
-
-/** A pause from its request to its end. */
-class Pause {
-  /** Resolves when the guest stands still. */
-  readonly still: Promise<void>;
-  /** Resolves when it may go on. */
-  readonly over: Promise<void>;
-  /** Somebody has paused the machine, and will have it go on; else it does when nobody holds it. */
-  isWanted = false;
-  holds = 0;
-  stands = (): void => {};
-  end = (): void => {};
-
-  constructor() {
-    this.still = new Promise((resolve) => {
-      this.stands = resolve;
-    });
-    this.over = new Promise((resolve) => {
-      this.end = resolve;
-    });
-  }
 }
 
 /** A virtual machine: KVM's part, a board around it, and the loop between them. */
@@ -138,27 +121,17 @@ export class Machine {
   readonly #console: ConsoleBuffer;
   readonly #panic: PanicWatch;
   readonly #serial: ConsoleDevice | undefined;
-  /** Undefined in a machine that goes on from another one's state: it cannot boot again. */
+  /** A machine that goes on from another one's state has nothing to boot, and cannot boot again. */
   readonly #kernel: KernelImage | undefined;
+  readonly #rom: readonly Segment[] | undefined;
   readonly #world: World | RepeatableWorld;
-  /** What the guest runs at once. */
-  readonly #pieceNs: number;
   /** The machine's time, which both the guest's and `timeoutNs` come from. */
   readonly #clock: MachineClock;
-  readonly #deadline: number;
-  #quit: string | undefined;
+  readonly #loop: MachineLoop;
   #state: MachineState = 'created';
   #end: MachineEnd | undefined;
-  /** A pause that was asked for: whoever waits for the guest to stand still, and what has it go on. */
-  #pause: Pause | undefined;
-  /** When the event loop had its turn. */
-  #turned = 0;
-  /** Slices since then. */
-  #goneOn = 0;
-  /** So many slices are short: the outside was heard from. */
-  #lively = 0;
-  #slices = 0;
-  #sleeps = 0;
+  /** The debugger has the guest stand still. */
+  #isHeld = false;
   #resets = 0;
 
   /** Makes the machine and loads what it boots. Throws MachineError (or KvmError) when that is not possible. */
@@ -204,15 +177,21 @@ export class Machine {
     const past = from?.header.machine;
     this.#clock = new MachineClock(host.clock, past && savedReal(past, 'nanoseconds', MAX_CLOCK));
     this.#world = options.icount === undefined ? hostWorld(host) : repeatableWorld(past && savedNumber(past, 'random'));
-    this.#pieceNs = Math.min(SLICE_NS, (options.icount ?? Number.POSITIVE_INFINITY) * INSTRUCTIONS_PER_PIECE);
-    this.#kernel = options.kernel && loadKernel(options.kernel, memoryBytes, host, board.kernelBits);
-    const littleEndian = from ? from.header.memoryOrder === 0 : this.#kernel?.littleEndian;
+    const { boot } = board;
+    const firmware = hasFirmware(boot) ? boot : undefined;
+    if (from === undefined) {
+      checkBoot(board, options);
+      const room = memoryBytes - (firmware?.kernel ?? 0);
+      this.#kernel = options.kernel && loadKernel(options.kernel, room, host, this.cpu.kernelBits ?? board.kernelBits);
+      this.#rom = firmware && options.bios && loadRom(options.bios, firmware.rom);
+    }
+    const littleEndian = from ? from.header.memoryOrder === 0 : firmware === undefined && this.#kernel?.littleEndian;
     this.vm = (options.createVm ?? createVm)({
       cpu: this.cpu.model,
       accel: this.accel,
       clock: this.#clock,
       timebaseFrequency: this.cpu.timebaseFrequency,
-      maxMemory: memoryBytes,
+      maxMemory: memoryBytes + (firmware?.rom.bytes ?? 0),
       ...(littleEndian && { littleEndian: true }),
       ...(options.icount !== undefined && { icount: options.icount }),
       ...(options.translationMemory !== undefined && { translationMemory: options.translationMemory }),
@@ -221,6 +200,9 @@ export class Machine {
       ...(options.codeCache && { profile: options.codeCache.profile }),
     });
     this.vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: memoryBytes });
+    (firmware ? romRanges(firmware.rom) : []).forEach(({ address, bytes }, i) => {
+      this.vm.setUserMemoryRegion({ slot: 1 + i, guestPhysAddr: address, memorySize: bytes, readonly: true });
+    });
     this.vcpu = this.vm.createVcpu(0);
     if (options.rng === true && this.#world.random === undefined)
       throw new OptionError(
@@ -237,7 +219,19 @@ export class Machine {
       this.#serial = serial;
       serial.sink = this.#panic;
     }
-    this.#deadline = this.#clock.now() + (options.timeoutNs ?? Number.POSITIVE_INFINITY);
+    this.#loop = new MachineLoop({
+      vm: this.vm,
+      vcpu: this.vcpu,
+      instance: this.#instance,
+      outside: this.#outside,
+      console: this.#console,
+      panic: this.#panic,
+      host,
+      clock: this.#clock,
+      deadline: this.#clock.now() + (options.timeoutNs ?? Number.POSITIVE_INFINITY),
+      icount: options.icount,
+      reset: (message) => this.#reset(message),
+    });
     if (from) this.#continue(from);
     else this.#boot();
   }
@@ -260,20 +254,34 @@ export class Machine {
 
   #boot(): void {
     const kernel = this.#kernel;
-    if (kernel === undefined) throw new MachineError('a machine that was restored has no kernel to boot again');
+    if (!this.#canBoot) throw new MachineError('a machine that was restored has no kernel to boot again');
     this.#instance.reset();
     this.vcpu.reset();
     const { board, memoryBytes, vm, vcpu } = this;
-    board.boot.prepare?.(vm, vcpu, memoryBytes);
+    const { boot } = board;
+    const hcallInstructions = this.accel === 'trap' ? undefined : vm.getPvinfo();
+    if (hasFirmware(boot)) {
+      const informant = this.#instance.device(boot.informant);
+      if (!isInformant(informant)) throw new MachineError(`"${boot.informant}" of this board informs no firmware`);
+      const told = { memoryBytes, hcallInstructions };
+      bootFirmware(boot, this.#rom ?? [], kernel, this.#options, told, vm.memory, vcpu, informant);
+      return;
+    }
+    if (kernel === undefined) return;
+    boot.prepare?.(vm, vcpu, memoryBytes);
     const rngSeed = new Uint8Array(this.#world.random === undefined ? 0 : RNG_SEED_BYTES);
     this.#world.random?.(rngSeed);
     const configuration = {
       memoryBytes,
       cpu: this.cpu,
-      hcallInstructions: this.accel === 'trap' ? undefined : vm.getPvinfo(),
+      hcallInstructions,
       rngSeed,
     };
-    bootGuest(board, this.#instance.specs, kernel, this.#options, configuration, vm.memory, vcpu);
+    bootGuest(board, boot, this.#instance.specs, kernel, this.#options, configuration, vm.memory, vcpu);
+  }
+
+  get #canBoot(): boolean {
+    return this.#kernel !== undefined || this.#rom !== undefined;
   }
 
   /** Nanoseconds an instruction, where time is counted. */
@@ -283,7 +291,7 @@ export class Machine {
 
   /** What the machine is doing. */
   get state(): MachineState {
-    return this.#state;
+    return this.#state === 'running' && this.#loop.isStill ? 'paused' : this.#state;
   }
 
   /**
@@ -299,14 +307,15 @@ export class Machine {
     signal?.addEventListener('abort', abort);
     this.#state = 'running';
     try {
-      this.#end = await this.#loop();
+      this.#end = await this.#loop.run();
     } catch (error) {
       this.#end = { cause: 'error', message: error instanceof Error ? error.message : String(error) };
       throw error;
     } finally {
       signal?.removeEventListener('abort', abort);
       this.#state = 'ended';
-      this.#pause?.stands();
+      if (this.#end !== undefined) this.#loop.debugger?.ended(this.#end);
+      this.#loop.pause?.stands();
       this.#endTranslation();
       this.#options.codeCache?.close?.();
     }
@@ -314,193 +323,17 @@ export class Machine {
     return this.#end;
   }
 
-  async #loop(): Promise<MachineEnd> {
-    let end: MachineEnd | undefined;
-    const { kvmRun } = this.vcpu;
-    while ((end = this.#slice()) === undefined) {
-      this.#console.flush();
-      const wasCut = this.#outside.asked;
-      const hasHeard = await this.#hear();
-      // What the guest was to be answered is complete once KVM says that it was interrupted, or that it waits.
-      const isComplete = kvmRun.exitReason === KVM_EXIT.HLT || kvmRun.exitReason === KVM_EXIT.INTR;
-      if (this.#panic.reason !== undefined && this.#panicked()) {
-        end = { cause: 'error', message: this.#panicMessage };
-        break;
-      }
-      if (this.#quit !== undefined) await this.#host.yield();
-      else if (this.#pause !== undefined) await (isComplete ? this.#standStill(this.#pause) : this.#host.yield());
-      else if (this.#console.full) await this.#host.sleep(this.#clock.toHost(this.#deadline));
-      else if (kvmRun.exitReason === KVM_EXIT.HLT && !hasHeard) await this.#sleep();
-      else if ((hasHeard || wasCut) && this.#mayGoOn()) continue;
-      else await this.#host.yield();
-      this.#turned = this.#clock.now();
-      this.#goneOn = 0;
-    }
-    this.#console.flush();
-    return end;
-  }
-
-  /** After a slice that was cut short for the outside: the event loop can wait. */
-  #mayGoOn(): boolean {
-    return ++this.#goneOn < PIECES_PER_SLICE && this.#clock.now() - this.#turned < this.#sliceNs;
-  }
-
-  /** How long the guest runs until the event loop has its turn. */
-  get #sliceNs(): number {
-    const { outstanding, pending } = this.#outside;
-    return outstanding > 0 || pending || this.#lively > 0 ? EXPECTANT_SLICE_NS : SLICE_NS;
-  }
-
-  /**
-   * Hands what the outside has said to the devices: answers that were there already come without a turn of the event loop. In
-   * counted time no time passes for the guest until they are there, so that it gets them at the same instruction each time.
-   */
-  async #hear(): Promise<boolean> {
-    const outside = this.#outside;
-    const hasAsked = outside.asked;
-    outside.asked = false;
-    if (hasAsked) await undefined;
-    if (this.#options.icount !== undefined)
-      while (outside.outstanding > 0 && this.#quit === undefined && this.#clock.now() < this.#deadline)
-        await this.#host.sleep(this.#clock.toHost(this.#deadline), true);
-    if (outside.drain()) {
-      this.#lively = LIVELY_SLICES;
-      return true;
-    }
-    if (this.#lively > 0) this.#lively--;
-    return false;
-  }
-
-  /** After a slice of a guest whose kernel has said that it panicked: whether it is dead. */
-  #panicked(): boolean {
-    return this.#panic.slice(this.vcpu.kvmRun.exitReason === KVM_EXIT.HLT);
-  }
-
   #systemCalls(): number {
     const { syscall_exits = 0, assisted_sc = 0 } = this.vcpu.stats;
     return syscall_exits + assisted_sc;
   }
 
-  get #panicMessage(): string {
-    return `the guest's kernel panicked: ${this.#panic.reason}`;
-  }
-
-  async #standStill(pause: Pause): Promise<void> {
-    this.#state = 'paused';
-    this.#clock.stop();
-    pause.stands();
-    await pause.over;
-    this.#clock.start();
-    this.#state = 'running';
-  }
-
-  /** Waits for the guest's next timer, for input, or for the run's end. */
-  async #sleep(): Promise<void> {
-    const { wakeAt } = this.vcpu.kvmRun.hlt;
-    this.#sleeps++;
-    // Counted time does not pass while nothing runs: KVM takes it straight to the timer.
-    if (this.#options.icount !== undefined && wakeAt !== Number.POSITIVE_INFINITY) await this.#host.yield();
-    else {
-      const isExpectant = this.#outside.outstanding > 0 || this.#lively > 0;
-      await this.#host.sleep(this.#clock.toHost(Math.min(wakeAt, this.#deadline)), isExpectant);
-    }
-  }
-
-  /** Runs the guest for one slice: until it has used its time, waits for something, or has ended. Allocates nothing. */
-  #slice(): MachineEnd | undefined {
-    const { vcpu } = this;
-    const { bus, hypercalls, power } = this.#instance;
-    const clock = this.#clock;
-    const run = vcpu.kvmRun;
-    const { mmio, dcr, paprHcall } = run;
-    const outside = this.#outside;
-    const start = clock.now();
-    if (start >= this.#deadline) return { cause: 'timeout', message: 'the time limit was reached' };
-    // What the guest would write has nowhere to go. Whoever ends or pauses it need not wait for a reader.
-    if (this.#console.full && this.#quit === undefined && this.#pause === undefined) return undefined;
-    this.#slices++;
-    let exits = 0;
-    let pieces = 0;
-    for (;;) {
-      if (this.#quit !== undefined) return { cause: 'quit', message: this.#quit };
-      switch (vcpu.run(this.#untilDue())) {
-        case KVM_EXIT.MMIO:
-          if (mmio.isWrite) bus.writeMmio(mmio.physAddr, mmio.len, mmio.data);
-          else mmio.data = bus.readMmio(mmio.physAddr, mmio.len);
-          if (power.pressed !== undefined) return this.#powerEvent();
-          break;
-        case KVM_EXIT.PAPR_HCALL:
-          hypercalls.serve(paprHcall, vcpu.id);
-          if (power.pressed !== undefined) return this.#powerEvent();
-          break;
-        case KVM_EXIT.DCR:
-          if (dcr.isWrite) bus.writeDcr(dcr.dcrn, dcr.data);
-          else dcr.data = bus.readDcr(dcr.dcrn);
-          break;
-        case KVM_EXIT.INTR:
-          // A device may have been due before the slice is over.
-          if (!run.immediateExit && ++pieces < PIECES_PER_SLICE && clock.now() - start < this.#sliceNs) continue;
-          return undefined;
-        case KVM_EXIT.HLT:
-          run.hlt.wakeAt = Math.min(run.hlt.wakeAt, this.#instance.due());
-          return undefined;
-        default:
-          return this.#rareExit();
-      }
-      if (outside.asked) return undefined;
-      if (++exits % EXITS_PER_TIME_CHECK === 0 && clock.now() - start >= this.#sliceNs) return undefined;
-    }
-  }
-
-  /** Lets the devices do what is due; answers how long the guest may run until they are due again, at most a piece of a slice. */
-  #untilDue(): number {
-    const due = this.#instance.due();
-    // Counted time has all that was asked for at once, and runs in the same pieces each time.
-    const piece = this.#options.icount === undefined ? Math.min(this.#pieceNs, this.#sliceNs) : this.#pieceNs;
-    if (due === Number.POSITIVE_INFINITY) return piece;
-    const now = this.vm.clock.now();
-    if (due > now) return Math.min(due - now, piece);
-    this.#instance.turn();
-    return Math.max(1, Math.min(this.#instance.due() - now, piece));
-  }
-
-  #powerEvent(): MachineEnd | undefined {
-    const event = this.#instance.power.release();
-    switch (event?.kind) {
-      case 'shutdown':
-        return { cause: 'shutdown', message: 'the guest shut down' };
-      case 'reset':
-        return this.#reset('the guest reset the machine');
-      case 'crash':
-        return { cause: 'error', message: event.message };
-      default:
-        return undefined;
-    }
-  }
-
-  #rareExit(): MachineEnd | undefined {
-    const run = this.vcpu.kvmRun;
-    switch (run.exitReason) {
-      case KVM_EXIT.SYSTEM_EVENT:
-        if (run.systemEvent.type === KVM_SYSTEM_EVENT.SHUTDOWN)
-          return { cause: 'shutdown', message: 'the guest shut down' };
-        if (run.systemEvent.type === KVM_SYSTEM_EVENT.CRASH) return { cause: 'error', message: 'the guest crashed' };
-        return this.#reset('the guest reset the machine');
-      case KVM_EXIT.WATCHDOG:
-        return this.#reset('the watchdog reset the machine');
-      case KVM_EXIT.INTERNAL_ERROR:
-        return { cause: 'error', message: `${run.internal.message} (at ${hex(run.internal.pc)})` };
-      default:
-        return { cause: 'error', message: `KVM ended with exit reason ${run.exitReason}, which no board here serves` };
-    }
-  }
-
   #reset(message: string): MachineEnd | undefined {
-    if (this.#options.noReboot === true || this.#kernel === undefined) {
+    if (this.#options.noReboot === true || !this.#canBoot) {
       // A program that only showed such a line has ended the machine in the same slice.
       this.#panic.look();
       if (this.#panic.reason === undefined) return { cause: 'reset', message };
-      return { cause: 'error', message: this.#panicMessage };
+      return { cause: 'error', message: this.#panic.message };
     }
     this.#panic.clear();
     this.#resets++;
@@ -525,9 +358,9 @@ export class Machine {
 
   /** Ends the run at the next opportunity, with cause "quit"; one that has not begun ends at its beginning. */
   quit(message = 'quit by the user'): void {
-    this.#quit ??= message;
+    this.#loop.quit ??= message;
     this.vcpu.kvmRun.immediateExit = true;
-    this.#pause?.end();
+    this.#loop.pause?.end();
     this.#host.wake();
     if (this.#state === 'created') {
       this.#endTranslation();
@@ -548,11 +381,11 @@ export class Machine {
 
   /** The pause that is on, or one that is asked for now. */
   #standing(): Pause {
-    this.#pause ??= new Pause();
+    this.#loop.pause ??= new Pause();
     this.vcpu.kvmRun.immediateExit = true;
-    if (this.#state === 'created') this.#pause.stands();
+    if (this.#state === 'created') this.#loop.pause.stands();
     this.#host.wake();
-    return this.#pause;
+    return this.#loop.pause;
   }
 
   /** Does `work` while the guest stands still; afterwards it goes on if it did before. */
@@ -564,7 +397,7 @@ export class Machine {
         await pause.still;
         pause.holds--;
         // Somebody may have had it go on before it stood still.
-        if (this.#pause !== pause) continue;
+        if (this.#loop.pause !== pause) continue;
         try {
           if (this.state !== 'ended') return work();
         } finally {
@@ -636,7 +469,7 @@ export class Machine {
     return {
       version: VERSION,
       board: this.board.name,
-      cpu: this.cpu.model,
+      cpu: cpuName(this.cpu),
       accel: this.accel,
       memoryBytes: this.memoryBytes,
       memoryOrder: vm.memoryOrder,
@@ -648,12 +481,33 @@ export class Machine {
     };
   }
 
-  /** Ends a pause, also one that has not come about yet; does nothing where there is none. */
+  /** Stops, steps and looks into the guest. It costs nothing as long as nothing is asked of it. */
+  get debugger(): Debugger<MachineEnd> {
+    this.#loop.debugger ??= new Debugger(this.vm, this.vcpu, this.cpu.model, {
+      hold: () => {
+        this.#isHeld = true;
+        return this.#state === 'ended' ? Promise.resolve() : this.#standing().still;
+      },
+      release: () => {
+        this.#isHeld = false;
+        const { pause } = this.#loop;
+        if (pause?.isWanted === false && pause.holds === 0) this.resume();
+      },
+      quit: (message) => this.quit(message),
+    });
+    return this.#loop.debugger;
+  }
+
+  /** Ends a pause, also one that has not come about yet; does nothing where there is none, or where a debugger stops the guest. */
   resume(): void {
-    this.#pause?.stands();
-    this.#pause?.end();
-    this.#pause = undefined;
-    this.vcpu.kvmRun.immediateExit = this.#quit !== undefined;
+    if (this.#isHeld && this.#loop.pause !== undefined) {
+      this.#loop.pause.isWanted = false;
+      return;
+    }
+    this.#loop.pause?.stands();
+    this.#loop.pause?.end();
+    this.#loop.pause = undefined;
+    this.vcpu.kvmRun.immediateExit = this.#loop.quit !== undefined;
   }
 
   /** Counters of KVM (virtual machine and processor), devices, and this loop. */
@@ -662,8 +516,8 @@ export class Machine {
       ...this.vm.stats,
       ...this.vcpu.stats,
       ...this.#instance.counters(),
-      loop_slices: this.#slices,
-      loop_sleeps: this.#sleeps,
+      loop_slices: this.#loop.slices,
+      loop_sleeps: this.#loop.sleeps,
       machine_resets: this.#resets,
     };
   }

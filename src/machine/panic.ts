@@ -40,6 +40,11 @@ export class PanicWatch implements ByteSink {
     else if (this.#length < LINE_BYTES) this.#line[this.#length++] = byte;
   }
 
+  /** What the user is told of it. */
+  get message(): string {
+    return `the guest's kernel panicked: ${this.reason}`;
+  }
+
   /** A slice is over, and whether the guest waits. True: its kernel is dead. */
   slice(waits: boolean): boolean {
     this.look(waits);

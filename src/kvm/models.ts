@@ -12,7 +12,6 @@ import {
   type ServerCpuOptions,
 } from '../processor/index.ts';
 import type { Accel } from './api.ts';
-import { HCALL_INSTRUCTIONS } from './book3s/hypercalls.ts';
 import { book3sAssist } from './book3s64/assist.ts';
 import { Book3s64 } from './book3s64/book3s64.ts';
 import { EMULATED_MNEMONICS as BOOK3S_MNEMONICS } from './book3s64/emulate.ts';
@@ -29,6 +28,7 @@ import { EMULATED_MNEMONICS as E500_MNEMONICS } from './booke/e500/emulate.ts';
 import { vectorsE500 } from './booke/e500/vectors.ts';
 import { SPRS_440, SPRS_E500 } from './booke/sprs.ts';
 import type { FamilyParts, VcpuFamily } from './family.ts';
+import { HCALL_INSTRUCTIONS } from './paravirt.ts';
 
 /** Makes host processors: `createHostCpu` and its kin, or stand-ins in tests. */
 export interface Processors {
@@ -83,9 +83,9 @@ const BOOKE: Model = {
 
 const E500: Model = {
   processor: 'e500v2',
-  accels: ['trap', 'assist'],
+  accels: ['trap', 'pv', 'assist'],
   hashTable: null,
-  hypercall: null,
+  hypercall: HCALL_INSTRUCTIONS,
   mnemonics: E500_MNEMONICS,
   sprName: (spr) => SPRS_E500.nameOf(spr),
   order: () => 3,

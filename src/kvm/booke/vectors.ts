@@ -88,7 +88,10 @@ export const bookeVectors = (member: VectorMember): VectorCode => {
       s.leave();
     });
     s.if(s.or(blocked, s.and(s.shared('msr'), SPACES)), () => s.leave());
-    s.if(s.eq(vector, BOOKE_VECTOR.systemCall), () => take(s, BOOKE_VECTOR.systemCall, 'assisted_sc'));
+    // A system call of the kernel's may be a hypercall.
+    s.if(s.and(s.eq(vector, BOOKE_VECTOR.systemCall), s.ne(s.and(s.shared('msr'), MSR.PR), 0)), () =>
+      take(s, BOOKE_VECTOR.systemCall, 'assisted_sc'),
+    );
     const { unavailable } = member;
     s.if(s.and(s.eq(vector, unavailable.vector), s.eqz(s.and(s.shared('msr'), unavailable.bit))), () => {
       if (unavailable.esr !== 0) s.setShared('esr', s.i32(unavailable.esr));

@@ -4,6 +4,8 @@ import { BOOKE_VECTOR, ESR, MAS1, MAS2, MAS3, type VectorSemantics } from '../..
 import {
   E500_GUEST_TLB,
   E500_TLB0_MOST,
+  W_MAGIC_EFFECTIVE,
+  W_MAGIC_MAPPED,
   W_NEXT_VICTIM0,
   W_PID,
   W_PID1,
@@ -17,6 +19,9 @@ import { MAS0, MAS4, MAS6, MSR_E500 } from './bits.ts';
 
 /** GuestTlbE500.search in address space 0, PID1 and PID2 being 0: leaves if an entry matches. */
 function leaveOnMatch(s: VectorSemantics, address: Expr): void {
+  // The magic page is KVM's, whatever the guest has there.
+  const isMagic = s.eq(s.and(address, ~0xfff), s.blockWord(W_MAGIC_EFFECTIVE * 4));
+  s.if(s.and(isMagic, s.blockWord(W_MAGIC_MAPPED * 4)), () => s.leave());
   const pid = s.let(s.blockWord(W_PID * 4));
   const scan = (first: Expr, count: Expr): void => {
     const at = s.cell(first);

@@ -91,6 +91,8 @@ export interface VcpuFamily {
   saveState(): KvmState;
   /** @throws KvmError when it is none; nothing has changed then. */
   restoreState(state: KvmState): void;
+  /** Memory slots were made, moved or removed, or a dirty log has begun: no translation of before holds. */
+  slotsChanged(): void;
   /** The hashed page table outside of the guest's memory is another one. */
   hashTableChanged(): void;
 }

@@ -1,13 +1,16 @@
 import type { GuestMemory, Vcpu } from '../kvm/api.ts';
-import type { Board, TreeConfiguration } from './board.ts';
+import type { Board, BootSpec, FirmwareInformant, FirmwareSpec, TreeConfiguration } from './board.ts';
 import type { DeviceSpec } from './device.ts';
 import { makeDeviceTree } from './devicetree.ts';
 import { formatBytes, hex, MachineError } from './error.ts';
-import type { KernelImage } from './loaders/image.ts';
+import type { KernelImage, Segment } from './loaders/image.ts';
 
 /** Files and texts that a machine boots from. */
 export interface BootFiles {
-  readonly kernel: Uint8Array;
+  /** Boards with firmware do without. */
+  readonly kernel?: Uint8Array | undefined;
+  /** Firmware, where the board starts from some: an ELF file, or the ROM's contents up to its end. */
+  readonly bios?: Uint8Array | undefined;
   readonly initrd?: Uint8Array | undefined;
   readonly dtb?: Uint8Array | undefined;
   readonly append?: string | undefined;
@@ -35,13 +38,12 @@ export interface Placement {
  * when nothing fits.
  */
 export function placeImages(
-  board: Board,
+  boot: BootSpec,
   kernelEnd: number,
   deviceTreeBytes: number,
   initrdBytes: number,
   ramEnd: number,
 ): Placement {
-  const { boot } = board;
   const treeLimit = Math.min(ramEnd, boot.deviceTreeLimit);
   const initrdLimit = Math.min(ramEnd, boot.initrdLimit);
   const fits = (place: Placement): boolean =>
@@ -83,9 +85,26 @@ function checkAppend(append: string | undefined): void {
   }
 }
 
+function writerOf(memory: GuestMemory): (address: number, bytes: Uint8Array) => void {
+  return (address, bytes) => {
+    if (bytes.length > 0 && !memory.writeBytes(address, bytes))
+      throw new MachineError(`guest memory from ${hex(address)} to ${hex(address + bytes.length)} cannot be written`);
+  };
+}
+
+/** Puts a kernel's segments into memory, `base` behind their addresses. */
+function loadSegments(kernel: KernelImage, base: number, memory: GuestMemory): void {
+  const write = writerOf(memory);
+  for (const { address, bytes, memoryBytes } of kernel.segments) {
+    write(base + address, bytes);
+    if (memoryBytes > bytes.length) memory.fill(base + address + bytes.length, memoryBytes - bytes.length, 0);
+  }
+}
+
 /** Puts kernel, initial RAM disk, device tree and firmware into guest memory and the processor at the kernel's entry. */
 export function bootGuest(
   board: Board,
+  boot: BootSpec,
   devices: readonly DeviceSpec[],
   kernel: KernelImage,
   files: Omit<BootFiles, 'kernel'>,
@@ -112,26 +131,76 @@ export function bootGuest(
       `the kernel ends at ${hex(end)}, but the firmware's place begins at ${hex(ramEnd)}; more memory would fit`,
     );
   // The tree's size does not depend on the addresses in it.
-  const place = placeImages(board, end, tree(0).length, initrdBytes, ramEnd);
+  const place = placeImages(boot, end, tree(0).length, initrdBytes, ramEnd);
 
-  const write = (address: number, bytes: Uint8Array): void => {
-    if (bytes.length > 0 && !memory.writeBytes(address, bytes))
-      throw new MachineError(`guest memory from ${hex(address)} to ${hex(address + bytes.length)} cannot be written`);
-  };
-  for (const { address, bytes, memoryBytes: size } of kernel.segments) {
-    write(address, bytes);
-    if (size > bytes.length) memory.fill(address + bytes.length, size - bytes.length, 0);
-  }
+  const write = writerOf(memory);
+  loadSegments(kernel, 0, memory);
   const treeBytes = tree(place.initrd);
   write(place.deviceTree, treeBytes);
   if (files.initrd !== undefined && initrdBytes > 0) write(place.initrd, files.initrd);
   for (const { address, bytes } of firmware) write(address, bytes);
   const { entry, littleEndian } = kernel;
-  board.boot.enter(vcpu, {
+  boot.enter(vcpu, {
     address: entry,
     deviceTree: place.deviceTree,
     deviceTreeBytes: treeBytes.length,
     memoryBytes,
     littleEndian,
   });
+}
+
+/** Between a kernel that firmware boots and what is behind it. */
+const FIRMWARE_GAP = 2 ** 20;
+const PAGE_BYTES = 4096;
+const toPage = (address: number): number => Math.ceil(address / PAGE_BYTES) * PAGE_BYTES;
+
+/**
+ * Puts firmware into its ROM, and what it is to boot into memory: the kernel at the board's place, the initial RAM disk and
+ * the command line behind it.
+ */
+export function bootFirmware(
+  boot: FirmwareSpec,
+  rom: readonly Segment[],
+  kernel: KernelImage | undefined,
+  files: Pick<BootFiles, 'initrd' | 'append'>,
+  { memoryBytes, hcallInstructions }: Pick<TreeConfiguration, 'memoryBytes' | 'hcallInstructions'>,
+  memory: GuestMemory,
+  vcpu: Vcpu,
+  informant: FirmwareInformant,
+): void {
+  checkAppend(files.append);
+  const write = writerOf(memory);
+  for (const { address, bytes } of rom) write(address, bytes);
+  const none = { address: 0, bytes: 0 };
+  if (kernel === undefined) {
+    if (files.initrd !== undefined || files.append !== undefined)
+      throw new MachineError(`there is no kernel for the ${files.initrd === undefined ? 'command line' : 'initrd'}`);
+    informant.inform({ kernel: none, initrd: none, commandLine: 0, hcallInstructions });
+  } else {
+    const end = kernelEnd(kernel);
+    const initrd = toPage(boot.kernel + end + FIRMWARE_GAP);
+    const initrdBytes = files.initrd?.length ?? 0;
+    const commandLine = toPage(initrd + initrdBytes);
+    if (commandLine + PAGE_BYTES > memoryBytes)
+      throw new MachineError(
+        `kernel, initrd and command line end at ${hex(commandLine + PAGE_BYTES)}, but the machine has ` +
+          `${formatBytes(memoryBytes)} of memory; more would fit`,
+      );
+    loadSegments(kernel, boot.kernel, memory);
+    if (files.initrd !== undefined) write(initrd, files.initrd);
+    memory.fill(commandLine, PAGE_BYTES, 0);
+    const { append } = files;
+    if (append !== undefined)
+      write(
+        commandLine,
+        Uint8Array.from(append, (character) => character.charCodeAt(0)),
+      );
+    informant.inform({
+      kernel: { address: boot.kernel + kernel.entry, bytes: end },
+      initrd: initrdBytes === 0 ? none : { address: initrd, bytes: initrdBytes },
+      commandLine: append === undefined ? 0 : commandLine,
+      hcallInstructions,
+    });
+  }
+  boot.enter(vcpu);
 }

@@ -6,8 +6,12 @@ export type {
   BootEntry,
   BootSpec,
   CpuSpec,
+  FirmwareInformant,
+  FirmwareSpec,
+  Preloaded,
   TreeConfiguration,
 } from './board.ts';
+export { hasFirmware } from './board.ts';
 export { boards, findBoard } from './boards/index.ts';
 export type { BootFiles } from './boot.ts';
 export type { Card, CardOptions, PlacedCard } from './cards.ts';

@@ -3,6 +3,7 @@ export { codeCacheFolder } from './code-cache.ts';
 export { type ClosablePortEnd, openFilePort, openSocketPort } from './console-ports.ts';
 export { type DiskFileOptions, openDiskFile } from './disks/disk-file.ts';
 export { FileStore, type FileStoreOptions } from './disks/file-store.ts';
+export { findFirmware, readFirmware } from './firmware.ts';
 export { NodeFolder, shareFolder } from './folder.ts';
 export { NodeHost } from './host.ts';
 export {

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
 import { formatBytes } from '../../machine/error.ts';
-import type { MachineEnd } from '../../machine/index.ts';
+import { findBoard, hasFirmware, type MachineEnd } from '../../machine/index.ts';
 import {
   codeCacheFolder,
   createMachine,
+  findFirmware,
   NodeHost,
   restoreMachine,
   shareFolder,
@@ -32,6 +33,7 @@ interface BootArguments {
   /** The board and the kernel; undefined: the snapshot in `restore` has all. */
   machine?: string;
   kernel?: string;
+  bios?: string;
   restore?: string;
   save?: string;
   initrd?: string;
@@ -56,7 +58,7 @@ interface BootArguments {
 }
 
 /** What a snapshot has, and a machine that is restored from one is not given, by the options' names. */
-const IN_SNAPSHOTS = ['machine', 'kernel', 'initrd', 'append', 'memory', 'cpu', 'dtb', 'icount'] as const;
+const IN_SNAPSHOTS = ['machine', 'kernel', 'bios', 'initrd', 'append', 'memory', 'cpu', 'dtb', 'icount'] as const;
 
 export function addBoot(program: Command): void {
   program
@@ -64,6 +66,7 @@ export function addBoot(program: Command): void {
     .description('boot a kernel; its console is this terminal')
     .option('--machine <name>', "the machine's name ('powervisor machines' lists them)")
     .option('--kernel <file>', 'the kernel: ELF, uImage or raw, also gzipped')
+    .option('--bios <file>', "firmware, for machines that start from some (Debian's if absent)")
     .option('--initrd <file>', 'the initial RAM disk')
     .option('--append <words>', "the kernel's command line")
     .option('--memory <size>', "memory, such as 256M or 1G (the machine's own choice if absent)", parseMemory)
@@ -129,15 +132,24 @@ export function addBoot(program: Command): void {
 
 /** The options that there must be are asked for here, so that what is misspelt is named first. */
 function checkNeeded(options: BootArguments): void {
-  const { machine, kernel, restore } = options;
+  const { machine, kernel, bios, restore } = options;
   if (restore !== undefined) {
     const given = IN_SNAPSHOTS.find((name) => options[name] !== undefined);
     if (given !== undefined) throw new UsageError(`--${given} does not go with --restore: the snapshot has its own`);
     return;
   }
   if (machine === undefined) throw new UsageError("--machine <name> is missing; 'powervisor machines' lists the names");
-  if (kernel === undefined)
+  if (kernel === undefined && bios === undefined && !startsFromFirmware(machine))
     throw new UsageError('--kernel <file> is missing: an ELF file, a uImage or raw instructions');
+}
+
+/** Without a kernel there must be firmware. */
+const startsFromFirmware = (machine: string): boolean => hasFirmware(findBoard(machine).boot);
+
+/** The firmware that was named, or the machine's customary one; undefined: it has none, or there is none here. */
+function firmware(machine: string, file: string | undefined): Uint8Array | undefined {
+  const path = file ?? findFirmware(machine);
+  return path === undefined ? undefined : readInput(path, 'firmware');
 }
 
 /** Boots, runs until the end, and answers the exit status. */
@@ -151,6 +163,7 @@ async function boot(options: BootArguments): Promise<number> {
   if (options.net !== undefined && options.icount !== undefined)
     throw new UsageError('--icount has runs repeat exactly, which a network cannot: --net none fits');
   const kernel = options.kernel === undefined ? undefined : readInput(options.kernel, 'kernel');
+  const bios = options.machine === undefined ? undefined : firmware(options.machine, options.bios);
   const initrd = options.initrd === undefined ? undefined : readInput(options.initrd, 'initrd');
   const dtb = options.dtb === undefined ? undefined : readInput(options.dtb, 'device tree');
 
@@ -194,12 +207,13 @@ async function boot(options: BootArguments): Promise<number> {
     shares: options.share?.map(({ tag, folder, writable }) => ({ tag, server: shareFolder(folder, { writable }) })),
   };
   const machine =
-    options.restore !== undefined || options.machine === undefined || kernel === undefined
+    options.restore !== undefined || options.machine === undefined
       ? restoreMachine(options.restore ?? '', common)
       : createMachine({
           ...common,
           board: options.machine,
           kernel,
+          bios,
           initrd,
           dtb,
           append: options.append,

@@ -12,7 +12,7 @@ import {
   type KvmTranslation,
 } from '../api.ts';
 import { MSR, MSR_SF } from '../book3s/bits.ts';
-import { Book3sContext, PAGE_FRAMES } from '../book3s/context.ts';
+import { Book3sContext } from '../book3s/context.ts';
 import { Book3sDebug } from '../book3s/debug.ts';
 import { Decrementer } from '../book3s/decrementer.ts';
 import { Book3sExits } from '../book3s/exits.ts';
@@ -48,7 +48,7 @@ import { VirtualTime } from '../book3s/virtual-time.ts';
 import { VsidMap } from '../book3s/vsid-map.ts';
 import { GuestDebug } from '../debug.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
-import type { MemorySlot } from '../slots.ts';
+import { type MemorySlot, PAGE_FRAMES } from '../slots.ts';
 import { readWords, savedBoolean, savedInteger, savedNumber, saveWords } from '../state.ts';
 import { COUNTER } from '../stats.ts';
 import { type GuestTime, TIMEBASE_LIMIT } from '../time.ts';
@@ -453,6 +453,10 @@ export class Book3s64 implements VcpuFamily {
   }
 
   hashTableChanged(): void {
+    this.#translationChanged();
+  }
+
+  slotsChanged(): void {
     this.#translationChanged();
   }
 

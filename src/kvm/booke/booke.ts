@@ -12,6 +12,7 @@ import {
   type TlbEntry,
 } from '../api.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
+import type { MemorySlot } from '../slots.ts';
 import { readWords, type SavedWords, savedBoolean, savedNumber, saveWords } from '../state.ts';
 import { COUNTER } from '../stats.ts';
 import { TIMEBASE_LIMIT } from '../time.ts';
@@ -187,8 +188,15 @@ export abstract class BookeFamily<Own extends BookeParts> implements VcpuFamily 
     return false;
   }
 
-  /** No dirty log is kept of a Book E guest's memory. */
-  protectPages(): void {}
+  /** Stores come with a fault again, if anything is to be protected. */
+  protectPages(_slot: MemorySlot, dirty: Uint8Array): void {
+    if (dirty.some((bits) => bits !== 0)) this.own.shadow.dropAll();
+  }
+
+  slotsChanged(): void {
+    this.own.shadow.dropAll();
+    this.#context.invalidate();
+  }
 
   hashTableChanged(): void {}
 

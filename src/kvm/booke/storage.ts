@@ -8,7 +8,7 @@ import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST } from '../family.ts';
 import { Mmio } from '../mmio.ts';
 import { FORM, type Move, moveById, type Pieces } from '../moves.ts';
-import type { MemorySlot } from '../slots.ts';
+import { type MemorySlot, PAGE_FRAMES } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { CACHE, cacheKindById, IO } from '../storage.ts';
 import type { BookeContext } from './context.ts';
@@ -95,6 +95,7 @@ export class StorageEmulation {
     context.step();
     const turned = littleEndian && !pieces.isString;
     if (!goesToMemory) return this.#mmio.begin(littleEndian, turned);
+    if (move.store) slot.markDirty(Math.floor(frame / PAGE_FRAMES));
     this.#memoryAccess(move, pieces, turned, frameOfIt * 1024 + (address & 1023));
     return RESUME_GUEST;
   }

@@ -283,5 +283,7 @@ export const ppce500: Board = {
     deviceTreeLimit: 64 * MiB,
     initrdLimit: 768 * MiB,
     enter,
+    // U-Boot keeps what is below to itself.
+    firmware: { rom: { address: TWO_32 - MiB, bytes: MiB }, kernel: 32 * MiB },
   },
 };

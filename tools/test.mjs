@@ -48,6 +48,7 @@ const guests = {
   E500: guest('e500', { make: false })?.folder,
   DEBIAN: guest('debian', { make: false })?.folder,
   DEBIAN_TOOLS: guest('debian-tools', { make: false })?.folder,
+  U_BOOT: guest('u-boot', { make: false })?.folder,
   PPC64EL: (guest('ppc64el', { make: false }) ?? guest('debian', { make: false }))?.folder,
 };
 await buildCommand();

@@ -5,6 +5,7 @@ import { findBoard } from './boards/index.ts';
 import { type BootFiles, bootFirmware, bootGuest } from './boot.ts';
 import { cardsOf, placeCards } from './cards.ts';
 import { MachineClock } from './clock.ts';
+import { Debugger } from './debugger/index.ts';
 import { type ConsoleDevice, type Device, type DeviceState, savedNumber, savedReal } from './device.ts';
 import { formatBytes, MachineError, OptionError } from './error.ts';
 import {
@@ -134,6 +135,8 @@ export class Machine {
   readonly #loop: MachineLoop;
   #state: MachineState = 'created';
   #end: MachineEnd | undefined;
+  /** The debugger has the guest stand still. */
+  #isHeld = false;
   #resets = 0;
 
   /** Makes the machine and loads what it boots. Throws MachineError (or KvmError) when that is not possible. */
@@ -322,6 +325,7 @@ export class Machine {
     } finally {
       signal?.removeEventListener('abort', abort);
       this.#state = 'ended';
+      if (this.#end !== undefined) this.#loop.debugger?.ended(this.#end);
       this.#loop.pause?.stands();
       this.#endTranslation();
       this.#options.codeCache?.close?.();
@@ -488,8 +492,29 @@ export class Machine {
     };
   }
 
-  /** Ends a pause, also one that has not come about yet; does nothing where there is none. */
+  /** Stops, steps and looks into the guest. It costs nothing as long as nothing is asked of it. */
+  get debugger(): Debugger<MachineEnd> {
+    this.#loop.debugger ??= new Debugger(this.vm, this.vcpu, this.cpu.model, {
+      hold: () => {
+        this.#isHeld = true;
+        return this.#state === 'ended' ? Promise.resolve() : this.#standing().still;
+      },
+      release: () => {
+        this.#isHeld = false;
+        const { pause } = this.#loop;
+        if (pause?.isWanted === false && pause.holds === 0) this.resume();
+      },
+      quit: (message) => this.quit(message),
+    });
+    return this.#loop.debugger;
+  }
+
+  /** Ends a pause, also one that has not come about yet; does nothing where there is none, or where a debugger stops the guest. */
   resume(): void {
+    if (this.#isHeld && this.#loop.pause !== undefined) {
+      this.#loop.pause.isWanted = false;
+      return;
+    }
     this.#loop.pause?.stands();
     this.#loop.pause?.end();
     this.#loop.pause = undefined;

@@ -37,7 +37,9 @@ for (const name of chosen) {
   for (const line of wrong) console.log(`  ${line}`);
   for (const [what, answer] of Object.entries(ours.seen)) console.log(`  ${what}: ${answer.replaceAll('\n', '; ')}`);
   console.log(
-    `  packets to connect: ${ours.connectPackets}, QEMU ${theirs.connectPackets}; exit status ${ours.status}`,
+    `  to connect: ${ours.connectPackets} packets, ${ours.connectMessages} messages; ` +
+      `QEMU ${theirs.connectPackets}, ${theirs.connectMessages}`,
   );
+  console.log(`  exit status: ${ours.status}`);
 }
 process.exitCode = isGood ? 0 : 1;

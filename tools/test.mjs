@@ -45,8 +45,10 @@ if (chosen.length === 0) {
 const guests = {
   440: guest('440')?.folder,
   BOOK3S64: guest('book3s64', { make: false })?.folder,
+  E500: guest('e500', { make: false })?.folder,
   DEBIAN: guest('debian', { make: false })?.folder,
   DEBIAN_TOOLS: guest('debian-tools', { make: false })?.folder,
+  U_BOOT: guest('u-boot', { make: false })?.folder,
   PPC64EL: (guest('ppc64el', { make: false }) ?? guest('debian', { make: false }))?.folder,
 };
 await buildCommand();

@@ -1,6 +1,7 @@
 /** Every kind of hostile input: its name, and how the cases of a seed are run. */
 import type { Accel } from '../../src/kvm/index.ts';
 import { TRANSPORTS } from '../machine/virtio/rig.ts';
+import { CHIP_PARTS, HostileChips } from './ccsr.ts';
 import { FILE_PLACES, FILES, HostileFiles } from './files.ts';
 import { HostileGuests } from './guests.ts';
 import { HostilePrograms, PLACES, type Place } from './machines.ts';
@@ -84,6 +85,7 @@ export const KINDS: readonly Kind[] = [
     ),
   ),
   ...group([{ name: 'pci pseries', make: () => new HostileConfiguration() }]),
+  ...group(CHIP_PARTS.map((part) => ({ name: `chip ${part}`, make: () => new HostileChips(part) }))),
   // 9P.
   ...group(
     (['memory', 'host', 'threads'] as const).map((kind) => ({

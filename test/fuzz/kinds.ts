@@ -3,6 +3,7 @@ import type { Accel } from '../../src/kvm/index.ts';
 import { TRANSPORTS } from '../machine/virtio/rig.ts';
 import { FILE_PLACES, FILES, HostileFiles } from './files.ts';
 import { HostileGuests } from './guests.ts';
+import { HostileMacDevices } from './mac-devices.ts';
 import { HostilePrograms, PLACES, type Place } from './machines.ts';
 import { HostileMessages } from './messages.ts';
 import { HostilePackets } from './packets.ts';
@@ -84,6 +85,12 @@ export const KINDS: readonly Kind[] = [
     ),
   ),
   ...group([{ name: 'pci pseries', make: () => new HostileConfiguration() }]),
+  ...group(
+    (['g3beige', 'mac99'] as const).map((board) => ({
+      name: `devices ${board}`,
+      make: () => new HostileMacDevices(board),
+    })),
+  ),
   // 9P.
   ...group(
     (['memory', 'host', 'threads'] as const).map((kind) => ({

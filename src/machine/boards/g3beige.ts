@@ -1,5 +1,5 @@
 import type { Board, BoardConfiguration } from '../board.ts';
-import { onBus } from '../cards.ts';
+import { ideDrives, onBus } from '../cards.ts';
 import type { DeviceSpec } from '../device.ts';
 import { cuda } from '../devices/mac/cuda.ts';
 import { ESCC_BYTES, ESCC_LEGACY_BYTES, escc } from '../devices/mac/escc.ts';
@@ -11,6 +11,7 @@ import { VIA_BYTES } from '../devices/mac/via.ts';
 import { virtioPci } from '../virtio/pci.ts';
 import { FIRMWARE_TREE, GiB, MACHINE_ID, MiB, macFwCfg, openBios, VIA } from './mac.ts';
 import { g3 } from './mac-cpus.ts';
+import { macIdeParts, macIdes } from './mac-ide.ts';
 
 const BUS_FREQUENCY = 66_820_000;
 const NVRAM_STRIDE = 16;
@@ -23,7 +24,7 @@ const FIRST_CARD_SLOT = 2;
 const CARD_SLOTS = MACIO_SLOT - FIRST_CARD_SLOT;
 
 /** Inputs of the interrupt controller. */
-const INPUT = { via: 0x12, esccA: 0x0f, esccB: 0x10, pci: [0x15, 0x16, 0x17, 0x18] } as const;
+const INPUT = { via: 0x12, esccA: 0x0f, esccB: 0x10, pci: [0x15, 0x16, 0x17, 0x18], ide: [0x0d, 0x0e] } as const;
 
 const pic = (input: number) => ({ controller: 'pic', input });
 
@@ -33,6 +34,7 @@ function devices(configuration: BoardConfiguration): readonly DeviceSpec[] {
     escc({ name: 'escc', interrupts: [pic(INPUT.esccA), pic(INPUT.esccB)] }),
     cuda({ name: 'via', interrupt: pic(INPUT.via) }),
     macNvram({ name: 'nvram', stride: NVRAM_STRIDE }),
+    ...macIdes(ideDrives(configuration.cards), INPUT.ide, pic),
     grackle({ name: PCI, pins: INPUT.pci.map(pic) }),
     macio({
       name: 'macio',
@@ -44,6 +46,7 @@ function devices(configuration: BoardConfiguration): readonly DeviceSpec[] {
         { device: 'escc', region: 1, offset: 0x12000, size: ESCC_LEGACY_BYTES, bigEndian: true },
         { device: 'escc', offset: 0x13000, size: ESCC_BYTES, bigEndian: true },
         { device: 'via', offset: 0x16000, size: VIA_BYTES, bigEndian: true },
+        ...macIdeParts,
         { device: 'nvram', offset: 0x60000, size: NVRAM_STRIDE * MAC_NVRAM_BYTES, bigEndian: true },
       ],
     }),
@@ -69,7 +72,7 @@ export const g3beige: Board = {
     sizes: '64 MiB to 2047 MiB in steps of 1 MiB',
     fits: (bytes) => bytes >= 64 * MiB && bytes < 2 * GiB && bytes % MiB === 0,
   },
-  buses: { pci: CARD_SLOTS },
+  buses: { ide: 4, pci: CARD_SLOTS },
   devices,
   ...FIRMWARE_TREE,
   serial: ['escc'],

@@ -216,8 +216,11 @@ export interface Vcpu {
   /** KVM_GET_ONE_REG: `id` as in the uapi. Undefined: this processor has no such register. */
   getOneReg(id: bigint): bigint | undefined;
   setOneReg(id: bigint, value: bigint): boolean;
-  /** KVM_TRANSLATE: the guest's own translation of an effective address (no side effect). */
-  translate(effectiveAddress: number): KvmTranslation;
+  /**
+   * KVM_TRANSLATE: the guest's own translation of an effective address (no side effect). As a BigInt where a double is not
+   * exact. Where only the operating system may read, `usermode` is false.
+   */
+  translate(effectiveAddress: number | bigint): KvmTranslation;
   /**
    * Writes one guest TLB entry in the hardware's form, as firmware would have (BookE boards set the initial mappings). An
    * e500's are those of TLB0 (256 after reset) and behind them TLB1's.

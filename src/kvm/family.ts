@@ -81,7 +81,8 @@ export interface VcpuFamily {
   /** Counters beside those of `VcpuCounters`, by name. */
   readonly stats: KvmStats;
   setGuestDebug(debug: KvmGuestDebug): void;
-  translate(effectiveAddress: number): KvmTranslation;
+  /** `KVM_TRANSLATE` of an effective address, whose words are unsigned. */
+  translate(low: number, high: number): KvmTranslation;
   /** Entries of the TLB that `setTlbEntry` sets; 0: there is none. */
   readonly tlbEntries: number;
   setTlbEntry(index: number, entry: TlbEntry): void;

@@ -5,6 +5,7 @@ export { type DiskFileOptions, openDiskFile } from './disks/disk-file.ts';
 export { FileStore, type FileStoreOptions } from './disks/file-store.ts';
 export { findFirmware, readFirmware } from './firmware.ts';
 export { NodeFolder, shareFolder } from './folder.ts';
+export { type GdbServer, type GdbServerOptions, serveGdb } from './gdb.ts';
 export { NodeHost } from './host.ts';
 export {
   createMachine,

@@ -1,6 +1,7 @@
 /** Every kind of hostile input: its name, and how the cases of a seed are run. */
 import type { Accel } from '../../src/kvm/index.ts';
 import { TRANSPORTS } from '../machine/virtio/rig.ts';
+import { CHIP_PARTS, HostileChips } from './ccsr.ts';
 import { FILE_PLACES, FILES, HostileFiles } from './files.ts';
 import { HostileGuests } from './guests.ts';
 import { HostileMacDevices } from './mac-devices.ts';
@@ -91,6 +92,7 @@ export const KINDS: readonly Kind[] = [
       make: () => new HostileMacDevices(board),
     })),
   ),
+  ...group(CHIP_PARTS.map((part) => ({ name: `chip ${part}`, make: () => new HostileChips(part) }))),
   // 9P.
   ...group(
     (['memory', 'host', 'threads'] as const).map((kind) => ({

@@ -6,8 +6,10 @@ import {
   codeCacheFolder,
   createMachine,
   findFirmware,
+  type GdbServer,
   NodeHost,
   restoreMachine,
+  serveGdb,
   shareFolder,
   writeSnapshotFile,
 } from '../../node/index.ts';
@@ -16,6 +18,7 @@ import { type ConsolePortArgument, openConsolePorts, parseConsolePort } from '..
 import { closeDisks, type DiskArgument, openDisks, parseDisk } from '../disks.ts';
 import { CommandError, fileProblem, oneLine, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
+import { type GdbAddress, parseGdb } from '../gdb.ts';
 import { type NetworkArgument, parseNetworkArgument, plugIn } from '../network.ts';
 import { ConsoleOutput } from '../output.ts';
 import { parseShare, type ShareArgument } from '../shares.ts';
@@ -55,6 +58,8 @@ interface BootArguments {
   rng?: boolean;
   translationThreads?: number;
   share?: readonly ShareArgument[];
+  gdb?: GdbAddress;
+  wait?: boolean;
 }
 
 /** What a snapshot has, and a machine that is restored from one is not given, by the options' names. */
@@ -118,6 +123,12 @@ export function addBoot(program: Command): void {
       'a named console port (virtio): what the guest writes goes to a file, or with name=unix:path to and from a socket',
       parseConsolePort,
     )
+    .option(
+      '--gdb <[host:]port>',
+      "serve gdb's remote protocol there (on this computer alone if no host is named)",
+      parseGdb,
+    )
+    .option('--wait', 'with --gdb: begin only when gdb says so')
     .option('--rng', 'a source of random numbers (virtio)')
     .addHelpText(
       'after',
@@ -162,6 +173,8 @@ async function boot(options: BootArguments): Promise<number> {
     );
   if (options.net !== undefined && options.icount !== undefined)
     throw new UsageError('--icount has runs repeat exactly, which a network cannot: --net none fits');
+  if (options.wait === true && options.gdb === undefined)
+    throw new UsageError('--wait waits for gdb: --gdb PORT says where it connects');
   const kernel = options.kernel === undefined ? undefined : readInput(options.kernel, 'kernel');
   const bios = options.machine === undefined ? undefined : firmware(options.machine, options.bios);
   const initrd = options.initrd === undefined ? undefined : readInput(options.initrd, 'initrd');
@@ -254,12 +267,20 @@ async function boot(options: BootArguments): Promise<number> {
     if (options.stats === '-') output.write(new TextEncoder().encode(`${JSON.stringify(stats)}\n`));
     else writeOutput(options.stats, `${JSON.stringify(stats, null, 2)}\n`, 'statistics');
   };
+  let gdb: GdbServer | undefined;
   let end: MachineEnd;
   const timer = options.statsInterval && setInterval(writeStats, options.statsInterval * 1000, 'running');
   try {
+    if (options.wait === true) await machine.debugger.stop();
+    if (options.gdb !== undefined) {
+      gdb = await serveGdb(machine, options.gdb);
+      console.error(`powervisor: gdb: target remote ${gdb.host}:${gdb.port}`);
+    }
     end = await machine.run();
   } finally {
+    machine.quit();
     clearInterval(timer);
+    gdb?.close();
     network.close();
     terminal.close();
     process.off('SIGUSR1', save);

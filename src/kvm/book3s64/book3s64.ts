@@ -378,19 +378,21 @@ export class Book3s64 implements VcpuFamily {
     return { ...assisted, ...this.#papr.stats, vsid_recycles: this.#vsids.recycled, shadow_pages: this.#shadow.count };
   }
 
-  translate(effectiveAddress: number): KvmTranslation {
-    const none = { physicalAddress: 0, valid: false, writeable: false, usermode: false };
-    const low = effectiveAddress | 0;
-    const high = Math.floor(effectiveAddress / 2 ** 32) | 0;
+  translate(low: number, high: number): KvmTranslation {
     const offset = low & 0xfff;
-    if (((this.#words[W_MSR] as number) & MSR.DR) === 0)
-      return { physicalAddress: effectiveAddress, valid: true, writeable: true, usermode: false };
+    if (((this.#words[W_MSR] as number) & MSR.DR) === 0) {
+      const physicalAddress = (high & this.#context.realHigh) * 2 ** 32 + low;
+      return { physicalAddress, valid: true, writeable: true, usermode: false };
+    }
     const mmu = this.#mmu;
-    if (mmu.translate(low, high, this.#context.user, ACCESS.READ, false) !== TRANSLATION.OK) return none;
-    const physicalAddress = mmu.page * 4096 + offset;
-    const writeable = mmu.writable;
-    const usermode = mmu.translate(low, high, true, ACCESS.READ, false) === TRANSLATION.OK;
-    return { physicalAddress, valid: true, writeable, usermode };
+    const translates = (user: boolean): boolean =>
+      mmu.translate(low | 0, high | 0, user, ACCESS.READ, false) === TRANSLATION.OK;
+    const { user } = this.#context;
+    const usermode = translates(true);
+    // Problem state's pages have the keys of problem state: what may be written is asked last, as the guest is.
+    if (!(user && usermode) && !translates(false))
+      return { physicalAddress: 0, valid: false, writeable: false, usermode: false };
+    return { physicalAddress: mmu.page * 4096 + offset, valid: true, writeable: mmu.writable, usermode };
   }
 
   saveState(): KvmState {

@@ -231,10 +231,10 @@ export abstract class BookeFamily<Own extends BookeParts> implements VcpuFamily 
     );
   }
 
-  translate(effectiveAddress: number): KvmTranslation {
+  translate(low: number): KvmTranslation {
     this.#emulation.applyTlbWrites();
     const { tlb } = this.own;
-    const address = effectiveAddress | 0;
+    const address = low | 0;
     const { words } = this;
     const msr = words[W_MSR] as number;
     const index = tlb.search(address, words[W_PID] as number, (msr & MSR.DS) !== 0 ? 1 : 0);

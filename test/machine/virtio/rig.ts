@@ -154,7 +154,7 @@ function pciRegisters(card: VirtioPci, bus: PciBus, line: InterruptLine): Regist
 export class Rig {
   readonly vm: FakeVm = makeFakeVm(MEMORY_BYTES, function* () {});
   readonly view = new DataView(this.vm.bytes.buffer);
-  readonly outside = new OutsideEvents(() => {}, false);
+  readonly outside: OutsideEvents;
   readonly line = new InterruptLine();
   readonly registers: Registers;
   readonly transport: VirtioTransport;
@@ -165,7 +165,9 @@ export class Rig {
   #nextBuffer = BUFFERS;
   #eventIdx = false;
 
-  constructor(spec: VirtioSpec, transport: TransportName = 'mmio') {
+  /** `ordered`: as where time is counted. */
+  constructor(spec: VirtioSpec, transport: TransportName = 'mmio', ordered = false) {
+    this.outside = new OutsideEvents(() => {}, ordered);
     const wiring: Wiring = {
       interrupts: [this.line],
       memory: this.vm.memory,

@@ -138,11 +138,13 @@ class IdeCd implements IdeDrive {
       case OP.START_STOP:
       case OP.PREVENT:
       case OP.SEEK:
-        return this.#end();
+        this.#end();
+        return;
       case OP.REQUEST_SENSE: {
         const answer = new Uint8Array(18);
         answer.set([0x70, 0, this.#key, 0, 0, 0, 0, 10, 0, 0, 0, 0, this.#asc >>> 8, this.#asc]);
-        return this.#answer(answer, packet[4] as number);
+        this.#answer(answer, packet[4] as number);
+        return;
       }
       case OP.INQUIRY: {
         const answer = new Uint8Array(36);
@@ -150,40 +152,52 @@ class IdeCd implements IdeDrive {
         answer.set([0x05, 0x80, 0x00, 0x21, 31]);
         const text = 'POWERV. CD-ROM          1   ';
         for (let i = 0; i < text.length; i++) answer[8 + i] = text.charCodeAt(i);
-        return this.#answer(answer, packet[4] as number);
+        this.#answer(answer, packet[4] as number);
+        return;
       }
       case OP.READ_CAPACITY: {
         const answer = new DataView(new ArrayBuffer(8));
         answer.setUint32(0, Math.max(0, this.#blocks - 1));
         answer.setUint32(4, BLOCK_BYTES);
-        return this.#answer(new Uint8Array(answer.buffer), 8);
+        this.#answer(new Uint8Array(answer.buffer), 8);
+        return;
       }
       case OP.READ_10:
-        return this.#read(view.getUint32(2), view.getUint16(7));
+        this.#read(view.getUint32(2), view.getUint16(7));
+        return;
       case OP.READ_12:
-        return this.#read(view.getUint32(2), view.getUint32(6));
+        this.#read(view.getUint32(2), view.getUint32(6));
+        return;
       case OP.READ_TOC:
-        return this.#contents((packet[1] as number) & 2, packet[2] as number, packet[6] as number, view.getUint16(7));
+        this.#contents((packet[1] as number) & 2, packet[2] as number, packet[6] as number, view.getUint16(7));
+        return;
       case OP.GET_CONFIGURATION:
         // Profile: CD-ROM; no features are listed.
-        return this.#answer(Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 8), view.getUint16(7));
+        this.#answer(Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 8), view.getUint16(7));
+        return;
       case OP.GET_EVENT:
         // Nothing has happened: the classes of events that are served are the media's.
-        return this.#answer(Uint8Array.of(0, 6, 4, 0x10, 0, 2, 0, 0), view.getUint16(7));
+        this.#answer(Uint8Array.of(0, 6, 4, 0x10, 0, 2, 0, 0), view.getUint16(7));
+        return;
       case OP.READ_DISC: {
         const answer = new Uint8Array(34);
         // Complete, last session complete; first track, sessions, tracks: one each.
         answer.set([0, 32, 0x0e, 1, 1, 1, 1]);
-        return this.#answer(answer, view.getUint16(7));
+        this.#answer(answer, view.getUint16(7));
+        return;
       }
       case OP.MODE_SENSE_6:
-        return this.#modes(packet[2] as number, 4, packet[4] as number);
+        this.#modes(packet[2] as number, 4, packet[4] as number);
+        return;
       case OP.MODE_SENSE_10:
-        return this.#modes(packet[2] as number, 8, view.getUint16(7));
+        this.#modes(packet[2] as number, 8, view.getUint16(7));
+        return;
       case OP.MECHANISM:
-        return this.#answer(Uint8Array.of(0, 0, 0, 0, 0, 1, 0, 0), view.getUint16(8));
+        this.#answer(Uint8Array.of(0, 0, 0, 0, 0, 1, 0, 0), view.getUint16(8));
+        return;
       default:
-        return this.#fail(SENSE.ILLEGAL, ASC.UNKNOWN);
+        this.#fail(SENSE.ILLEGAL, ASC.UNKNOWN);
+        return;
     }
   }
 
@@ -194,7 +208,10 @@ class IdeCd implements IdeDrive {
     const pages = [0x01, 0x2a, 0x3f].includes(page & 0x3f)
       ? [...((page & 0x3f) === 0x2a ? [] : recovery), ...((page & 0x3f) === 0x01 ? [] : abilities)]
       : undefined;
-    if (pages === undefined) return this.#fail(SENSE.ILLEGAL, ASC.FIELD);
+    if (pages === undefined) {
+      this.#fail(SENSE.ILLEGAL, ASC.FIELD);
+      return;
+    }
     const answer = new Uint8Array(header + pages.length);
     answer.set(pages, header);
     // The length does not count itself; the medium: a data disc.
@@ -213,19 +230,31 @@ class IdeCd implements IdeDrive {
     const kind = (format & 0x0f) === 0 ? (this.#packet[9] as number) >>> 6 : format & 0x0f;
     let body: number[];
     if (kind === 0) {
-      if (first > 1 && first !== LEAD_OUT) return this.#fail(SENSE.ILLEGAL, ASC.FIELD);
+      if (first > 1 && first !== LEAD_OUT) {
+        this.#fail(SENSE.ILLEGAL, ASC.FIELD);
+        return;
+      }
       body = [
         ...(first === LEAD_OUT ? [] : [0, DATA_TRACK, 1, 0, ...address(0)]),
         ...[0, DATA_TRACK, LEAD_OUT, 0, ...address(this.#blocks)],
       ];
     } else if (kind === 1) body = [0, DATA_TRACK, 1, 0, ...address(0)];
-    else return this.#fail(SENSE.ILLEGAL, ASC.FIELD);
+    else {
+      this.#fail(SENSE.ILLEGAL, ASC.FIELD);
+      return;
+    }
     this.#answer(Uint8Array.of(0, body.length + 2, 1, 1, ...body), room);
   }
 
   #read(lba: number, count: number): void {
-    if (lba + count > this.#blocks) return this.#fail(SENSE.ILLEGAL, ASC.RANGE);
-    if (count === 0) return this.#end();
+    if (lba + count > this.#blocks) {
+      this.#fail(SENSE.ILLEGAL, ASC.RANGE);
+      return;
+    }
+    if (count === 0) {
+      this.#end();
+      return;
+    }
     this.#reads++;
     this.#lba = lba;
     this.#left = count;

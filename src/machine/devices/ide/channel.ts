@@ -319,7 +319,7 @@ export class IdeChannel implements IdePort {
     this.#way = way <= FROM_GUEST && this.#at < this.#block.length ? way : NONE;
     this.#isDma = savedBoolean(state, 'dma');
     const drives = savedPart(state, 'drives');
-    this.#drives.forEach((drive, i) => drive?.restore(savedPart(drives, String(i))));
+    for (const [i, drive] of this.#drives.entries()) drive?.restore(savedPart(drives, String(i)));
     this.#update();
   }
 

@@ -61,6 +61,8 @@ const READ_NATIVE_MAX_EXT = 0x27;
 const NOTHING: readonly number[] = [
   0x10, 0x40, 0x41, 0x42, 0x70, 0x91, 0xe0, 0xe1, 0xe2, 0xe3, 0xe6, 0x94, 0x95, 0x96, 0x97, 0x99,
 ];
+/** Transfer modes, caches, read-ahead, power-on defaults: nothing here depends on them. */
+const FEATURES: readonly number[] = [0x02, 0x03, 0x05, 0x42, 0x55, 0x66, 0x82, 0x85, 0xaa, 0xc2, 0xcc];
 const ACTIVE = 0xff;
 
 /** Text as identification has it: pairs of characters with the first in the upper byte. */
@@ -122,30 +124,47 @@ class IdeDisk implements IdeDrive {
     const port = this.#port;
     const { task } = port;
     const kind = TRANSFERS.get(code);
-    if (kind !== undefined) return this.#transfer(code, kind);
-    if (code === IDENTIFY) return port.give(this.#identity(), false);
-    if (FLUSHES.includes(code)) return this.#flush();
-    if (NOTHING.includes(code)) return port.end(0);
+    if (kind !== undefined) {
+      this.#transfer(code, kind);
+      return;
+    }
+    if (code === IDENTIFY) {
+      port.give(this.#identity(), false);
+      return;
+    }
+    if (FLUSHES.includes(code)) {
+      this.#flush();
+      return;
+    }
+    if (NOTHING.includes(code)) {
+      port.end(0);
+      return;
+    }
     if (CHECK_POWER.includes(code)) {
       task.count = ACTIVE;
-      return port.end(0);
+      port.end(0);
+      return;
     }
     switch (code) {
       case SET_FEATURES:
-        // Transfer modes, caches, read-ahead, power-on defaults: nothing here depends on them.
-        return [0x02, 0x03, 0x05, 0x42, 0x55, 0x66, 0x82, 0x85, 0xaa, 0xc2, 0xcc].includes(task.features)
-          ? port.end(0)
-          : aborted(port);
+        port.end(FEATURES.includes(task.features) ? 0 : ERROR.ABRT);
+        return;
       case SET_MULTIPLE:
-        if (task.count > MOST_MULTIPLE || (task.count & (task.count - 1)) !== 0) return aborted(port);
+        if (task.count > MOST_MULTIPLE || (task.count & (task.count - 1)) !== 0) {
+          aborted(port);
+          return;
+        }
         this.#multiple = task.count;
-        return port.end(0);
+        port.end(0);
+        return;
       case READ_NATIVE_MAX:
       case READ_NATIVE_MAX_EXT:
         this.#setAddress(this.#sectors - 1, code === READ_NATIVE_MAX_EXT);
-        return port.end(0);
+        port.end(0);
+        return;
       default:
-        return aborted(port);
+        aborted(port);
+        return;
     }
   }
 
@@ -181,9 +200,18 @@ class IdeDisk implements IdeDrive {
     const { task } = this.#port;
     const count = kind.wide ? task.count + 256 * task.countBefore || 65536 : task.count || 256;
     const lba = this.#address(kind.wide);
-    if (kind.multiple && this.#multiple === 0) return aborted(this.#port);
-    if (lba < 0 || lba + count > this.#sectors) return this.#fail(ERROR.IDNF);
-    if (kind.writes && this.#readOnly) return this.#fail(ERROR.ABRT);
+    if (kind.multiple && this.#multiple === 0) {
+      aborted(this.#port);
+      return;
+    }
+    if (lba < 0 || lba + count > this.#sectors) {
+      this.#fail(ERROR.IDNF);
+      return;
+    }
+    if (kind.writes && this.#readOnly) {
+      this.#fail(ERROR.ABRT);
+      return;
+    }
     this.#code = code;
     this.#lba = lba;
     this.#left = count;
@@ -232,7 +260,10 @@ class IdeDisk implements IdeDrive {
     const kind = TRANSFERS.get(this.#code) as Transfer;
     const offset = this.#lba * SECTOR_BYTES;
     this.#ask(kind.writes ? this.#store.write(offset, this.#piece) : this.#store.read(offset, this.#piece), () => {
-      if (!kind.writes) return this.#giveBlock(kind);
+      if (!kind.writes) {
+        this.#giveBlock(kind);
+        return;
+      }
       this.#pieceDone();
     });
   }

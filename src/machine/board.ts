@@ -31,6 +31,13 @@ export interface BootSpec {
   prepare?(vm: Vm, vcpu: Vcpu, memoryBytes: number): void;
   /** Sets a freshly reset processor's registers and mappings for the kernel's first instruction. */
   enter(vcpu: Vcpu, entry: BootEntry): void;
+  /** The board can start from firmware as well, which finds kernel, initial RAM disk and device tree in memory. */
+  readonly firmware?: {
+    /** Where firmware goes that is no ELF file. The processor then begins as a reset leaves it. */
+    readonly rom: RomSpec;
+    /** Where a kernel's file goes, as it is. */
+    readonly kernel: number;
+  };
 }
 
 /** Read-only memory that firmware runs from. Guest physical, in pages of 4 KB. */
@@ -93,7 +100,7 @@ export interface TreeConfiguration extends BoardConfiguration {
   readonly hcallInstructions: readonly number[] | undefined;
   /** Random bytes for the guest's own generator; empty where the host has none. */
   readonly rngSeed: Uint8Array;
-  /** The kernel in memory, for firmware that is to boot it; sizes in bytes. */
+  /** The kernel in memory, or its file for firmware to boot; sizes in bytes. Absent: there is none. */
   readonly kernel?: { readonly address: number; readonly bytes: number };
 }
 

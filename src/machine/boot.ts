@@ -9,7 +9,7 @@ import type { KernelImage, Segment } from './loaders/image.ts';
 export interface BootFiles {
   /** Boards with firmware do without. */
   readonly kernel?: Uint8Array | undefined;
-  /** Firmware, where the board starts from some: an ELF file, or the ROM's contents up to its end. */
+  /** Firmware, where the board can start from some: an ELF file, or the ROM's contents up to its end. */
   readonly bios?: Uint8Array | undefined;
   readonly initrd?: Uint8Array | undefined;
   readonly dtb?: Uint8Array | undefined;
@@ -67,10 +67,15 @@ export function placeImages(
   );
 }
 
-function kernelEnd(kernel: KernelImage): number {
+function kernelEnd(segments: readonly Segment[]): number {
   let end = 0;
-  for (const segment of kernel.segments) end = Math.max(end, segment.address + segment.memoryBytes);
+  for (const { address, memoryBytes } of segments) end = Math.max(end, address + memoryBytes);
   return end;
+}
+
+function rangeOf(segments: readonly Segment[], end: number): { address: number; bytes: number } {
+  const address = Math.min(...segments.map((segment) => segment.address));
+  return { address, bytes: end - address };
 }
 
 function checkAppend(append: string | undefined): void {
@@ -93,12 +98,22 @@ function writerOf(memory: GuestMemory): (address: number, bytes: Uint8Array) => 
 }
 
 /** Puts a kernel's segments into memory, `base` behind their addresses. */
-function loadSegments(kernel: KernelImage, base: number, memory: GuestMemory): void {
+function loadSegments(segments: readonly Segment[], base: number, memory: GuestMemory): void {
   const write = writerOf(memory);
-  for (const { address, bytes, memoryBytes } of kernel.segments) {
+  for (const { address, bytes, memoryBytes } of segments) {
     write(base + address, bytes);
     if (memoryBytes > bytes.length) memory.fill(base + address + bytes.length, memoryBytes - bytes.length, 0);
   }
+}
+
+/** What a guest starts with. */
+export interface Starter {
+  /** The kernel, or firmware in its place, that is entered; undefined: the processor begins as a reset leaves it. */
+  readonly image: KernelImage | undefined;
+  /** What the ROM has. */
+  readonly rom?: readonly Segment[] | undefined;
+  /** The kernel's file, for firmware. */
+  readonly payload?: Uint8Array | undefined;
 }
 
 /** Puts kernel, initial RAM disk, device tree and firmware into guest memory and the processor at the kernel's entry. */
@@ -106,7 +121,7 @@ export function bootGuest(
   board: Board,
   boot: BootSpec,
   devices: readonly DeviceSpec[],
-  kernel: KernelImage,
+  { image, rom = [], payload }: Starter,
   files: Omit<BootFiles, 'kernel'>,
   configuration: TreeConfiguration,
   memory: GuestMemory,
@@ -118,12 +133,14 @@ export function bootGuest(
   const tree = (initrd: number): Uint8Array =>
     makeDeviceTree(board, devices, files.dtb, {
       ...configuration,
-      kernel: { address: start, bytes: end - start },
+      ...(inMemory && { kernel: inMemory }),
       append: files.append ?? (files.dtb === undefined ? '' : undefined),
       initrd: initrdBytes > 0 ? { start: initrd, end: initrd + initrdBytes } : undefined,
     });
-  const end = kernelEnd(kernel);
-  const start = Math.min(...kernel.segments.map(({ address }) => address));
+  const segments = image?.segments ?? [];
+  const end = kernelEnd(segments);
+  const payloadAddress = alignUp(Math.max(boot.firmware?.kernel ?? 0, end));
+  const inMemory = payload ? { address: payloadAddress, bytes: payload.length } : image && rangeOf(segments, end);
   const firmware = devices.flatMap((device) => device.firmware ?? []);
   const ramEnd = Math.min(memoryBytes, ...firmware.map(({ address }) => address));
   if (end > ramEnd)
@@ -131,15 +148,28 @@ export function bootGuest(
       `the kernel ends at ${hex(end)}, but the firmware's place begins at ${hex(ramEnd)}; more memory would fit`,
     );
   // The tree's size does not depend on the addresses in it.
-  const place = placeImages(boot, end, tree(0).length, initrdBytes, ramEnd);
+  const place = { ...placeImages(boot, end, tree(0).length, initrdBytes, ramEnd) };
+  if (payload !== undefined) {
+    // The kernel's file comes between device tree and initial RAM disk.
+    const behind = alignUp(payloadAddress + payload.length);
+    place.initrd = Math.max(place.initrd, behind);
+    if (behind > ramEnd || (initrdBytes > 0 && place.initrd + initrdBytes > ramEnd))
+      throw new MachineError(
+        `kernel and initrd have ${formatBytes(payload.length + initrdBytes)}, and firmware wants them from ` +
+          `${hex(payloadAddress)}; more memory would fit`,
+      );
+  }
 
   const write = writerOf(memory);
-  loadSegments(kernel, 0, memory);
+  loadSegments(segments, 0, memory);
+  loadSegments(rom, 0, memory);
+  if (payload !== undefined) write(payloadAddress, payload);
   const treeBytes = tree(place.initrd);
   write(place.deviceTree, treeBytes);
   if (files.initrd !== undefined && initrdBytes > 0) write(place.initrd, files.initrd);
   for (const { address, bytes } of firmware) write(address, bytes);
-  const { entry, littleEndian } = kernel;
+  if (image === undefined) return;
+  const { entry, littleEndian } = image;
   boot.enter(vcpu, {
     address: entry,
     deviceTree: place.deviceTree,
@@ -177,7 +207,7 @@ export function bootFirmware(
       throw new MachineError(`there is no kernel for the ${files.initrd === undefined ? 'command line' : 'initrd'}`);
     informant.inform({ kernel: none, initrd: none, commandLine: 0, hcallInstructions });
   } else {
-    const end = kernelEnd(kernel);
+    const end = kernelEnd(kernel.segments);
     const initrd = toPage(boot.kernel + end + FIRMWARE_GAP);
     const initrdBytes = files.initrd?.length ?? 0;
     const commandLine = toPage(initrd + initrdBytes);
@@ -186,7 +216,7 @@ export function bootFirmware(
         `kernel, initrd and command line end at ${hex(commandLine + PAGE_BYTES)}, but the machine has ` +
           `${formatBytes(memoryBytes)} of memory; more would fit`,
       );
-    loadSegments(kernel, boot.kernel, memory);
+    loadSegments(kernel.segments, boot.kernel, memory);
     if (files.initrd !== undefined) write(initrd, files.initrd);
     memory.fill(commandLine, PAGE_BYTES, 0);
     const { append } = files;

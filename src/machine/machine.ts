@@ -17,6 +17,7 @@ import {
   type World,
 } from './host.ts';
 import { BoardInstance } from './instance.ts';
+import { isElf } from './loaders/elf-file.ts';
 import type { KernelImage, Segment } from './loaders/image.ts';
 import { loadKernel } from './loaders/index.ts';
 import { loadRom, romRanges } from './loaders/rom.ts';
@@ -83,8 +84,10 @@ function checkBoot({ name, boot }: Board, { kernel, bios, dtb }: Partial<BootFil
       throw new OptionError(`the firmware of the board ${name} makes the device tree: dtb does not fit`);
     return;
   }
-  if (kernel === undefined) throw new OptionError('the option kernel is missing: a Uint8Array would fit');
-  if (bios !== undefined) throw new OptionError(`the board ${name} has no firmware: the option bios does not fit`);
+  if (kernel === undefined && bios === undefined)
+    throw new OptionError('the option kernel is missing: a Uint8Array would fit');
+  if (bios !== undefined && boot.firmware === undefined)
+    throw new OptionError(`the board ${name} has no firmware: the option bios does not fit`);
 }
 
 function findCpu(board: Board, name: string | undefined): CpuSpec {
@@ -124,6 +127,8 @@ export class Machine {
   /** A machine that goes on from another one's state has nothing to boot, and cannot boot again. */
   readonly #kernel: KernelImage | undefined;
   readonly #rom: readonly Segment[] | undefined;
+  /** The kernel's file, where firmware boots it. */
+  readonly #payload: Uint8Array | undefined;
   readonly #world: World | RepeatableWorld;
   /** The machine's time, which both the guest's and `timeoutNs` come from. */
   readonly #clock: MachineClock;
@@ -179,11 +184,17 @@ export class Machine {
     this.#world = options.icount === undefined ? hostWorld(host) : repeatableWorld(past && savedNumber(past, 'random'));
     const { boot } = board;
     const firmware = hasFirmware(boot) ? boot : undefined;
+    const rom = hasFirmware(boot) ? boot.rom : boot.firmware?.rom;
     if (from === undefined) {
       checkBoot(board, options);
+      const { kernel, bios } = options;
       const room = memoryBytes - (firmware?.kernel ?? 0);
-      this.#kernel = options.kernel && loadKernel(options.kernel, room, host, this.cpu.kernelBits ?? board.kernelBits);
-      this.#rom = firmware && options.bios && loadRom(options.bios, firmware.rom);
+      const isRom = bios !== undefined && (firmware !== undefined || !isElf(bios));
+      // Where there is no ROM, firmware is loaded like a kernel, and boots another one.
+      const image = firmware !== undefined ? kernel : isRom ? undefined : (bios ?? kernel);
+      this.#kernel = image && loadKernel(image, room, host, this.cpu.kernelBits ?? board.kernelBits);
+      this.#rom = isRom && rom ? loadRom(bios, rom) : undefined;
+      this.#payload = firmware === undefined && bios !== undefined ? kernel : undefined;
     }
     const littleEndian = from ? from.header.memoryOrder === 0 : firmware === undefined && this.#kernel?.littleEndian;
     this.vm = (options.createVm ?? createVm)({
@@ -191,7 +202,7 @@ export class Machine {
       accel: this.accel,
       clock: this.#clock,
       timebaseFrequency: this.cpu.timebaseFrequency,
-      maxMemory: memoryBytes + (firmware?.rom.bytes ?? 0),
+      maxMemory: memoryBytes + (rom?.bytes ?? 0),
       ...(littleEndian && { littleEndian: true }),
       ...(options.icount !== undefined && { icount: options.icount }),
       ...(options.translationMemory !== undefined && { translationMemory: options.translationMemory }),
@@ -200,7 +211,7 @@ export class Machine {
       ...(options.codeCache && { profile: options.codeCache.profile }),
     });
     this.vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: memoryBytes });
-    (firmware ? romRanges(firmware.rom) : []).forEach(({ address, bytes }, i) => {
+    (rom ? romRanges(rom) : []).forEach(({ address, bytes }, i) => {
       this.vm.setUserMemoryRegion({ slot: 1 + i, guestPhysAddr: address, memorySize: bytes, readonly: true });
     });
     this.vcpu = this.vm.createVcpu(0);
@@ -267,7 +278,6 @@ export class Machine {
       bootFirmware(boot, this.#rom ?? [], kernel, this.#options, told, vm.memory, vcpu, informant);
       return;
     }
-    if (kernel === undefined) return;
     boot.prepare?.(vm, vcpu, memoryBytes);
     const rngSeed = new Uint8Array(this.#world.random === undefined ? 0 : RNG_SEED_BYTES);
     this.#world.random?.(rngSeed);
@@ -277,7 +287,8 @@ export class Machine {
       hcallInstructions,
       rngSeed,
     };
-    bootGuest(board, boot, this.#instance.specs, kernel, this.#options, configuration, vm.memory, vcpu);
+    const starter = { image: kernel, rom: this.#rom, payload: this.#payload };
+    bootGuest(board, boot, this.#instance.specs, starter, this.#options, configuration, vm.memory, vcpu);
   }
 
   get #canBoot(): boolean {

@@ -45,6 +45,14 @@ test('the interrupt controller says what it is', () => {
   assert.equal(read(SOURCE(UART) + 0x10), 1, 'to the processor');
 });
 
+test('beyond the last source nothing is', () => {
+  const { read, write } = ppce500Rig();
+  for (const at of [SOURCE(256), SOURCE(256) + 0x10, SOURCE(256) + 0x18, SOURCE(2047) + 0x18]) {
+    write(at, 1);
+    assert.equal(read(at), 0);
+  }
+});
+
 test('the serial ports share a source: an interrupt is acknowledged, ended, and comes again while one of them asks', () => {
   const rig = ppce500Rig();
   enable(rig, UART);

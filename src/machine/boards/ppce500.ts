@@ -264,14 +264,14 @@ export const ppce500: Board = {
       },
     },
   ],
-  accels: ['assist', 'pv', 'trap'],
+  accels: ['trap'],
   kernelBits: 32,
   memory: {
     defaultBytes: 256 * MiB,
     sizes: '64 MiB to 2 GiB in steps of 64 MiB',
     fits: (bytes) => bytes >= 64 * MiB && bytes <= 2 * GiB && bytes % (64 * MiB) === 0,
   },
-  buses: { mmio: VIRTIO_PLACES, pci: PCI_SLOTS },
+  buses: { pci: PCI_SLOTS, mmio: VIRTIO_PLACES },
   devices,
   treeNodes,
   memoryNode: '/memory',
@@ -283,5 +283,7 @@ export const ppce500: Board = {
     deviceTreeLimit: 64 * MiB,
     initrdLimit: 768 * MiB,
     enter,
+    // U-Boot keeps what is below to itself.
+    firmware: { rom: { address: TWO_32 - MiB, bytes: MiB }, kernel: 32 * MiB },
   },
 };

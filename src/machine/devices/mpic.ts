@@ -23,7 +23,6 @@ const MSISR = 0x1720; // which of them have messages
 const MSIIR = 0x1740; // a message: register in bits 31-29, bit in 28-24
 const ILR = 0x18; // of a source: which output it goes to
 const SOURCES = 0x10000;
-const SOURCES_END = 0x20000;
 
 /** MPIC 4.2, IP block 0x40. */
 const BLOCK_REVISION = 0x00400402;
@@ -269,7 +268,7 @@ export class Mpic extends OpenPic implements TimedDevice, ExternalProxy {
 
 /** The offset of a source's ILR. */
 function isIlr(offset: number): boolean {
-  return offset >= SOURCES && offset < SOURCES_END && (offset & 31) === ILR;
+  return offset >= SOURCES && offset < SOURCES + 32 * SOURCE_COUNT && (offset & 31) === ILR;
 }
 
 /** The controller on a board. `path`: of the bus, in which it stands at `offset`; `outputs`: the ordinary and the critical one. */

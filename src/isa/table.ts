@@ -4,6 +4,7 @@ import { ARITHMETIC64_INSTRUCTIONS } from './instructions/arithmetic64.ts';
 import { BCD_INSTRUCTIONS } from './instructions/bcd.ts';
 import { BRANCH_INSTRUCTIONS } from './instructions/branch.ts';
 import { CACHE_INSTRUCTIONS } from './instructions/cache.ts';
+import { CLASSIC_INSTRUCTIONS } from './instructions/classic.ts';
 import { CONDITION_INSTRUCTIONS } from './instructions/condition.ts';
 import { DECIMAL_INSTRUCTIONS } from './instructions/decimal.ts';
 import { FLOAT_INSTRUCTIONS } from './instructions/float.ts';
@@ -57,6 +58,7 @@ const ROWS: readonly InstructionRow[] = [
   ...VECTOR_FLOAT_INSTRUCTIONS,
   ...VSX_INSTRUCTIONS,
   ...SERVER_SYSTEM_INSTRUCTIONS,
+  ...CLASSIC_INSTRUCTIONS,
 ];
 
 /** All instructions of all processors. */

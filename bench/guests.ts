@@ -52,6 +52,22 @@ const bamboo: Guest = {
   },
 };
 
+const ppce500: Guest = {
+  ...bamboo,
+  name: 'e500',
+  qemu: ['qemu-system-ppc', '-M', 'ppce500', '-cpu', 'e500v2', '-m', '256', ...noScreen],
+  ours: ['--machine', 'ppce500', '--memory', '256M'],
+  accels: ['trap', 'pv', 'assist'],
+  goals: {
+    'boot to GUEST-READY': 1.1,
+    'bench-int': 1.15,
+    'bench-mem': 1,
+    'bench-fp': 0.8,
+    'bench-sys': 0.8,
+    'bench-sys fork+exec+wait': 1.2,
+  },
+};
+
 const server = {
   // VOF is the firmware that does nothing but hand over: with SLOF, most of a boot would be its own.
   qemu: ['qemu-system-ppc64', '-M', 'pseries,x-vof=on', '-m', '1024', '-vga', 'none', ...noScreen],
@@ -73,6 +89,7 @@ const server = {
 /** The first is measured when none is named. */
 export const guests: readonly [Guest, ...Guest[]] = [
   bamboo,
+  ppce500,
   { ...server, name: 'book3s64', cpus: ['power8', 'power7'] },
   { ...server, name: 'book3s64-pv', cpus: ['power8', 'power7'] },
   { ...server, name: 'ppc64el', cpus: ['power8'] },

@@ -21,6 +21,7 @@ import {
   root,
   sourcesChangedSince,
 } from './contenders.ts';
+import { DevicesBench, deviceMetrics } from './devices.ts';
 import { echoMetrics, echoWorkload, pvGain } from './echo.ts';
 import { BenchError } from './errors.ts';
 import { countExits, exitRatios, formatExits } from './exits.ts';
@@ -44,6 +45,7 @@ interface Options {
   library?: boolean;
   echo?: boolean;
   network?: boolean;
+  devices?: boolean;
   codeCache?: boolean;
   against?: string;
   qemuSuite?: string;
@@ -151,11 +153,13 @@ async function compare(options: Options): Promise<number> {
     ? programMetrics
     : options.network
       ? networkMetrics
-      : options.echo
-        ? echoMetrics
-        : chooseMetrics(guest, options.only).filter(
-            ({ program }) => program === undefined || !(options.bootOnly || options.library),
-          );
+      : options.devices
+        ? deviceMetrics
+        : options.echo
+          ? echoMetrics
+          : chooseMetrics(guest, options.only).filter(
+              ({ program }) => program === undefined || !(options.bootOnly || options.library),
+            );
   const wanted = programs.filter((program) => chosen.some((metric) => metric.program === program));
   const accels = chooseAccels(options, options.echo ? guest.accels : ['assist']);
   const qemu = options.library ? undefined : { qemu: qemuVersion(guest) };
@@ -170,11 +174,13 @@ async function compare(options: Options): Promise<number> {
     if (options.against !== undefined) ours.push(commitContender(guest, folder, 'assist', options.against));
   }
   const network = options.network ? await NetworkBench.create(guest) : undefined;
+  const devices = options.devices ? await DevicesBench.create(guest, folder) : undefined;
+  const plugged = network ?? devices;
   const contenders = (options.library ? libraryContenders(guest, folder) : [qemuContender(guest, folder), ...ours]).map(
-    (one) => network?.plugIn(one) ?? one,
+    (one) => plugged?.plugIn(one) ?? one,
   );
   const start = Date.now();
-  const workload = network?.workload ?? (options.echo ? echoWorkload(guest) : programsWorkload(guest, wanted));
+  const workload = plugged?.workload ?? (options.echo ? echoWorkload(guest) : programsWorkload(guest, wanted));
   const { samples, failure } = options.programs
     ? { samples: await racePrograms(guest, contenders, rounds), failure: undefined }
     : await race({ guest, contenders, rounds, workload, timeoutSeconds: options.timeout, logs: options.logs });
@@ -248,6 +254,7 @@ function createProgram(): Command {
     .option('--library', 'instead: boots by the library beside the command')
     .option('--echo', 'instead: 1000 times /bin/echo in a shell, under each accel')
     .option('--network', "instead: bytes and round trips over the user network, beside QEMU's")
+    .option('--devices', "instead: disks and shared folders, beside QEMU's virtio-blk and -virtfs")
     .option('--exits', 'instead: exits by cause of one boot under each accel, as Markdown')
     .option('--trap-cost', 'instead: nanoseconds of one privileged instruction')
     .option('--timeout <seconds>', 'for each run', parsePositive, 600)

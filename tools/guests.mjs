@@ -20,7 +20,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { gunzipSync } from 'node:zlib';
@@ -28,13 +28,16 @@ import { fail, root, setUp } from './setup.mjs';
 
 const recipes = join(root, 'guests');
 /** Files of which each guest has one to boot. */
-const kernelOf = (name) => (/^440\b/.test(name) ? 'uImage' : 'vmlinux');
+const kernelOf = (name) => (/^(440|e500)\b/.test(name) ? 'uImage' : 'vmlinux');
 /** A root file system of packages is so large that the guest's kernel should not have to inflate it. */
 const initrdOf = (name) => (packageRecipe(name)?.root && !diskOf(name) ? 'initramfs.cpio.zst' : 'initramfs.cpio.gz');
 /** The disk that a guest is installed on, if it is. */
 const diskOf = (name) => (packageRecipe(name)?.disk ? 'disk.qcow2' : undefined);
+/** A recipe may be for firmware: the files of a package. */
+const firmwareOf = (name) => packageRecipe(name)?.firmware?.files.map((file) => basename(file));
 /** All that the recipe makes. */
 const builtOf = (name) =>
+  firmwareOf(name) ??
   [
     ...new Set([kernelOf(name), 'vmlinux', initrdOf(name), packageRecipe(name)?.modules && 'run.cpio', diskOf(name)]),
   ].filter(Boolean);
@@ -87,9 +90,15 @@ function firstBytes(file, count) {
 }
 
 const ZSTD_MAGIC = 0xfd2fb528;
+const ELF_MAGIC = 0x7f454c46;
 
 /** Why a freshly built guest is not fit to boot, or undefined. */
 function fault(name, folder) {
+  const firmware = firmwareOf(name);
+  if (firmware) {
+    const wrong = firmware.find((file) => firstBytes(join(folder, file), 4).readUInt32BE(0) !== ELF_MAGIC);
+    return wrong && `${wrong} is not an ELF file`;
+  }
   const kernel = join(folder, kernelOf(name));
   const { size } = statSync(kernel);
   const head = firstBytes(kernel, 64);
@@ -97,7 +106,7 @@ function fault(name, folder) {
   if (kernelOf(name) === 'uImage') {
     if (head.readUInt32BE(0) !== 0x27051956) return 'uImage is not a U-Boot image';
     if (head.readUInt32BE(12) !== size - 64) return 'uImage has not the length that its header says';
-  } else if (head.readUInt32BE(0) !== 0x7f454c46) return 'vmlinux is not an ELF file';
+  } else if (head.readUInt32BE(0) !== ELF_MAGIC) return 'vmlinux is not an ELF file';
   const recipe = packageRecipe(name);
   const initrd = join(folder, initrdOf(name));
   if (recipe?.root && !recipe.disk) {
@@ -187,21 +196,25 @@ function installPackages(name) {
   return false;
 }
 
+/** About as much is downloaded for a guest of packages. */
+const megabytesOf = (recipe) => (recipe.firmware ? 8 : recipe.root ? 200 : 60);
+
 /** Makes a guest in the cache. Answers its folder, or undefined after saying what is wrong. */
 function build(name, folder, recipeStamp, mirror) {
   const node = setUp();
   const recipe = packageRecipe(name);
   console.log(
     recipe
-      ? `guest ${name}: making it of Debian's packages, once (a download of some ${recipe.root ? 200 : 60} MB)`
+      ? `guest ${name}: making it of Debian's packages, once (a download of some ${megabytesOf(recipe)} MB)`
       : `guest ${name}: building it from Debian's packages, once (some minutes)`,
   );
   if (!installPackages(name)) return undefined;
   const work = join(cacheFolder(), `build-${name}-${process.pid}`);
   const out = join(work, 'out');
   mkdirSync(out, { recursive: true });
+  const maker = recipe?.firmware ? ['firmware.ts'] : ['guests', 'from-packages.ts'];
   const [command, ...words] = recipe
-    ? [node, join(root, 'tools', 'guests', 'from-packages.ts'), name, out]
+    ? [node, join(root, 'tools', ...maker), name, out]
     : ['bash', join(recipes, 'build.sh'), name, out, work];
   const env = { ...process.env, POWERVISOR_NODE: node, ...(mirror && { POWERVISOR_MIRROR: mirror }) };
   const result = spawnSync(command, words, { stdio: ['ignore', 'inherit', 'inherit'], env });
@@ -227,7 +240,7 @@ function build(name, folder, recipeStamp, mirror) {
 
 /**
  * The paths of a guest's kernel and initial RAM disk and their folder, made now if need be; undefined (with a message)
- * where that cannot be done. `make: false`: undefined, and no message, when it is not there already.
+ * where that cannot be done. Firmware is a guest of its folder alone. `make: false`: undefined, and no message, when it is not there already.
  */
 export function guest(name, { update = false, make = true, mirror } = {}) {
   if (!guestNames.includes(name)) {
@@ -235,8 +248,8 @@ export function guest(name, { update = false, make = true, mirror } = {}) {
     return undefined;
   }
   const ready = process.env.POWERVISOR_GUESTS;
-  const files = [kernelOf(name), initrdOf(name)];
-  const answer = (folder) => ({ folder, kernel: join(folder, files[0]), initrd: join(folder, files[1]) });
+  const files = firmwareOf(name) ?? [kernelOf(name), initrdOf(name)];
+  const answer = (folder) => ({ folder, kernel: join(folder, files[0]), initrd: join(folder, files[1] ?? '') });
   if (ready && !update) {
     const folder = join(ready, name);
     if (files.every((file) => statSync(join(folder, file), { throwIfNoEntry: false })?.isFile())) return answer(folder);

@@ -13,6 +13,11 @@ const machines = {
     guest: '440',
     words: ['--machine', 'bamboo', '--append', 'console=ttyS0'],
   },
+  e500: {
+    title: 'an e500 machine',
+    guest: 'e500',
+    words: ['--machine', 'ppce500', '--append', 'console=ttyS0'],
+  },
   pseries: {
     title: 'a POWER8 server',
     guest: 'debian',

@@ -264,6 +264,10 @@ export const ALIASES: readonly Alias[] = [
   alias('xvmovsp', 'xvcpsgnsp', 'XT,XB', {}, { equal: [['XA', 'XB']] }),
 
   ...vectorAliases(),
+  alias('evmr', 'evor', 'RT,RA', {}, { equal: [['RB', 'RA']] }),
+  alias('evnot', 'evnor', 'RT,RA', {}, { equal: [['RB', 'RA']] }),
+  alias('evsubfw', 'evsubw', 'RT,RA,RB', {}, { inputOnly: true }),
+  alias('evsubifw', 'evsubiw', 'RT,UIM5,RB', {}, { inputOnly: true }),
 
   ...registerAliases(),
   alias('mftbl', 'mfspr', 'RT', { SPR: 268 }, { inputOnly: true }),

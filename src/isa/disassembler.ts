@@ -83,6 +83,7 @@ function operand(form: Form, slot: Slot, word: number, address: number): string 
   if (slot.name === 'NB') return String(value || 32);
   switch (FIELDS[slot.name].kind) {
     case 'gpr':
+    case 'zeroGpr':
       return `r${value}`;
     case 'gpr0':
       return value ? `r${value}` : '0';

@@ -26,6 +26,7 @@ const NUMBERS = new Map<string, bigint>([
 const REGISTER_PREFIX: Partial<Record<Field['kind'], string>> = {
   gpr: 'r',
   gpr0: 'r',
+  zeroGpr: 'r',
   fpr: 'f',
   crField: 'cr',
   vr: 'v',
@@ -73,11 +74,21 @@ function read(text: string, kind: Field['kind'], lookup: Lookup): number {
   return Number(evaluate(text, (name) => lookup(name) ?? NUMBERS.get(name)));
 }
 
+/** What a displacement is a multiple of. */
+const UNITS: Partial<Record<Field['kind'], number>> = {
+  signed4: 4,
+  signed16: 16,
+  unsigned2: 2,
+  unsigned4: 4,
+  unsigned8: 8,
+};
+
 /** The values that a field takes; unsigned halfwords too where the value is one part of an address. */
 function rangeOf(name: FieldName, text: string, mnemonic: string): [number, number] {
   const { first, last, kind } = FIELDS[name];
   const values = 2 ** (last - first + 1);
   if (name === 'NB') return [0, 32];
+  if (UNITS[kind] !== undefined && kind.startsWith('unsigned')) return [0, (values - 1) * (UNITS[kind] ?? 1)];
   if (kind === 'signed4') return [-values * 2, values * 2 - 1];
   if (kind === 'signed16') return [-values * 8, values * 8 - 1];
   if (kind === 'shift6' || kind === 'vsr') return [0, 63];
@@ -110,7 +121,7 @@ function encodeValue(
     if (distance < -reach || distance >= reach) throw new SyntaxError(`the target ${text} is too far away`);
     return encodeField(name, distance);
   }
-  const unit = kind === 'signed4' ? 4 : kind === 'signed16' ? 16 : 1;
+  const unit = UNITS[kind] ?? 1;
   if (value % unit !== 0) throw new SyntaxError(`${text} is not a multiple of ${unit}`);
   const [low, high] = rangeOf(name, text, mnemonic);
   const told = slot.name === 'n' ? (form.alias?.n?.convert(value) ?? value) : value;

@@ -7,11 +7,15 @@
 export type FieldKind =
   | 'gpr' // a general register
   | 'gpr0' // a general register where number 0 means the value 0
+  | 'zeroGpr' // the same, but written as r0
   | 'fpr'
   | 'signed'
   | 'signed4' // signed, shifted left by 2
   | 'signed16' // signed, shifted left by 4
   | 'unsigned'
+  | 'unsigned2' // unsigned, shifted left by 1
+  | 'unsigned4' // unsigned, shifted left by 2
+  | 'unsigned8' // unsigned, shifted left by 3
   | 'crField'
   | 'crBit'
   | 'branch' // a word displacement, signed, shifted left by 2
@@ -36,6 +40,8 @@ export const FIELDS = {
   RA: field(11, 15, 'gpr'),
   /** RA where 0 stands for the value zero, the manual's (RA|0). */
   RA0: field(11, 15, 'gpr0'),
+  /** The same in SPE's accesses, which write it otherwise. */
+  EVRA: field(11, 15, 'zeroGpr'),
   RB: field(16, 20, 'gpr'),
   FRT: field(6, 10, 'fpr'),
   FRS: field(6, 10, 'fpr'),
@@ -48,6 +54,10 @@ export const FIELDS = {
   /** Displacements of doubleword and quadword accesses. */
   DS: field(16, 29, 'signed4'),
   DQ: field(16, 27, 'signed16'),
+  /** Displacements of SPE's accesses, in units of what they move. */
+  EVU2: field(16, 20, 'unsigned2'),
+  EVU4: field(16, 20, 'unsigned4'),
+  EVU8: field(16, 20, 'unsigned8'),
   LI: field(6, 29, 'branch'),
   BD: field(16, 29, 'branch'),
   AA: field(30, 30, 'unsigned'),
@@ -64,6 +74,8 @@ export const FIELDS = {
   BC: field(21, 25, 'crBit'),
   BF: field(6, 8, 'crField'),
   BFA: field(11, 13, 'crField'),
+  /** The CR field that evsel selects by. */
+  BFS: field(29, 31, 'crField'),
   L: field(10, 10, 'unsigned'),
   /** The L of mtmsr. */
   MSR_L: field(15, 15, 'unsigned'),
@@ -174,6 +186,12 @@ export function fieldValue(word: number, name: FieldName): number {
   switch (kind) {
     case 'signed':
       return (bits << (32 - width)) >> (32 - width);
+    case 'unsigned2':
+      return bits << 1;
+    case 'unsigned4':
+      return bits << 2;
+    case 'unsigned8':
+      return bits << 3;
     case 'branch':
     case 'signed4':
       return (bits << (32 - width)) >> (30 - width);
@@ -200,6 +218,9 @@ export function encodeField(name: FieldName, value: number): number {
   let bits = value;
   if (kind === 'branch' || kind === 'signed4') bits = value >> 2;
   else if (kind === 'signed16') bits = value >> 4;
+  else if (kind === 'unsigned2') bits = value >> 1;
+  else if (kind === 'unsigned4') bits = value >> 2;
+  else if (kind === 'unsigned8') bits = value >> 3;
   else if (isParted(name)) bits = ((value & 31) << (width - 5)) | ((value >> 5) & 1);
   else if (kind === 'mask6') bits = ((value & 31) << 1) | ((value >> 5) & 1);
   else if (kind === 'split') bits = ((value & 31) << 5) | (value >>> 5);

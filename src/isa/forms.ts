@@ -1,7 +1,7 @@
 /** How instructions are written: each row of the table and each alias as one form that reads and writes text. */
 import { ALIASES, type Alias } from './aliases.ts';
 import type { Instruction } from './define.ts';
-import { encodeField, type FieldName, fieldValue } from './fields.ts';
+import { encodeField, FIELDS, type FieldName, fieldValue, isParted } from './fields.ts';
 import { INSTRUCTIONS } from './table.ts';
 
 /** One operand. */
@@ -38,12 +38,20 @@ function parseSyntax(syntax: string): Slot[] {
   return slots;
 }
 
+/** Whether an instruction's encoding has room for the operands of a syntax. */
+function hasOperands({ mask, reserved }: Instruction, syntax: string): boolean {
+  return parseSyntax(syntax).every(({ name }) => {
+    if (name === 'n' || name === 'literal') return true;
+    const { first } = FIELDS[name];
+    const last = isParted(name) ? first + 4 : FIELDS[name].last;
+    return (((2 ** (last - first + 1) - 1) << (31 - last)) & (mask | reserved)) === 0;
+  });
+}
+
 /** Forms by instruction id, in the order in which the disassembler tries them: aliases first, the row itself last. */
 export const FORMS: readonly (readonly Form[])[] = INSTRUCTIONS.map((instruction) => {
   // Of two processors' instructions with one name, an alias is of that which has its fields.
-  const aliases = ALIASES.filter(
-    ({ of, mask }) => of === instruction.mnemonic && (mask & (instruction.mask | instruction.reserved)) === 0,
-  );
+  const aliases = ALIASES.filter(({ of, syntax }) => of === instruction.mnemonic && hasOperands(instruction, syntax));
   return [
     ...aliases.map((alias) => ({
       instruction,

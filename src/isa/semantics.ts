@@ -93,6 +93,8 @@ export type StateName =
   /** MSR[SPE], as 0 or not; SPEFSCR; the branch buffer's registers. */
   | 'speAvailable'
   | 'spefscr'
+  /** Flags of SPE's last floating-point result (spe/float.ts). */
+  | 'speFlags'
   | 'bbear'
   | 'bbtar'
   /** FPSCR[DRN]. */

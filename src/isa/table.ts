@@ -14,6 +14,10 @@ import { LOGIC64_INSTRUCTIONS } from './instructions/logic64.ts';
 import { MULTIPLY_ACCUMULATE_INSTRUCTIONS } from './instructions/multiply-accumulate.ts';
 import { SERVER_INSTRUCTIONS } from './instructions/server.ts';
 import { SERVER_SYSTEM_INSTRUCTIONS } from './instructions/server-system.ts';
+import { SPE_FLOAT_INSTRUCTIONS } from './instructions/spe-float.ts';
+import { SPE_INTEGER_INSTRUCTIONS } from './instructions/spe-integer.ts';
+import { SPE_MULTIPLY_INSTRUCTIONS } from './instructions/spe-multiply.ts';
+import { SPE_STORAGE_INSTRUCTIONS } from './instructions/spe-storage.ts';
 import { SPECIAL_INSTRUCTIONS } from './instructions/special.ts';
 import { STORAGE_INSTRUCTIONS } from './instructions/storage.ts';
 import { STORAGE64_INSTRUCTIONS } from './instructions/storage64.ts';
@@ -58,6 +62,10 @@ const ROWS: readonly InstructionRow[] = [
   ...VECTOR_FLOAT_INSTRUCTIONS,
   ...VSX_INSTRUCTIONS,
   ...SERVER_SYSTEM_INSTRUCTIONS,
+  ...SPE_INTEGER_INSTRUCTIONS,
+  ...SPE_MULTIPLY_INSTRUCTIONS,
+  ...SPE_STORAGE_INSTRUCTIONS,
+  ...SPE_FLOAT_INSTRUCTIONS,
   ...CLASSIC_INSTRUCTIONS,
 ];
 

@@ -216,8 +216,11 @@ export interface Vcpu {
   /** KVM_GET_ONE_REG: `id` as in the uapi. Undefined: this processor has no such register. */
   getOneReg(id: bigint): bigint | undefined;
   setOneReg(id: bigint, value: bigint): boolean;
-  /** KVM_TRANSLATE: the guest's own translation of an effective address (no side effect). */
-  translate(effectiveAddress: number): KvmTranslation;
+  /**
+   * KVM_TRANSLATE: the guest's own translation of an effective address (no side effect). As a BigInt where a double is not
+   * exact. Where only the operating system may read, `usermode` is false.
+   */
+  translate(effectiveAddress: number | bigint): KvmTranslation;
   /**
    * Writes one guest TLB entry in the hardware's form, as firmware would have (BookE boards set the initial mappings). An
    * e500's are those of TLB0 (256 after reset) and behind them TLB1's.
@@ -235,21 +238,29 @@ export interface Vcpu {
   readonly stats: KvmStats;
 }
 
+/** A memory slot: `guestPhysAddr` and `memorySize` in bytes, multiples of 4096. */
+export interface MemoryRegion {
+  /** 0 … 65535. */
+  slot: number;
+  guestPhysAddr: number;
+  memorySize: number;
+  /** KVM_MEM_READONLY: ROM. */
+  readonly?: boolean | undefined;
+  /** KVM_MEM_LOG_DIRTY_PAGES: `getDirtyLog` tells which pages were written. */
+  logDirtyPages?: boolean | undefined;
+}
+
 export interface Vm {
   readonly memory: GuestMemory;
   /** The guest's time: the injected clock, or with icount that of the retired instructions. Devices use it. */
   readonly clock: Clock;
   /**
-   * KVM_SET_USER_MEMORY_REGION: a slot of zeroed RAM (or ROM) at a guest physical address. `guestPhysAddr` and
-   * `memorySize` in bytes, multiples of 4096. Throws KvmError when it overlaps a slot or does not fit.
+   * KVM_SET_USER_MEMORY_REGION: a slot of zeroed RAM (or ROM) at a guest physical address. A slot that is there moves, with
+   * what is in it, or has its dirty log begin or end; with 0 bytes it goes, and its contents with it. Only between runs.
+   * @throws KvmError with `code` EINVAL when it is malformed, is to have another size or other accesses, or is to go and was
+   *   not there; EEXIST when it overlaps another; ENOMEM when there is no room left of `maxMemory`. Nothing has changed then.
    */
-  setUserMemoryRegion(region: {
-    slot: number;
-    guestPhysAddr: number;
-    memorySize: number;
-    readonly?: boolean;
-    logDirtyPages?: boolean;
-  }): void;
+  setUserMemoryRegion(region: MemoryRegion): void;
   /**
    * KVM_PPC_ALLOCATE_HTAB: a zeroed hash table of 2^log2Bytes bytes outside of the guest's memory, for vCPUs with PAPR.
    * Where the reference's PR has user space allocate it and pass a pointer in SDR1, memory here is KVM's.
@@ -309,7 +320,13 @@ export interface VmOptions {
   translation?: TranslationPort | readonly TranslationPort[];
 }
 
-/** A request that KVM refuses: the message is one line for the user. */
+/** A request that KVM refuses: the message is one line for the user, `code` the errno of the ioctl. */
 export class KvmError extends Error {
   override name = 'KvmError';
+  readonly code: 'EINVAL' | 'EEXIST' | 'ENOMEM';
+
+  constructor(message: string, code: KvmError['code'] = 'EINVAL') {
+    super(message);
+    this.code = code;
+  }
 }

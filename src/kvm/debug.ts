@@ -4,8 +4,8 @@ import { checkBits, checkInteger, checkObject, checkWord } from './checks.ts';
 import { COUNTER, type VcpuCounters } from './stats.ts';
 import { WatchedRange } from './watched-range.ts';
 
-/** The struct's room. */
-const MAX_BREAKPOINTS = 16;
+/** The uapi's struct has room for 16; a debugger's user has more. */
+const MAX_BREAKPOINTS = 256;
 const MAX_WATCHED_BYTES = 0x1_0000_0000;
 const WATCH = KVMPPC_DEBUG.WATCH_READ | KVMPPC_DEBUG.WATCH_WRITE;
 const KINDS = KVMPPC_DEBUG.BREAKPOINT | WATCH;

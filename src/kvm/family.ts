@@ -81,7 +81,8 @@ export interface VcpuFamily {
   /** Counters beside those of `VcpuCounters`, by name. */
   readonly stats: KvmStats;
   setGuestDebug(debug: KvmGuestDebug): void;
-  translate(effectiveAddress: number): KvmTranslation;
+  /** `KVM_TRANSLATE` of an effective address, whose words are unsigned. */
+  translate(low: number, high: number): KvmTranslation;
   /** Entries of the TLB that `setTlbEntry` sets; 0: there is none. */
   readonly tlbEntries: number;
   setTlbEntry(index: number, entry: TlbEntry): void;
@@ -91,6 +92,8 @@ export interface VcpuFamily {
   saveState(): KvmState;
   /** @throws KvmError when it is none; nothing has changed then. */
   restoreState(state: KvmState): void;
+  /** Memory slots were made, moved or removed, or a dirty log has begun: no translation of before holds. */
+  slotsChanged(): void;
   /** The hashed page table outside of the guest's memory is another one. */
   hashTableChanged(): void;
 }

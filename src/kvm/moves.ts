@@ -63,6 +63,9 @@ const STORE = { store: true } as const;
 const load = (shape: number, own: Partial<Move> = {}): Move => ({ ...PLAIN, shape, ...own });
 const store = (shape: number, own: Partial<Move> = {}): Move => ({ ...PLAIN, ...STORE, shape, ...own });
 
+/** A store of a general register, with an indexed address. */
+export const storeOf = (bytes: 1 | 2 | 4): Move => store(SHAPE.ITEM, { bytes });
+
 const QUADWORD = { alignment: 16 } as const;
 const DOUBLEWORD = { bytes: 8 } as const;
 const element = (bytes: 1 | 2 | 4): Partial<Move> => ({ bytes, alignment: bytes });

@@ -1,5 +1,5 @@
 import type { HostMemory } from '../processor/index.ts';
-import { type GuestMemory, KvmError } from './api.ts';
+import { type GuestMemory, KvmError, type MemoryRegion } from './api.ts';
 
 /** Slots begin and end on pages of 4 KB. */
 const PAGE_BYTES = 4096;
@@ -9,18 +9,19 @@ const FRAME_BYTES = 1 << FRAME_SHIFT;
 export const PHYSICAL_ADDRESS_LIMIT = 2 ** 36;
 const LARGEST_PAGE_BYTES = 2 ** 28;
 
-const PAGE_FRAMES = PAGE_BYTES / FRAME_BYTES;
+/** Frames of a page of 4 KB, of which the dirty log has a bit. */
+export const PAGE_FRAMES = PAGE_BYTES / FRAME_BYTES;
 
-/** A memory slot, in frames. */
+/** A memory slot, in frames. `MemorySlots` moves it. */
 export class MemorySlot {
   readonly slot: number;
-  readonly firstFrame: number;
-  readonly endFrame: number;
+  firstFrame: number;
+  endFrame: number;
   /** Host real frame minus guest frame. */
-  readonly delta: number;
+  delta: number;
   readonly readonly: boolean;
   /** The dirty log: a bit for each page of 4 KB; null: none is kept. */
-  #dirty: Uint8Array | null;
+  #dirty: Uint8Array | null = null;
 
   constructor(slot: number, firstFrame: number, endFrame: number, delta: number, readonly: boolean, logged: boolean) {
     this.slot = slot;
@@ -28,12 +29,18 @@ export class MemorySlot {
     this.endFrame = endFrame;
     this.delta = delta;
     this.readonly = readonly;
-    this.#dirty = logged ? new Uint8Array(Math.ceil((endFrame - firstFrame) / PAGE_FRAMES / 8)) : null;
+    this.log(logged);
   }
 
   /** A dirty log is kept. */
   get logged(): boolean {
     return this.#dirty !== null;
+  }
+
+  /** Begins a dirty log, or gives it up; one that is kept goes on. */
+  log(logged: boolean): void {
+    const pages = (this.endFrame - this.firstFrame) / PAGE_FRAMES;
+    this.#dirty = logged ? (this.#dirty ?? new Uint8Array(Math.ceil(pages / 8))) : null;
   }
 
   /** A page (guest physical address / 4 KB) of the slot is written. */
@@ -52,47 +59,108 @@ export class MemorySlot {
   }
 }
 
+/** A stretch of host memory: real address and length, bytes. */
+export interface HostArea {
+  readonly address: number;
+  readonly bytes: number;
+}
+
 /**
  * The memory slots of a VM and where each stands in host memory. A slot is placed so that its host real address is
- * congruent to its guest physical address modulo the largest page that fits in it: one shadow entry can then map it.
+ * congruent to its guest physical address modulo the largest page that fits in it: one shadow entry can then map it. One
+ * that moves in the guest stays where it is in the host, and is mapped by whatever pages still fit.
  */
 export class MemorySlots {
   readonly slots: MemorySlot[] = [];
-  readonly #ramBase: number;
-  readonly #ramBytes: number;
-  #next: number;
+  readonly #ram: HostArea;
+  /** Host memory that no slot has, all zero: in the order of addresses, no two side by side. */
+  #free: HostArea[];
   #last: MemorySlot | null = null;
 
   constructor(ramBase: number, ramBytes: number) {
-    this.#ramBase = ramBase;
-    this.#ramBytes = ramBytes;
-    this.#next = ramBase;
+    this.#ram = { address: ramBase, bytes: ramBytes };
+    this.#free = [this.#ram];
   }
 
-  /** Adds a slot. @throws KvmError when it is malformed, overlaps another or does not fit. */
-  add(slot: number, guestPhysAddr: number, memorySize: number, readonly: boolean, logged = false): void {
+  /**
+   * KVM_SET_USER_MEMORY_REGION: makes, moves, or with 0 bytes removes a slot, or has its dirty log begin or end. Answers the
+   * host memory of a slot that was removed: it is to be cleared.
+   * @throws KvmError as the reference: EINVAL when it is malformed, EEXIST when it overlaps another; ENOMEM: there is no room.
+   */
+  set({
+    slot,
+    guestPhysAddr,
+    memorySize,
+    readonly = false,
+    logDirtyPages = false,
+  }: MemoryRegion): HostArea | undefined {
     const end = guestPhysAddr + memorySize;
     const name = `memory slot ${slot} (${memorySize} bytes at 0x${guestPhysAddr.toString(16)})`;
-    if (!(guestPhysAddr >= 0 && memorySize > 0 && end <= PHYSICAL_ADDRESS_LIMIT))
+    if (!(guestPhysAddr >= 0 && memorySize >= 0 && end <= PHYSICAL_ADDRESS_LIMIT))
       throw new KvmError(`${name} is outside of the guest's 36-bit address space`);
     if (guestPhysAddr % PAGE_BYTES !== 0 || memorySize % PAGE_BYTES !== 0)
       throw new KvmError(`${name} must begin and end on a 4096-byte page`);
-    const firstFrame = guestPhysAddr / FRAME_BYTES;
-    const endFrame = end / FRAME_BYTES;
-    for (const other of this.slots) {
-      if (other.slot === slot) throw new KvmError(`${name}: this slot is in use`);
-      if (firstFrame < other.endFrame && other.firstFrame < endFrame)
-        throw new KvmError(`${name} overlaps memory slot ${other.slot}`);
+    const old = this.slots.find((other) => other.slot === slot);
+    if (memorySize === 0) {
+      if (old === undefined) throw new KvmError(`there is no memory slot ${slot} to be removed`);
+      return this.#remove(old);
     }
+    const firstFrame = guestPhysAddr / FRAME_BYTES;
+    const frames = memorySize / FRAME_BYTES;
+    if (old !== undefined && (old.endFrame - old.firstFrame !== frames || old.readonly !== readonly))
+      throw new KvmError(`${name} is there with another size, or for other accesses: it has to be removed first`);
+    for (const other of this.slots)
+      if (other !== old && firstFrame < other.endFrame && other.firstFrame < firstFrame + frames)
+        throw new KvmError(`${name} overlaps memory slot ${other.slot}`, 'EEXIST');
+    this.#last = null;
+    if (old === undefined) {
+      const address = this.#take(guestPhysAddr, memorySize);
+      if (address === undefined)
+        throw new KvmError(`${name} does not fit: the virtual machine has room for ${this.#ram.bytes} bytes`, 'ENOMEM');
+      const delta = address / FRAME_BYTES - firstFrame;
+      this.slots.push(new MemorySlot(slot, firstFrame, firstFrame + frames, delta, readonly, logDirtyPages));
+    } else {
+      old.delta += old.firstFrame - firstFrame;
+      old.firstFrame = firstFrame;
+      old.endFrame = firstFrame + frames;
+      old.log(logDirtyPages);
+    }
+    return undefined;
+  }
+
+  #remove(slot: MemorySlot): HostArea {
+    this.#last = null;
+    this.slots.splice(this.slots.indexOf(slot), 1);
+    const { firstFrame, endFrame, delta } = slot;
+    const area = { address: (firstFrame + delta) * FRAME_BYTES, bytes: (endFrame - firstFrame) * FRAME_BYTES };
+    const free: HostArea[] = [];
+    for (const one of [...this.#free, area].sort((a, b) => a.address - b.address)) {
+      const last = free.at(-1);
+      if (last && last.address + last.bytes === one.address)
+        free[free.length - 1] = { address: last.address, bytes: last.bytes + one.bytes };
+      else free.push(one);
+    }
+    this.#free = free;
+    return area;
+  }
+
+  /** The first free place for a slot, where it can be mapped by the largest pages. */
+  #take(guestPhysAddr: number, bytes: number): number | undefined {
     let alignment = PAGE_BYTES;
-    while (alignment * 4 <= memorySize && alignment < LARGEST_PAGE_BYTES) alignment *= 4;
-    const misplaced = (this.#next - guestPhysAddr) % alignment;
-    const base = this.#next + (misplaced === 0 ? 0 : misplaced > 0 ? alignment - misplaced : -misplaced);
-    if (base + memorySize > this.#ramBase + this.#ramBytes)
-      throw new KvmError(`${name} does not fit: the virtual machine has room for ${this.#ramBytes} bytes`);
-    this.#next = base + memorySize;
-    const delta = base / FRAME_BYTES - firstFrame;
-    this.slots.push(new MemorySlot(slot, firstFrame, endFrame, delta, readonly, logged));
+    while (alignment * 4 <= bytes && alignment < LARGEST_PAGE_BYTES) alignment *= 4;
+    for (const [i, free] of this.#free.entries()) {
+      const misplaced = (free.address - guestPhysAddr) % alignment;
+      const address = free.address + (misplaced > 0 ? alignment - misplaced : -misplaced);
+      const end = address + bytes;
+      if (end > free.address + free.bytes) continue;
+      const rest = [
+        { address: free.address, bytes: address - free.address },
+        { address: end, bytes: free.address + free.bytes - end },
+      ];
+      this.#free.splice(i, 1, ...rest.filter((area) => area.bytes > 0));
+      return address;
+    }
+    return undefined;
   }
 
   /** The slot that holds a guest frame, or null. */

@@ -241,9 +241,11 @@ export class VirtualCpu implements Vcpu {
     return this.#family.setOneReg(id, value);
   }
 
-  translate(effectiveAddress: number): KvmTranslation {
-    checkInteger('an effective address', effectiveAddress, 0, 2 ** 64 - 1);
-    return this.#family.translate(effectiveAddress);
+  translate(effectiveAddress: number | bigint): KvmTranslation {
+    if (typeof effectiveAddress === 'bigint') checkBits('an effective address', effectiveAddress, 64);
+    else checkInteger('an effective address', effectiveAddress, 0, 2 ** 64 - 1);
+    const address = BigInt(effectiveAddress);
+    return this.#family.translate(Number(BigInt.asUintN(32, address)), Number(BigInt.asUintN(32, address >> 32n)));
   }
 
   setTlbEntry(index: number, entry: TlbEntry): void {

@@ -4,6 +4,7 @@ import {
   HostMemory,
   MAX_VCPUS,
   RAM_BASE,
+  TOUCHED_PAGE_BYTES,
   type TranslationPort,
   touchedPages,
   VCPU_BLOCK_BYTES,
@@ -16,6 +17,7 @@ import {
   type KvmState,
   type KvmStats,
   type MemoryArea,
+  type MemoryRegion,
   type Vcpu,
   type Vm,
   type VmOptions,
@@ -99,21 +101,29 @@ export class VirtualMachine implements Vm {
     });
   }
 
-  setUserMemoryRegion(region: {
-    slot: number;
-    guestPhysAddr: number;
-    memorySize: number;
-    readonly?: boolean;
-    logDirtyPages?: boolean;
-  }): void {
+  setUserMemoryRegion(region: MemoryRegion): void {
     checkObject('a memory region', region);
-    const { slot, guestPhysAddr, memorySize, readonly = false, logDirtyPages = false } = region;
+    const { slot, guestPhysAddr, memorySize, readonly, logDirtyPages } = region;
     checkInteger('slot', slot, 0, MAX_SLOT);
     checkInteger('guestPhysAddr', guestPhysAddr, 0, PHYSICAL_ADDRESS_LIMIT - 1);
-    checkInteger('memorySize', memorySize, 1, PHYSICAL_ADDRESS_LIMIT);
+    checkInteger('memorySize', memorySize, 0, PHYSICAL_ADDRESS_LIMIT);
     checkSwitch('readonly', readonly);
     checkSwitch('logDirtyPages', logDirtyPages);
-    this.#slots.add(slot, guestPhysAddr, memorySize, readonly, logDirtyPages);
+    const removed = this.#slots.set(region);
+    for (const family of this.#families) family.slotsChanged();
+    if (removed !== undefined) this.#clear(removed.address, removed.bytes);
+  }
+
+  /** Clears memory that a slot had, as far as it was touched. */
+  #clear(address: number, bytes: number): void {
+    const memory = this.#memory;
+    const runs = touchedPages(memory, address, bytes);
+    for (let i = 0; i < runs.length; i += 2) {
+      const start = address + (runs[i] as number) * TOUCHED_PAGE_BYTES;
+      const length = (runs[i + 1] as number) * TOUCHED_PAGE_BYTES;
+      memory.fill(start, length, 0);
+      for (const host of this.#cpus) host.codeWritten(start, length);
+    }
   }
 
   allocateHtab(log2Bytes: number): void {

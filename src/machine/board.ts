@@ -5,11 +5,18 @@ import type { DeviceSpec, TreeNodeSpec } from './device.ts';
 /** A processor that a board can have: KVM's model name, and what the device tree says of it. Frequencies in Hz, caches in bytes. */
 export interface CpuSpec {
   readonly model: string;
+  /** As users call it, where that is not the model's name. */
+  readonly name?: string;
   readonly clockFrequency: number;
   readonly timebaseFrequency: number;
-  /** The processor's node below /cpus, without the frequencies, which the machine adds. */
+  /** The processor's node below /cpus, without the frequencies, which the machine adds; firmware makes its own. */
   readonly node: TreeNodeSpec;
+  /** Word size of the kernels that fit, where it is not the board's. */
+  readonly kernelBits?: 32 | 64;
 }
+
+/** What users call a processor. */
+export const cpuName = ({ name, model }: CpuSpec): string => name ?? model;
 
 /** Where a board's firmware puts what it boots. All are guest physical addresses in RAM. */
 export interface BootSpec {
@@ -24,12 +31,57 @@ export interface BootSpec {
   prepare?(vm: Vm, vcpu: Vcpu, memoryBytes: number): void;
   /** Sets a freshly reset processor's registers and mappings for the kernel's first instruction. */
   enter(vcpu: Vcpu, entry: BootEntry): void;
+  /** The board can start from firmware as well, which finds kernel, initial RAM disk and device tree in memory. */
+  readonly firmware?: {
+    /** Where firmware goes that is no ELF file. The processor then begins as a reset leaves it. */
+    readonly rom: RomSpec;
+    /** Where a kernel's file goes, as it is. */
+    readonly kernel: number;
+  };
+}
+
+/** Read-only memory that firmware runs from. Guest physical, in pages of 4 KB. */
+export interface RomSpec {
+  readonly address: number;
+  readonly bytes: number;
+  /** A device that stands in the midst of it. */
+  readonly gap?: { readonly address: number; readonly bytes: number };
+}
+
+/** How a board starts whose firmware does the booting. All addresses are guest physical. */
+export interface FirmwareSpec {
+  /** The firmware's file as Debian calls it, and what it is, for messages and for who looks for it. */
+  readonly file: string;
+  readonly title: string;
+  readonly rom: RomSpec;
+  /** Where a kernel goes that is given beside it, whatever its own addresses are. */
+  readonly kernel: number;
+  /** The device that tells it what there is to boot: a `FirmwareInformant`. */
+  readonly informant: string;
+  /** Sets a freshly reset processor's registers for the firmware's first instruction. */
+  enter(vcpu: Vcpu): void;
+}
+
+/** What is in memory for firmware to boot. Addresses are guest physical, sizes bytes; 0 where there is none. */
+export interface Preloaded {
+  readonly kernel: { readonly address: number; readonly bytes: number };
+  readonly initrd: { readonly address: number; readonly bytes: number };
+  readonly commandLine: number;
+  /** KVM's hypercall sequence, where the guest may use it. */
+  readonly hcallInstructions: readonly number[] | undefined;
+}
+
+/** A device that firmware asks what there is to boot. */
+export interface FirmwareInformant {
+  /** After each reset. */
+  inform(preloaded: Preloaded): void;
 }
 
 /** Where and how a kernel is entered. Addresses are guest physical. */
 export interface BootEntry {
   readonly address: number;
   readonly deviceTree: number;
+  readonly deviceTreeBytes: number;
   readonly memoryBytes: number;
   readonly littleEndian: boolean;
 }
@@ -48,6 +100,8 @@ export interface TreeConfiguration extends BoardConfiguration {
   readonly hcallInstructions: readonly number[] | undefined;
   /** Random bytes for the guest's own generator; empty where the host has none. */
   readonly rngSeed: Uint8Array;
+  /** The kernel in memory, or its file for firmware to boot; sizes in bytes. Absent: there is none. */
+  readonly kernel?: { readonly address: number; readonly bytes: number };
 }
 
 /** A board is data: processor, memory, devices with addresses and wiring, and how it boots. */
@@ -72,11 +126,14 @@ export interface Board {
   readonly buses?: Readonly<Record<string, number>>;
   /** Its devices, those that were plugged in among them: no more than the buses have room for. */
   devices(configuration: BoardConfiguration): readonly DeviceSpec[];
-  /** Device-tree nodes that are not devices' own: the root and buses, parents first. */
+  /** Device-tree nodes that are not devices' own: the root and buses, parents first; none where firmware makes the tree. */
   treeNodes(configuration: TreeConfiguration): readonly TreeNodeSpec[];
-  /** Path of the interrupt-independent memory node, such as "/memory". */
+  /** Path of the interrupt-independent memory node, such as "/memory"; empty where firmware makes the tree. */
   readonly memoryNode: string;
   /** Names of the serial devices; the first is the console. */
   readonly serial: readonly string[];
-  readonly boot: BootSpec;
+  readonly boot: BootSpec | FirmwareSpec;
 }
+
+/** The board starts from firmware. */
+export const hasFirmware = (boot: BootSpec | FirmwareSpec): boot is FirmwareSpec => 'rom' in boot;

@@ -27,6 +27,7 @@ export class Bus {
   readonly #dcrRegions: (DcrRegion | undefined)[] = new Array(DCR_COUNT).fill(undefined);
   readonly #dcrOffsets = new Uint16Array(DCR_COUNT);
   #last: Mapping | undefined;
+  #background: Mapping | undefined;
   readonly #littleEndian: boolean;
   #mmioReads = 0;
   #mmioWrites = 0;
@@ -53,6 +54,11 @@ export class Bus {
     this.#mappings.push({ base, end, region, swap: littleEndian && !this.#littleEndian });
   }
 
+  /** Maps the one region that answers where no other does. */
+  mapBackground(base: number, size: number, region: MmioRegion, littleEndian = false): void {
+    this.#background = { base, end: base + size, region, swap: littleEndian && !this.#littleEndian };
+  }
+
   /** Maps `count` DCRs from number `base`. */
   mapDcr(base: number, count: number, region: DcrRegion): void {
     for (let i = 0; i < count; i++) {
@@ -73,7 +79,10 @@ export class Bus {
         return mapping;
       }
     }
-    return undefined;
+    const background = this.#background;
+    return background !== undefined && address >= background.base && address + length <= background.end
+      ? background
+      : undefined;
   }
 
   /** The unsigned value of `length` bytes at `address`, in the machine's byte order. */

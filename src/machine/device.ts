@@ -18,6 +18,12 @@ export interface MmioRegion {
   write(offset: number, length: number, value: number): void;
 }
 
+/** The machine's memory map, for devices that pass accesses on; values in the machine's byte order. Never throws. */
+export interface MmioBus {
+  readMmio(address: number, length: number): number;
+  writeMmio(address: number, length: number, value: number): void;
+}
+
 /** Device control registers (mfdcr/mtdcr). `offset` counts from the region's first DCR. Values are unsigned words. */
 export interface DcrRegion {
   readDcr(offset: number): number;
@@ -67,7 +73,7 @@ export interface Device {
   counters?(): Record<string, number>;
 }
 
-/** A cell of a device-tree property: a number, or a reference to a device (or the processor, "cpu0") by name. */
+/** A cell of a device-tree property: a number, or a reference to a device (or the processor, "cpu0") by name, or to a node by path. */
 export type TreeCell = number | { readonly phandle: string };
 /** A property: present without value, text, texts, cells, or bytes. */
 export type TreeValue = true | string | readonly string[] | readonly TreeCell[] | Uint8Array;
@@ -90,7 +96,13 @@ export interface InterruptSpec {
 export interface DeviceSpec {
   /** Unique on the board: the name in saved states and statistics. */
   readonly name: string;
-  readonly mmio?: readonly { readonly base: number; readonly size: number; readonly littleEndian?: boolean }[];
+  readonly mmio?: readonly {
+    readonly base: number;
+    readonly size: number;
+    readonly littleEndian?: boolean;
+    /** It answers where no other region does. */
+    readonly isBackground?: boolean;
+  }[];
   readonly dcr?: readonly { readonly base: number; readonly count: number }[];
   /** One for each interrupt output, in the device's own order. */
   readonly interrupts?: readonly InterruptSpec[];
@@ -105,6 +117,7 @@ export interface Wiring {
   /** The device's interrupt outputs, as `DeviceSpec.interrupts` lists them. */
   readonly interrupts: readonly InterruptLine[];
   readonly memory: GuestMemory;
+  readonly bus: MmioBus;
   /** The guest's time. */
   readonly clock: Clock;
   readonly world: World;

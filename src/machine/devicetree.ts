@@ -21,7 +21,7 @@ function boardTree(board: Board, devices: readonly DeviceSpec[], configuration: 
 
   const phandles = new Map<string, number>();
   const phandle = (name: string): number => {
-    const path = paths.get(name);
+    const path = name.startsWith('/') ? name : paths.get(name);
     if (path === undefined) throw new MachineError(`the board refers to "${name}", which has no device-tree node`);
     let number = phandles.get(name);
     if (number === undefined) {
@@ -43,7 +43,7 @@ function boardTree(board: Board, devices: readonly DeviceSpec[], configuration: 
     for (const [name, value] of Object.entries(properties)) node.set(name, encode(value));
   }
   root.at(board.memoryNode).set('device_type', 'memory');
-  for (const [name, number] of phandles) root.at(paths.get(name) as string).set('phandle', number);
+  for (const [name, number] of phandles) root.at(paths.get(name) ?? name).set('phandle', number);
 
   const aliases = root.at('/aliases');
   board.serial.forEach((name, i) => {

@@ -6,11 +6,29 @@ export type {
   BootEntry,
   BootSpec,
   CpuSpec,
+  FirmwareInformant,
+  FirmwareSpec,
+  Preloaded,
   TreeConfiguration,
 } from './board.ts';
+export { hasFirmware } from './board.ts';
 export { boards, findBoard } from './boards/index.ts';
 export type { BootFiles } from './boot.ts';
 export type { Card, CardOptions, PlacedCard } from './cards.ts';
+export {
+  DEBUG_FAMILIES,
+  type DebugFamily,
+  type Debugger,
+  type DebugMemory,
+  type DebugRegister,
+  type DebugRegisters,
+  type DebugStop,
+  type RegisterGroup,
+  type RegisterPart,
+  type StepRange,
+  type WatchedAccess,
+  type Watchpoint,
+} from './debugger/index.ts';
 export {
   type ByteSink,
   type ConsoleDevice,
@@ -47,6 +65,7 @@ export {
   type Qcow2Options,
 } from './disks/index.ts';
 export { MachineError, OptionError } from './error.ts';
+export { GdbConnection, type GdbTarget, type GdbTransport } from './gdb/index.ts';
 export type { MachineHost, World } from './host.ts';
 export {
   H_FUNCTION,

@@ -6,28 +6,21 @@ import { type Device, type DeviceSpec, type DeviceState, savedPart, type TimedDe
 import { MachineError } from './error.ts';
 import type { World } from './host.ts';
 import { Hypercalls } from './hypercalls.ts';
-import { InterruptLine, type InterruptSink } from './interrupts.ts';
+import { InterruptLine, type InterruptSink, SharedInput } from './interrupts.ts';
 import { OutsideEvents } from './outside/events.ts';
 import { PowerSwitch } from './power.ts';
 
 /** The processor's interrupt pins: input 0 is the external interrupt, 1 the critical one. */
 class ProcessorPins implements InterruptSink {
   readonly #vcpu: Vcpu;
-  /** Lines that assert each pin. */
-  readonly #asserted = [0, 0];
 
   constructor(vcpu: Vcpu) {
     this.#vcpu = vcpu;
   }
 
   setInput(input: number, active: boolean): void {
-    const pin = input === 0 ? 0 : 1;
-    const before = this.#asserted[pin] as number;
-    const now = before + (active ? 1 : -1);
-    this.#asserted[pin] = now;
-    if (before > 0 && now > 0) return;
     const kind = active ? KVM_INTERRUPT.SET_LEVEL : KVM_INTERRUPT.UNSET;
-    if (pin === 0) this.#vcpu.interrupt(kind);
+    if (input === 0) this.#vcpu.interrupt(kind);
     else this.#vcpu.criticalInterrupt(kind);
   }
 }
@@ -70,6 +63,7 @@ export class BoardInstance {
       const device = spec.create({
         interrupts: outputs,
         memory: vm.memory,
+        bus: this.bus,
         clock: vm.clock,
         world,
         power: this.power,
@@ -77,9 +71,11 @@ export class BoardInstance {
         device: (name) => this.#devices.get(name),
       });
       this.#devices.set(spec.name, device);
-      spec.mmio?.forEach(({ base, size, littleEndian }, i) => {
+      spec.mmio?.forEach(({ base, size, littleEndian, isBackground }, i) => {
         const region = device.mmio?.[i];
-        if (region !== undefined) this.bus.mapMmio(base, size, region, littleEndian);
+        if (region === undefined) return;
+        if (isBackground === true) this.bus.mapBackground(base, size, region, littleEndian);
+        else this.bus.mapMmio(base, size, region, littleEndian);
       });
       spec.dcr?.forEach(({ base, count }, i) => {
         const region = device.dcr?.[i];
@@ -88,12 +84,16 @@ export class BoardInstance {
       for (const hypercall of device.hypercalls ?? []) this.hypercalls.add(hypercall);
     }
     this.#timed = [...this.#devices.values()].filter(isTimed);
+    const inputs = new Map<string, InterruptSink>();
     for (const [spec, outputs] of lines) {
       spec.interrupts?.forEach(({ controller, input }, i) => {
         const device = this.#devices.get(controller);
         if (controller !== 'cpu' && !isSink(device))
           throw new MachineError(`"${controller}", which "${spec.name}" interrupts, is not an interrupt controller`);
-        outputs[i]?.connect(isSink(device) ? device : pins, input);
+        const name = `${controller} ${input}`;
+        const sink = inputs.get(name) ?? new SharedInput(isSink(device) ? device : pins);
+        inputs.set(name, sink);
+        outputs[i]?.connect(sink, input);
       });
     }
   }

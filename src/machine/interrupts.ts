@@ -4,6 +4,22 @@ export interface InterruptSink {
   setInput(input: number, active: boolean): void;
 }
 
+/** An input that several lines go to: it is active as long as one of them is. */
+export class SharedInput implements InterruptSink {
+  readonly #sink: InterruptSink;
+  #active = 0;
+
+  constructor(sink: InterruptSink) {
+    this.#sink = sink;
+  }
+
+  setInput(input: number, active: boolean): void {
+    const before = this.#active;
+    this.#active += active ? 1 : -1;
+    if (before === 0 || this.#active === 0) this.#sink.setInput(input, active);
+  }
+}
+
 /**
  * One interrupt line, as an object: its device asserts and deasserts it and knows nothing of the other end.
  * Levels are logical (active or not); a board's active-low wires are not modelled.
@@ -40,4 +56,13 @@ export class InterruptLine {
     if (active) this.assert();
     else this.deassert();
   }
+}
+
+/**
+ * A controller that hands its vectors to the processor by itself (Power ISA 2.07 Book III-E, "External Proxy Facility"): the
+ * processor has the vector in EPR when its handler begins.
+ */
+export interface ExternalProxy {
+  /** Acknowledges the most urgent interrupt and answers its vector; undefined: the facility is off, nothing happens. */
+  proxied(): number | undefined;
 }

@@ -1,6 +1,7 @@
 /** A machine's loop: the guest runs in slices, between which the outside is heard and the event loop has its turn. */
 import { KVM_EXIT, KVM_SYSTEM_EVENT, type Vcpu, type Vm } from '../kvm/api.ts';
 import type { MachineClock } from './clock.ts';
+import type { Debugger } from './debugger/index.ts';
 import { hex } from './error.ts';
 import type { ConsoleBuffer, MachineHost } from './host.ts';
 import type { BoardInstance } from './instance.ts';
@@ -50,6 +51,8 @@ export class MachineLoop {
   quit: string | undefined;
   /** A pause that was asked for: whoever waits for the guest to stand still, and what has it go on. */
   pause: Pause | undefined;
+  /** KVM_EXIT_DEBUG is its; undefined: nobody has asked for one. */
+  debugger: Debugger<MachineEnd> | undefined;
   slices = 0;
   sleeps = 0;
   /** The guest stands still. */
@@ -96,16 +99,17 @@ export class MachineLoop {
       const wasCut = this.#outside.asked;
       const hasHeard = await this.#hear();
       // What the guest was to be answered is complete once KVM says that it was interrupted, or that it waits.
-      const isComplete = kvmRun.exitReason === KVM_EXIT.HLT || kvmRun.exitReason === KVM_EXIT.INTR;
+      const { exitReason } = kvmRun;
+      const isComplete = exitReason === KVM_EXIT.HLT || exitReason === KVM_EXIT.INTR || exitReason === KVM_EXIT.DEBUG;
       // A kernel that has said that it panicked may be dead.
-      if (this.#panic.reason !== undefined && this.#panic.slice(kvmRun.exitReason === KVM_EXIT.HLT)) {
+      if (this.#panic.reason !== undefined && this.#panic.slice(exitReason === KVM_EXIT.HLT)) {
         end = { cause: 'error', message: this.#panic.message };
         break;
       }
       if (this.quit !== undefined) await this.#host.yield();
       else if (this.pause !== undefined) await (isComplete ? this.#standStill(this.pause) : this.#host.yield());
       else if (this.#console.full) await this.#host.sleep(this.#clock.toHost(this.#deadline));
-      else if (kvmRun.exitReason === KVM_EXIT.HLT && !hasHeard) await this.#sleep();
+      else if (exitReason === KVM_EXIT.HLT && !hasHeard && this.debugger?.stepping !== true) await this.#sleep();
       else if ((hasHeard || wasCut) && this.#mayGoOn()) continue;
       else await this.#host.yield();
       this.#turned = this.#clock.now();
@@ -251,8 +255,11 @@ export class MachineLoop {
         return this.#parts.reset('the watchdog reset the machine');
       case KVM_EXIT.INTERNAL_ERROR:
         return { cause: 'error', message: `${run.internal.message} (at ${hex(run.internal.pc)})` };
-      default:
-        return { cause: 'error', message: `KVM ended with exit reason ${run.exitReason}, which no board here serves` };
+      case KVM_EXIT.DEBUG:
+        if (this.debugger === undefined) break;
+        this.debugger.exit(run.debug.arch);
+        return undefined;
     }
+    return { cause: 'error', message: `KVM ended with exit reason ${run.exitReason}, which no board here serves` };
   }
 }

@@ -1,10 +1,11 @@
 import type { Accel, Vcpu, Vm } from '../kvm/api.ts';
 import { CodeProfile, createVm } from '../kvm/index.ts';
-import type { Board, CpuSpec } from './board.ts';
+import { type Board, type CpuSpec, cpuName, type FirmwareInformant, hasFirmware } from './board.ts';
 import { findBoard } from './boards/index.ts';
-import { type BootFiles, bootGuest } from './boot.ts';
+import { type BootFiles, bootFirmware, bootGuest } from './boot.ts';
 import { cardsOf, placeCards } from './cards.ts';
 import { MachineClock } from './clock.ts';
+import { Debugger } from './debugger/index.ts';
 import { type ConsoleDevice, type Device, type DeviceState, savedNumber, savedReal } from './device.ts';
 import { formatBytes, MachineError, OptionError } from './error.ts';
 import {
@@ -16,8 +17,10 @@ import {
   type World,
 } from './host.ts';
 import { BoardInstance } from './instance.ts';
-import type { KernelImage } from './loaders/image.ts';
+import { isElf } from './loaders/elf-file.ts';
+import type { KernelImage, Segment } from './loaders/image.ts';
 import { loadKernel } from './loaders/index.ts';
+import { loadRom, romRanges } from './loaders/rom.ts';
 import { type MachineEnd, MachineLoop } from './loop.ts';
 import { checkOptions, checkRestoreOptions, type MachineOptions, type RestoreOptions } from './options.ts';
 import { OutsideEvents } from './outside/events.ts';
@@ -65,13 +68,35 @@ function isConsole(device: Device | undefined): device is ConsoleDevice {
   return device !== undefined && 'receive' in device && 'sink' in device;
 }
 
+function isInformant(device: Device | undefined): device is Device & FirmwareInformant {
+  return device !== undefined && 'inform' in device;
+}
+
+/** Whether there is what the board starts from. */
+function checkBoot({ name, boot }: Board, { kernel, bios, dtb }: Partial<BootFiles>): void {
+  if (hasFirmware(boot)) {
+    if (bios === undefined)
+      throw new OptionError(
+        `the board ${name} starts from firmware, and the option bios is missing: ${boot.title} would fit, which ` +
+          `Debian's package qemu-system-data has as '${boot.file}'`,
+      );
+    if (dtb !== undefined)
+      throw new OptionError(`the firmware of the board ${name} makes the device tree: dtb does not fit`);
+    return;
+  }
+  if (kernel === undefined && bios === undefined)
+    throw new OptionError('the option kernel is missing: a Uint8Array would fit');
+  if (bios !== undefined && boot.firmware === undefined)
+    throw new OptionError(`the board ${name} has no firmware: the option bios does not fit`);
+}
+
 function findCpu(board: Board, name: string | undefined): CpuSpec {
   const wanted = name?.toLowerCase();
-  const cpu = wanted === undefined ? board.cpus[0] : board.cpus.find(({ model }) => model === wanted);
+  const cpu = wanted === undefined ? board.cpus[0] : board.cpus.find((one) => cpuName(one) === wanted);
   if (cpu === undefined)
     throw new OptionError(
       `the board ${board.name} has no processor "${name?.slice(0, 64)}"; ` +
-        `${board.cpus.map(({ model }) => model).join(', ')} would fit`,
+        `${board.cpus.map(cpuName).join(', ')} would fit`,
     );
   return cpu;
 }
@@ -99,14 +124,19 @@ export class Machine {
   readonly #console: ConsoleBuffer;
   readonly #panic: PanicWatch;
   readonly #serial: ConsoleDevice | undefined;
-  /** Undefined in a machine that goes on from another one's state: it cannot boot again. */
+  /** A machine that goes on from another one's state has nothing to boot, and cannot boot again. */
   readonly #kernel: KernelImage | undefined;
+  readonly #rom: readonly Segment[] | undefined;
+  /** The kernel's file, where firmware boots it. */
+  readonly #payload: Uint8Array | undefined;
   readonly #world: World | RepeatableWorld;
   /** The machine's time, which both the guest's and `timeoutNs` come from. */
   readonly #clock: MachineClock;
   readonly #loop: MachineLoop;
   #state: MachineState = 'created';
   #end: MachineEnd | undefined;
+  /** The debugger has the guest stand still. */
+  #isHeld = false;
   #resets = 0;
 
   /** Makes the machine and loads what it boots. Throws MachineError (or KvmError) when that is not possible. */
@@ -152,14 +182,27 @@ export class Machine {
     const past = from?.header.machine;
     this.#clock = new MachineClock(host.clock, past && savedReal(past, 'nanoseconds', MAX_CLOCK));
     this.#world = options.icount === undefined ? hostWorld(host) : repeatableWorld(past && savedNumber(past, 'random'));
-    this.#kernel = options.kernel && loadKernel(options.kernel, memoryBytes, host, board.kernelBits);
-    const littleEndian = from ? from.header.memoryOrder === 0 : this.#kernel?.littleEndian;
+    const { boot } = board;
+    const firmware = hasFirmware(boot) ? boot : undefined;
+    const rom = hasFirmware(boot) ? boot.rom : boot.firmware?.rom;
+    if (from === undefined) {
+      checkBoot(board, options);
+      const { kernel, bios } = options;
+      const room = memoryBytes - (firmware?.kernel ?? 0);
+      const isRom = bios !== undefined && (firmware !== undefined || !isElf(bios));
+      // Where there is no ROM, firmware is loaded like a kernel, and boots another one.
+      const image = firmware !== undefined ? kernel : isRom ? undefined : (bios ?? kernel);
+      this.#kernel = image && loadKernel(image, room, host, this.cpu.kernelBits ?? board.kernelBits);
+      this.#rom = isRom && rom ? loadRom(bios, rom) : undefined;
+      this.#payload = firmware === undefined && bios !== undefined ? kernel : undefined;
+    }
+    const littleEndian = from ? from.header.memoryOrder === 0 : firmware === undefined && this.#kernel?.littleEndian;
     this.vm = (options.createVm ?? createVm)({
       cpu: this.cpu.model,
       accel: this.accel,
       clock: this.#clock,
       timebaseFrequency: this.cpu.timebaseFrequency,
-      maxMemory: memoryBytes,
+      maxMemory: memoryBytes + (rom?.bytes ?? 0),
       ...(littleEndian && { littleEndian: true }),
       ...(options.icount !== undefined && { icount: options.icount }),
       ...(options.translationMemory !== undefined && { translationMemory: options.translationMemory }),
@@ -168,6 +211,9 @@ export class Machine {
       ...(options.codeCache && { profile: options.codeCache.profile }),
     });
     this.vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: memoryBytes });
+    (rom ? romRanges(rom) : []).forEach(({ address, bytes }, i) => {
+      this.vm.setUserMemoryRegion({ slot: 1 + i, guestPhysAddr: address, memorySize: bytes, readonly: true });
+    });
     this.vcpu = this.vm.createVcpu(0);
     if (options.rng === true && this.#world.random === undefined)
       throw new OptionError(
@@ -219,20 +265,34 @@ export class Machine {
 
   #boot(): void {
     const kernel = this.#kernel;
-    if (kernel === undefined) throw new MachineError('a machine that was restored has no kernel to boot again');
+    if (!this.#canBoot) throw new MachineError('a machine that was restored has no kernel to boot again');
     this.#instance.reset();
     this.vcpu.reset();
     const { board, memoryBytes, vm, vcpu } = this;
-    board.boot.prepare?.(vm, vcpu, memoryBytes);
+    const { boot } = board;
+    const hcallInstructions = this.accel === 'trap' ? undefined : vm.getPvinfo();
+    if (hasFirmware(boot)) {
+      const informant = this.#instance.device(boot.informant);
+      if (!isInformant(informant)) throw new MachineError(`"${boot.informant}" of this board informs no firmware`);
+      const told = { memoryBytes, hcallInstructions };
+      bootFirmware(boot, this.#rom ?? [], kernel, this.#options, told, vm.memory, vcpu, informant);
+      return;
+    }
+    boot.prepare?.(vm, vcpu, memoryBytes);
     const rngSeed = new Uint8Array(this.#world.random === undefined ? 0 : RNG_SEED_BYTES);
     this.#world.random?.(rngSeed);
     const configuration = {
       memoryBytes,
       cpu: this.cpu,
-      hcallInstructions: this.accel === 'trap' ? undefined : vm.getPvinfo(),
+      hcallInstructions,
       rngSeed,
     };
-    bootGuest(board, this.#instance.specs, kernel, this.#options, configuration, vm.memory, vcpu);
+    const starter = { image: kernel, rom: this.#rom, payload: this.#payload };
+    bootGuest(board, boot, this.#instance.specs, starter, this.#options, configuration, vm.memory, vcpu);
+  }
+
+  get #canBoot(): boolean {
+    return this.#kernel !== undefined || this.#rom !== undefined;
   }
 
   /** Nanoseconds an instruction, where time is counted. */
@@ -265,6 +325,7 @@ export class Machine {
     } finally {
       signal?.removeEventListener('abort', abort);
       this.#state = 'ended';
+      if (this.#end !== undefined) this.#loop.debugger?.ended(this.#end);
       this.#loop.pause?.stands();
       this.#endTranslation();
       this.#options.codeCache?.close?.();
@@ -279,7 +340,7 @@ export class Machine {
   }
 
   #reset(message: string): MachineEnd | undefined {
-    if (this.#options.noReboot === true || this.#kernel === undefined) {
+    if (this.#options.noReboot === true || !this.#canBoot) {
       // A program that only showed such a line has ended the machine in the same slice.
       this.#panic.look();
       if (this.#panic.reason === undefined) return { cause: 'reset', message };
@@ -419,7 +480,7 @@ export class Machine {
     return {
       version: VERSION,
       board: this.board.name,
-      cpu: this.cpu.model,
+      cpu: cpuName(this.cpu),
       accel: this.accel,
       memoryBytes: this.memoryBytes,
       memoryOrder: vm.memoryOrder,
@@ -431,8 +492,29 @@ export class Machine {
     };
   }
 
-  /** Ends a pause, also one that has not come about yet; does nothing where there is none. */
+  /** Stops, steps and looks into the guest. It costs nothing as long as nothing is asked of it. */
+  get debugger(): Debugger<MachineEnd> {
+    this.#loop.debugger ??= new Debugger(this.vm, this.vcpu, this.cpu.model, {
+      hold: () => {
+        this.#isHeld = true;
+        return this.#state === 'ended' ? Promise.resolve() : this.#standing().still;
+      },
+      release: () => {
+        this.#isHeld = false;
+        const { pause } = this.#loop;
+        if (pause?.isWanted === false && pause.holds === 0) this.resume();
+      },
+      quit: (message) => this.quit(message),
+    });
+    return this.#loop.debugger;
+  }
+
+  /** Ends a pause, also one that has not come about yet; does nothing where there is none, or where a debugger stops the guest. */
   resume(): void {
+    if (this.#isHeld && this.#loop.pause !== undefined) {
+      this.#loop.pause.isWanted = false;
+      return;
+    }
     this.#loop.pause?.stands();
     this.#loop.pause?.end();
     this.#loop.pause = undefined;

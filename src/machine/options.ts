@@ -38,7 +38,7 @@ export interface MachineOptions extends BootFiles, CardOptions {
 export interface RestoreOptions
   extends Omit<
     MachineOptions,
-    'board' | 'cpu' | 'memoryBytes' | 'icount' | 'kernel' | 'initrd' | 'dtb' | 'append' | 'accel'
+    'board' | 'cpu' | 'memoryBytes' | 'icount' | 'kernel' | 'bios' | 'initrd' | 'dtb' | 'append' | 'accel'
   > {
   /** A board of one's own; it must have the name of the board that was saved. */
   readonly board?: string | Board | undefined;
@@ -163,6 +163,8 @@ const disk = all(
   ),
   property('serial', word(20), true),
   property('readOnly', truth, true),
+  property('media', (value) => (value === 'disk' || value === 'cdrom' ? undefined : 'disk or cdrom would fit'), true),
+  property('bus', text, true),
 );
 const isDiskSize = (value: unknown): boolean =>
   Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) % 512 === 0;
@@ -187,6 +189,7 @@ const CHECKS: { readonly [Name in keyof Required<MachineOptions>]: Check } = {
   board,
   host: objectWith('a host', 'clock.now', 'console.write', 'sleep', 'wake', 'yield'),
   kernel: bytes,
+  bios: bytes,
   initrd: bytes,
   dtb: bytes,
   append: text,
@@ -209,7 +212,7 @@ const CHECKS: { readonly [Name in keyof Required<MachineOptions>]: Check } = {
   balloon: truth,
   devices: listOf('devices', MOST_DEVICES, card),
 };
-const REQUIRED = ['board', 'host', 'kernel'] as const satisfies readonly (keyof MachineOptions)[];
+const REQUIRED = ['board', 'host'] as const satisfies readonly (keyof MachineOptions)[];
 
 /** A value, short enough for a message. */
 function describe(value: unknown): string {
@@ -226,6 +229,7 @@ const IN_SNAPSHOTS: ReadonlySet<string> = new Set<keyof MachineOptions>([
   'memoryBytes',
   'icount',
   'kernel',
+  'bios',
   'initrd',
   'dtb',
   'append',

@@ -6,7 +6,7 @@ import { CodeProfile } from '../kvm/index.ts';
 import type { CodeCache } from '../machine/index.ts';
 
 /** What this program understands of the file. */
-const FILE = 'hot-1.bin';
+const FILE = 'hot-2.bin';
 const LIMIT_BYTES = 4 * 2 ** 20;
 const CRC_BYTES = 4;
 /** A run that is killed loses what it found since the last of these. */

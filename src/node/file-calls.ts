@@ -1,19 +1,9 @@
-/**
- * Calls of the host's file system: at once on this thread while they are short, on Node's threads while they are not. A single
- * call may have been long because the thread had to wait for a processor, so it takes several to send all to the threads, for a
- * hundred times as long as they took: a slow disk keeps this thread for a hundredth of its time.
- */
+/** Calls of the host's file system for shared folders: at once on this thread while they are short, else on Node's threads. */
 import * as fs from 'node:fs';
 import { promisify } from 'node:util';
 import { type ErrorName, FolderError, isErrorName, type Soon } from '../machine/ninep/index.ts';
+import { CallPace } from './call-pace.ts';
 
-const LONG_MS = 1;
-/** Long calls that come within so many others decide; one of a second decides alone. */
-const LONG_CALLS = 8;
-const AMONG_CALLS = 128;
-const VERY_LONG_MS = 1000;
-const PENALTY = 100;
-const MAX_PENALTY_MS = 30_000;
 const PIECE_NAMES = 1024;
 
 /** Names that other systems give, or that Linux's table here has not. */
@@ -69,37 +59,18 @@ async function readPieces(path: Path, most: number): Promise<string[]> {
 }
 
 export class FileCalls {
-  #laterUntil = 0;
-  /** Long calls, each of which counts less with every call after it; and how long such calls are. */
-  #longCalls = 0;
-  #longMs = 0;
+  readonly pace = new CallPace();
 
   #call<T>(atOnce: () => T, afterwards: () => Promise<T>): Soon<T> {
     const start = performance.now();
-    if (this.isSlow(start)) return this.#wait(afterwards());
+    if (this.pace.isSlow(start)) return this.#wait(afterwards());
     try {
       return atOnce();
     } catch (error) {
       throw folderError(error);
     } finally {
-      this.took(performance.now() - start, start);
+      this.pace.took(performance.now() - start, start);
     }
-  }
-
-  /** A call at once, begun at `start`, took so many milliseconds. */
-  took(milliseconds: number, start: number): void {
-    this.#longCalls *= 1 - 1 / AMONG_CALLS;
-    if (milliseconds <= LONG_MS) return;
-    this.#longCalls += milliseconds > VERY_LONG_MS ? LONG_CALLS : 1;
-    this.#longMs += (milliseconds - this.#longMs) / 4;
-    if (this.#longCalls < LONG_CALLS) return;
-    this.#longCalls = 0;
-    this.#laterUntil = start + Math.min(this.#longMs * LONG_CALLS * PENALTY, MAX_PENALTY_MS);
-  }
-
-  /** Whether a call that is made at this time goes to Node's threads. */
-  isSlow(now: number): boolean {
-    return now < this.#laterUntil;
   }
 
   async #wait<T>(promise: Promise<T>): Promise<T> {
@@ -110,11 +81,6 @@ export class FileCalls {
     }
   }
 
-  /** All calls go to Node's threads from now on, as for a slow file system. */
-  makeSlow(): void {
-    this.#laterUntil = Number.POSITIVE_INFINITY;
-  }
-
   open(path: Path, flags: number, mode?: number): Soon<number> {
     return this.#call(
       () => fs.openSync(path, flags, mode),
@@ -123,7 +89,7 @@ export class FileCalls {
   }
 
   close(descriptor: number): void {
-    if (this.isSlow(performance.now())) fs.close(descriptor, () => {});
+    if (this.pace.isSlow(performance.now())) fs.close(descriptor, () => {});
     else
       try {
         fs.closeSync(descriptor);

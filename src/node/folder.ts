@@ -526,7 +526,7 @@ export class NodeFolder implements Folder {
 
   /** All calls wait on Node's threads, as those of a slow file system do. */
   makeSlow(): void {
-    this.#host.calls.makeSlow();
+    this.#host.calls.pace.makeSlow();
   }
 
   room(): Soon<FolderRoom> {

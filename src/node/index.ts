@@ -3,7 +3,9 @@ export { codeCacheFolder } from './code-cache.ts';
 export { type ClosablePortEnd, openFilePort, openSocketPort } from './console-ports.ts';
 export { type DiskFileOptions, openDiskFile } from './disks/disk-file.ts';
 export { FileStore, type FileStoreOptions } from './disks/file-store.ts';
+export { findFirmware, readFirmware } from './firmware.ts';
 export { NodeFolder, shareFolder } from './folder.ts';
+export { type GdbServer, type GdbServerOptions, serveGdb } from './gdb.ts';
 export { NodeHost } from './host.ts';
 export {
   createMachine,

@@ -17,3 +17,10 @@ export function fillRandom(bytes: Uint8Array): void {
   } catch {}
   if (at < bytes.length) crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>);
 }
+
+/** So many random numbers that nobody can guess. */
+export function randomBytes(length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  fillRandom(bytes);
+  return bytes;
+}

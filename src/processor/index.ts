@@ -23,7 +23,7 @@ export { HostMemory, type MemoryOrder } from './memory.ts';
 export { CodeProfile } from './region/profile.ts';
 export { type RegionFunction, TranslationServer } from './region/server.ts';
 
-export { touchedPages } from './touched.ts';
+export { TOUCHED_PAGE_BYTES, touchedPages } from './touched.ts';
 export type { Watch } from './watch.ts';
 
 /** Makes a 440 on its block of host memory. */

@@ -4,6 +4,7 @@ import { VECTOR_ROUTINES as FLOAT_VECTOR_ROUTINES } from '../isa/float/vector.ts
 import { registersOf } from '../isa/registers/index.ts';
 import { ROUTINES } from '../isa/routines.ts';
 import type { Routine } from '../isa/semantics.ts';
+import { SPE_ROUTINES } from '../isa/spe/float.ts';
 import { VECTOR_ROUTINES } from '../isa/vector/index.ts';
 import { BOOKE_INTERRUPTS, type InterruptNumbers, SERVER_INTERRUPTS } from './backend/traps.ts';
 import { LEVELS_440, LEVELS_E500V2, LEVELS_OF, LEVELS_POWER8, type ProcessorName } from './levels.ts';
@@ -25,7 +26,7 @@ export interface ProcessorModel {
   readonly hasFloat: boolean;
   /** It has a register that says where the last taken branch was (CFAR). */
   readonly notesBranches: boolean;
-  /** What its instructions invoke, of ROUTINES as many as are needed, from the first on: each has a place there. */
+  /** What its instructions invoke: SPE_ROUTINES, or of ROUTINES as many as are needed, from the first on. */
   readonly routines: readonly Routine[];
   readonly interrupts: InterruptNumbers;
   /**
@@ -54,7 +55,7 @@ export const MODEL_E500V2: ProcessorModel = {
   ...MODEL_440,
   levels: LEVELS_E500V2,
   hasFloat: false,
-  routines: [],
+  routines: SPE_ROUTINES,
 };
 /** Book III-S, 64-bit mode: a POWER8. */
 export const MODEL_SERVER: ProcessorModel = {

@@ -68,11 +68,20 @@ class Connection {
     name: Name,
     ...words: Parameters<MachineCalls[Name]>
   ): Promise<Awaited<ReturnType<MachineCalls[Name]>>> {
+    return this.hand(name, [], ...words);
+  }
+
+  /** The same, with what the worker gets for itself. */
+  hand<Name extends keyof MachineCalls>(
+    name: Name,
+    transfer: Transferable[],
+    ...words: Parameters<MachineCalls[Name]>
+  ): Promise<Awaited<ReturnType<MachineCalls[Name]>>> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) throw this.#failure;
       const id = ++this.#last;
       try {
-        this.#port.postMessage({ id, call: name, words } satisfies ToMachine);
+        this.#port.postMessage({ id, call: name, words } satisfies ToMachine, transfer);
       } catch (error) {
         throw new MachineError(`what a machine's worker is given must be data: ${(error as Error).message}`);
       }
@@ -129,6 +138,16 @@ export class BrowserMachine {
     return this.#connection.call('save', options);
   }
 
+  /**
+   * Serves gdb's remote protocol (`GdbConnection`): what is posted to the port that it answers are a client's bytes, Uint8Arrays,
+   * and what comes from there are the answers. Null from either end is its last word.
+   */
+  async serveGdb(): Promise<MessagePort> {
+    const { port1, port2 } = new MessageChannel();
+    await this.#connection.hand('serveGdb', [port2], port2);
+    return port1;
+  }
+
   /** Ends the run at the next opportunity, with cause "quit". */
   quit(message?: string): Promise<void> {
     return message === undefined ? this.#connection.call('quit') : this.#connection.call('quit', message);
@@ -162,7 +181,7 @@ export class BrowserMachine {
     return this.#connection.call('writeMemory', address, bytes);
   }
 
-  translate(effectiveAddress: number): Promise<KvmTranslation> {
+  translate(effectiveAddress: number | bigint): Promise<KvmTranslation> {
     return this.#connection.call('translate', effectiveAddress);
   }
 

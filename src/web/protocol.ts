@@ -60,13 +60,15 @@ export interface MachineCalls {
   stats(): Record<string, number>;
   readMemory(address: number, length: number): Uint8Array | undefined;
   writeMemory(address: number, bytes: Uint8Array): boolean;
-  translate(effectiveAddress: number): KvmTranslation;
+  translate(effectiveAddress: number | bigint): KvmTranslation;
   getRegs(): KvmRegs;
   setRegs(regs: KvmRegs): void;
   getSregs(): KvmSregs;
   setSregs(sregs: Partial<KvmSregs>): void;
   getOneReg(id: bigint): bigint | undefined;
   setOneReg(id: bigint, value: bigint): boolean;
+  /** Serves gdb on a port: bytes to and fro, null from the client's end when it goes. */
+  serveGdb(port: MessagePort): void;
   saveDevices(): Record<string, DeviceState>;
   restoreDevices(states: Readonly<Record<string, DeviceState>>): void;
 }

@@ -3,6 +3,7 @@ import { readCore } from '../machine/cores.ts';
 import {
   type Board,
   BytesSource,
+  GdbConnection,
   Machine,
   MachineError,
   type MachineOptions,
@@ -66,6 +67,21 @@ class ServedHost extends BrowserHost {
   }
 }
 
+/** A client of gdb's protocol at the other end of a port. */
+function serveGdb(machine: Machine, port: MessagePort): void {
+  const connection = new GdbConnection(machine, {
+    write: (bytes) => port.postMessage(bytes.slice()),
+    close: () => {
+      port.postMessage(null);
+      port.close();
+    },
+  });
+  port.onmessage = ({ data }: MessageEvent<unknown>) => {
+    if (data instanceof Uint8Array) connection.receive(data);
+    else connection.close();
+  };
+}
+
 /** One machine and its console, at the worker's end of a port. */
 class Served {
   readonly #boards: readonly Board[];
@@ -122,6 +138,7 @@ class Served {
     setSregs: (sregs) => this.#made.vcpu.setSregs(sregs),
     getOneReg: (id) => this.#made.vcpu.getOneReg(id),
     setOneReg: (id, value) => this.#made.vcpu.setOneReg(id, value),
+    serveGdb: (port) => serveGdb(this.#made, port),
     saveDevices: () => this.#made.saveDevices(),
     restoreDevices: (states) => this.#made.restoreDevices(states),
   };

@@ -16,6 +16,10 @@ export class MemoryStore implements ByteStore {
   events: StoreEvent[] | undefined;
   /** Called before each write; may throw. */
   onWrite: ((offset: number, bytes: Uint8Array) => void) | undefined;
+  /** Whether something is known at once. */
+  isPrompt: () => boolean = () => false;
+  /** Calls that were answered at once. */
+  promptCalls = 0;
   isClosed = false;
   #delay: () => number;
 
@@ -53,6 +57,23 @@ export class MemoryStore implements ByteStore {
     this.put(offset, bytes);
     this.events?.push({ kind: 'write', offset, bytes: bytes.slice() });
     await this.#later();
+  }
+
+  readNow(offset: number, into: Uint8Array): number {
+    if (!this.isPrompt()) return -1;
+    this.promptCalls++;
+    const count = Math.max(0, Math.min(into.length, this.length - offset));
+    into.set(this.bytes.subarray(offset, offset + count));
+    return count;
+  }
+
+  writeNow(offset: number, bytes: Uint8Array): boolean {
+    if (!this.isPrompt()) return false;
+    this.promptCalls++;
+    this.onWrite?.(offset, bytes);
+    this.put(offset, bytes);
+    this.events?.push({ kind: 'write', offset, bytes: bytes.slice() });
+    return true;
   }
 
   put(offset: number, bytes: Uint8Array): void {

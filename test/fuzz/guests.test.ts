@@ -13,6 +13,7 @@ const SLICES: Readonly<Record<string, { readonly cases: number; readonly ends: r
   initrd: { cases: 80, ends: ['quit', 'refused'] },
   streams: { cases: 60, ends: ['quit', 'shutdown'] },
   packets: { cases: 100, ends: ['carried', 'answered'] },
+  chip: { cases: 90, ends: ['quit', 'shutdown'] },
   messages: { cases: 240, ends: ['accepted'] },
   states: { cases: 80, ends: ['accepted', 'refused'] },
 };

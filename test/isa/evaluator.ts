@@ -81,6 +81,7 @@ export class Evaluator {
     decimalRounding: 0,
     speAvailable: 1,
     spefscr: 0,
+    speFlags: 0,
     bbear: 0,
     bbtar: 0,
   };
@@ -123,7 +124,8 @@ export class Evaluator {
     const operands = {} as Record<FieldName, Operand>;
     for (const name of Object.keys(FIELDS) as FieldName[]) {
       const bits = fieldValue(word, name);
-      const value = FIELDS[name].kind === 'gpr0' && bits === 0 ? ZERO : bits;
+      const isZero = bits === 0 && ['gpr0', 'zeroGpr'].includes(FIELDS[name].kind);
+      const value = isZero ? ZERO : bits;
       operands[name] = dynamic && !fixed.includes(name) ? thunk('i32', () => value) : value;
     }
     try {

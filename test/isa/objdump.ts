@@ -49,7 +49,7 @@ function lines(listing: string): Line[] {
 }
 
 /** What objdump calls the families of processors. */
-export type Dialect = '440' | 'power8';
+export type Dialect = '440' | 'e500' | 'power8';
 
 const run = (dialect: Dialect, ...options: string[]): Line[] =>
   lines(execFileSync(OBJDUMP, ['-M', dialect, ...options], { encoding: 'latin1', maxBuffer: 1 << 29 }));

@@ -6,6 +6,7 @@ import {
   areCompatible,
   Decoder,
   define,
+  E500_LEVELS,
   EMBEDDED_LEVELS,
   encodeField,
   FIELDS,
@@ -25,7 +26,7 @@ function bitsOf(name: FieldName): number {
   return (2 ** (last - first + 1) - 1) << (31 - last);
 }
 
-const FAMILIES = [EMBEDDED_LEVELS, SERVER_LEVELS].map((levels) => ({
+const FAMILIES = [EMBEDDED_LEVELS, E500_LEVELS, SERVER_LEVELS].map((levels) => ({
   decoder: new Decoder(levels),
   rows: INSTRUCTIONS.filter((instruction) => isOf(instruction, levels)),
 }));

@@ -1,7 +1,7 @@
 /** Random instruction words of each form that the assembler knows, the same ones in every run. */
 
 import { FORMS, type Form } from '../../src/isa/forms.ts';
-import { EMBEDDED_LEVELS, encodeField, fieldValue, isOf, SERVER_LEVELS } from '../../src/isa/index.ts';
+import { E500_LEVELS, EMBEDDED_LEVELS, encodeField, fieldValue, isOf, SERVER_LEVELS } from '../../src/isa/index.ts';
 import type { Dialect } from './objdump.ts';
 
 /** A small generator of uniform 32-bit numbers (the mixing steps of SplitMix with 32 bits). */
@@ -42,7 +42,16 @@ export function namedForms(): [string, Form][] {
 
 /** The dialects of the reference that forms are compared in, with the levels that have them. */
 export const DIALECTS = [
-  { dialect: '440', levels: EMBEDDED_LEVELS, has: ({ instruction }: Form) => isOf(instruction, EMBEDDED_LEVELS) },
+  {
+    dialect: '440',
+    levels: EMBEDDED_LEVELS,
+    has: ({ instruction }: Form) => isOf(instruction, EMBEDDED_LEVELS),
+  },
+  {
+    dialect: 'e500',
+    levels: E500_LEVELS,
+    has: ({ instruction }: Form) => !isOf(instruction, EMBEDDED_LEVELS) && isOf(instruction, E500_LEVELS),
+  },
   {
     dialect: 'power8',
     levels: SERVER_LEVELS,

@@ -280,7 +280,7 @@ test('what no debugger asks for is refused with one line', () => {
   const { vcpu } = serverGuest('power8', 'trap', CODE);
   const bp = { addr: 0n, type: KVMPPC_DEBUG.BREAKPOINT };
   for (const list of [
-    Array.from({ length: 17 }, () => bp),
+    Array.from({ length: 257 }, () => bp),
     [{ ...bp, addr: 0 as unknown as bigint }],
     [{ ...bp, addr: 2n ** 64n }],
     [{ ...bp, type: 1 }],

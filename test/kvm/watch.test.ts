@@ -386,6 +386,176 @@ for (const accel of ['trap', 'assist'] as const) {
   });
 }
 
+const RET = 0x8000;
+const BRT = 0x0400_0000;
+const TRAP = 0x0100_0000;
+const IAC12_INCLUSIVE = 2 << 22;
+const IAC12_EXCLUSIVE = 3 << 22;
+const IAC12AT = 0x1_0000;
+const IAC12ATS = 2;
+
+for (const accel of ['trap', 'assist'] as const) {
+  const run440 = (sregs: Record<string, number>, source: string, msr = DE | PR, gpr: Record<number, number> = {}) => {
+    const guest = booke(accel, sregs, msr, `${source}; stw r7,4(r29)`);
+    const regs = guest.vcpu.getRegs();
+    for (const [n, value] of Object.entries(gpr)) regs.gpr[Number(n)] = BigInt(value);
+    guest.vcpu.setRegs(regs);
+    for (const [i, word] of [0x1122_3344, 0x5566_7788].entries()) guest.vm.memory.write32(DATA + 4 * i, word);
+    return { guest, found: events(guest) };
+  };
+  /** DBCR2[DVC1M] and [DVC1BE]. */
+  const value = (mode: number, bytes: number): number => (mode << 18) | (bytes << 8);
+  const [AND, OR, AND_OR] = [1, 2, 3];
+
+  test(`DVC events of a 440, ${accel}`, () => {
+    const dbcr0 = IDM | DAC1R | DAC1W;
+    const loads = (dvc1: number, dbcr2: number): number[] => {
+      const source = 'lwz r5,0(r30); lhz r5,0(r30); lbz r5,0(r30); lwarx r5,0,r30';
+      return run440({ dac1: DATA, dvc1, dbcr0, dbcr2 }, source).found.map(([at = 0, dbsr]) => {
+        assert.equal(dbsr, DAC1R);
+        return at;
+      });
+    };
+    // Without byte enables the value does not matter; all that are enabled have to be moved, and to match.
+    assert.deepEqual(loads(0, value(AND, 0)), [0, 1, 2, 3]);
+    assert.deepEqual(loads(0x1122_3344, value(AND, 15)), [0, 3]);
+    assert.deepEqual(loads(0x1122_3345, value(AND, 15)), []);
+    assert.deepEqual(loads(0x1122_3345, value(AND, 14)), [0, 3]);
+    assert.deepEqual(loads(0x1122_0000, value(AND, 12)), [0, 1, 3]);
+    assert.deepEqual(loads(0x1100_0000, value(AND, 8)), [0, 1, 2, 3]);
+    assert.deepEqual(loads(0x0022_0000, value(OR, 15)), [0, 1, 3]);
+    assert.deepEqual(loads(0x0000_0044, value(OR, 15)), [0, 3]);
+    assert.deepEqual(loads(0x0000_0044, value(OR, 14)), []);
+    assert.deepEqual(loads(0x0000_3344, value(AND_OR, 15)), [0, 3]);
+    assert.deepEqual(loads(0x1122_0000, value(AND_OR, 15)), [0, 1, 3]);
+    assert.deepEqual(loads(0x1100_3300, value(AND_OR, 15)), []);
+    assert.deepEqual(loads(0x1122_3344, value(0, 15)), []);
+    // The byte's place in memory counts, and what is not wanted is loaded as ever.
+    const place = run440({ dac1: DATA + 2, dvc1: 0x3300, dbcr0, dbcr2: value(AND, 2) }, 'lbz r5,2(r30); lhz r6,2(r30)');
+    assert.deepEqual(
+      place.found,
+      [0, 1].map((at) => [at, DAC1R]),
+    );
+    const passed = run440({ dac1: DATA, dvc1: 1, dbcr0, dbcr2: value(AND, 15) }, 'lwzu r5,0(r30); lwz r6,4(r30)');
+    assert.deepEqual(passed.found, []);
+    assert.deepEqual(passed.guest.vcpu.getRegs().gpr.slice(5, 7), [0x1122_3344n, 0x5566_7788n]);
+  });
+
+  test(`DVC events of stores of a 440, ${accel}`, () => {
+    const stores = (source: string, dvc1: number, bytes = 15, at = DATA + 8) => {
+      const sregs = { dac1: at, dvc1, dbcr0: IDM | DAC1W, dbcr2: value(AND, bytes) };
+      return run440(sregs, source, DE | PR, { 5: 0x0102_0304, 6: 0x1122_3344, 27: DATA + 8 });
+    };
+    const source = 'stw r5,8(r30); stw r6,8(r30); stwbrx r5,0,r27; lwarx r9,0,r27; stwcx. r6,0,r27; dcbz 0,r27';
+    assert.deepEqual(stores(source, 0x0102_0304).found, [[0, DAC1W]]);
+    assert.deepEqual(stores(source, 0x0403_0201).found, [[2, DAC1W]]);
+    assert.deepEqual(stores(source, 0).found, [[5, DAC1W]]);
+    const conditional = stores(source, 0x1122_3344);
+    assert.deepEqual(
+      conditional.found,
+      [1, 4].map((at) => [at, DAC1W]),
+    );
+    // A store that is an event is not made, one with another value is.
+    assert.equal(conditional.guest.vm.memory.read32(DATA + 8), 0);
+    const made = stores('stw r5,8(r30)', 7).guest;
+    assert.equal(made.vm.memory.read32(DATA + 8), 0x0102_0304);
+    assert.deepEqual(stores('stb r5,11(r30); sth r5,10(r30)', 4, 1, DATA + 11).found, [[0, DAC1W]]);
+    // Each word of several is compared, and the first does not hide the second.
+    const multiple = (dvc1: number): number[][] =>
+      run440(
+        { dac1: DATA + 16, dac2: DATA + 32, dvc1, dbcr0: IDM | DAC1W, dbcr2: value(AND, 15) | (2 << 22) },
+        'stmw r28,16(r30)',
+        DE | PR,
+        { 28: 1, 31: 0x1122_3344 },
+      ).found;
+    assert.deepEqual(multiple(0x1122_3344), [[0, DAC1W]]);
+    assert.deepEqual(multiple(0x1122_3345), []);
+    // Doubles and what crosses a word are accesses of two words.
+    const across = stores('stw r5,6(r30)', 0x0304_0000, 12, DATA + 6);
+    assert.deepEqual(across.found, [[0, DAC1W]]);
+    // The second pair of registers.
+    const second = { dac2: DATA + 8, dvc2: 0x0102_0304, dbcr0: IDM | DAC2W, dbcr2: (AND << 16) | 15 };
+    assert.deepEqual(run440(second, 'stw r6,8(r30); stw r5,8(r30)', DE | PR, { 5: 0x0102_0304 }).found, [[1, DAC2W]]);
+    // While debug interrupts are put out, the event is recorded.
+    const late = run440(
+      { dac1: DATA + 8, dvc1: 7, dbcr0: IDM | DAC1W, dbcr2: value(AND, 15) },
+      'stw r5,8(r30); stw r6,8(r30); mfmsr r9; ori r9,r9,0x200; mtmsr r9; nop',
+      0n,
+      { 5: 6, 6: 7 },
+    );
+    assert.deepEqual(late.found, [[5, IDE + DAC1W]]);
+    assert.equal(late.guest.vm.memory.read32(DATA + 8), 7);
+  });
+
+  test(`DAC events of a 440's cache instructions, ${accel}`, () => {
+    const source = 'dcbz 0,r28; dcbst 0,r28; dcbf 0,r28; icbi 0,r28; dcba 0,r28; lbz r5,0(r28); stb r5,0(r28)';
+    const run = (dbcr0: number, more: Record<string, number> = {}): number[] =>
+      run440({ dac1: DATA + 0x45, dbcr0: IDM | dbcr0, ...more }, source, DE | PR, { 28: DATA + 0x45 }).found.map(
+        ([at = 0]) => at,
+      );
+    assert.deepEqual(run(DAC1W), [0, 1, 2, 6]);
+    assert.deepEqual(run(DAC1R), [3, 5]);
+    assert.deepEqual(run(DAC1W, { dac1: DATA + 0x40 }), []);
+  });
+
+  test(`ranges of a 440's instruction addresses that toggle, ${accel}`, () => {
+    const source = 'nop; addi r5,r5,1; addi r5,r5,1; nop; addi r5,r5,1; b .+4';
+    const run = (dbcr1: number, iac1 = CODE + 4, iac2 = CODE + 16): number[][] =>
+      run440({ iac1, iac2, dbcr0: IDM | IAC1, dbcr1 }, source).found;
+    assert.deepEqual(
+      run(IAC12_INCLUSIVE),
+      [1, 2, 3].map((at) => [at, IAC1]),
+    );
+    // An event reverses the range. The handler takes what it notes out of DBSR, which puts it right again.
+    assert.deepEqual(
+      run(IAC12_INCLUSIVE | IAC12AT),
+      [1, 2, 3].map((at) => [at, IAC1 | IAC12ATS]),
+    );
+    assert.deepEqual(
+      run(IAC12_EXCLUSIVE | IAC12AT, CODE + 8, CODE + 0x100),
+      [0, 1].map((at) => [at, IAC1 | IAC12ATS]),
+    );
+    // Left alone, as in trace mode, it tells where code comes into the range, and where it leaves it.
+    const traced = run440(
+      { iac1: CODE + 8, iac2: CODE + 20, dbcr0: IAC1, dbcr1: IAC12_INCLUSIVE | IAC12AT },
+      'nop; mfspr r9,304; nop; mfspr r10,304; nop; b .+4; mfspr r11,304',
+      DE,
+    );
+    assert.deepEqual(traced.found, []);
+    assert.deepEqual(traced.guest.vcpu.getRegs().gpr.slice(9, 12), [0n, BigInt(IAC1 | IAC12ATS), BigInt(IAC1)]);
+  });
+
+  test(`a 440 in trace mode only records events, ${accel}`, () => {
+    const source = `
+        stw r5,8(r30); lis r9,0x8; mfspr r10,304; mtspr 304,r10; lwz r5,8(r30); mfspr r11,304; mtspr 304,r11
+        b .+4; twi 31,r0,0; mfspr r12,304`;
+    const guest = booke(
+      accel,
+      { dac1: DATA + 8, iac1: CODE + 4, dbcr0: IAC1 | DAC1R | DAC1W | BRT | TRAP },
+      DE,
+      `${source}; stw r7,4(r29)`,
+    );
+    load(guest.vm, IVPR + 0x600, 'mfspr r24,26; addi r24,r24,4; mtspr 26,r24; rfi');
+    assert.equal(guest.run(), undefined);
+    assert.deepEqual(notes(guest, 2), []);
+    const { gpr } = guest.vcpu.getRegs();
+    assert.deepEqual(gpr.slice(10, 13), [BigInt(IAC1 + DAC1W), BigInt(DAC1R), BigInt(BRT + TRAP)]);
+  });
+
+  test(`a return from a critical interrupt is no event of a 440 while debug interrupts are put out, ${accel}`, () => {
+    const guest = bookeGuest(accel, 0x1000);
+    const { vm, vcpu } = guest;
+    load(vm, 0x1000, 'rfci');
+    load(vm, CODE, 'mfspr r5,304; stw r7,4(r29)');
+    const regs = vcpu.getRegs();
+    regs.gpr[29] = BigInt(DEVICE);
+    vcpu.setSregs({ csrr0: CODE, csrr1: 0x1000, dbcr0: IDM | RET });
+    vcpu.setRegs(regs);
+    assert.equal(guest.run(), undefined);
+    assert.equal(vcpu.getRegs().gpr[5], 0n);
+  });
+}
+
 test('ranges of 64-bit addresses', () => {
   const both = { loads: true, stores: true };
   const range = new WatchedRange(0xffff_fffe | 0, 0xc000_0000 | 0, 4, both);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KVM_EXIT, KVM_INTERRUPT, KVM_SYSTEM_EVENT, type KvmRun } from '../../src/kvm/api.ts';
+import type { BootSpec } from '../../src/machine/board.ts';
 import { bamboo } from '../../src/machine/boards/bamboo.ts';
 import { placeImages } from '../../src/machine/boot.ts';
 import type { DeviceState } from '../../src/machine/device.ts';
@@ -248,7 +249,7 @@ test("a user's mistakes give one line that says what would fit", () => {
 
 test('images go to the customary addresses, or behind the kernel, or nowhere', () => {
   const place = (kernelEnd: number, initrd: number, memory: number) =>
-    placeImages(bamboo, kernelEnd, 4000, initrd, memory);
+    placeImages(bamboo.boot as BootSpec, kernelEnd, 4000, initrd, memory);
   assert.deepEqual(place(5 * MiB, MiB, 256 * MiB), { deviceTree: 0x1800000, initrd: 0x1900000 });
   for (const [kernelEnd, initrd, memory] of [
     [5 * MiB, MiB, 16],

@@ -20,8 +20,8 @@ function run(name: string, body: (cache: CodeCacheFile) => void): void {
 test('what a run found, the next one has', () => {
   run('plain', ({ profile }) => profile.note(5, region));
   run('plain', ({ profile }) => assert.deepEqual(profile.find(5), [region]));
-  assert.deepEqual(readdirSync(join(folder, 'plain')), ['hot-1.bin']);
-  assert.equal(statSync(join(folder, 'plain', 'hot-1.bin')).mode & 0o777, 0o600);
+  assert.deepEqual(readdirSync(join(folder, 'plain')), ['hot-2.bin']);
+  assert.equal(statSync(join(folder, 'plain', 'hot-2.bin')).mode & 0o777, 0o600);
 });
 
 test('runs beside each other keep what each found', () => {
@@ -34,7 +34,7 @@ test('runs beside each other keep what each found', () => {
 
 test('a file that is cut, changed, foreign or too large is none, and is replaced', () => {
   run('damaged', ({ profile }) => profile.note(5, region));
-  const file = join(folder, 'damaged', 'hot-1.bin');
+  const file = join(folder, 'damaged', 'hot-2.bin');
   const good = readFileSync(file);
   const flipped = Buffer.from(good);
   (flipped[good.length - 1] as number) ^= 1;
@@ -62,5 +62,5 @@ test('a folder that cannot be written, or is none, costs nothing but the memory'
   chmodSync(join(folder, 'closed'), 0o500);
   run('closed', ({ profile }) => profile.note(2, region));
   chmodSync(join(folder, 'closed'), 0o700);
-  assert.ok(readdirSync(join(folder, 'closed')).includes('hot-1.bin'));
+  assert.ok(readdirSync(join(folder, 'closed')).includes('hot-2.bin'));
 });

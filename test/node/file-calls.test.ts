@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { CallPace } from '../../src/node/call-pace.ts';
 import { FileCalls } from '../../src/node/file-calls.ts';
 
 test('a long call among many short ones changes nothing: the thread had to wait for a processor', () => {
-  const calls = new FileCalls();
+  const calls = new CallPace();
   for (let i = 0; i < 10_000; i++) calls.took(i % 100 === 0 ? 50 : 0.005, i);
   assert.equal(calls.isSlow(10_000), false);
 });
 
 test('a disk whose calls are long is waited for on other threads, a hundred times as long as it kept this one', () => {
-  const calls = new FileCalls();
+  const calls = new CallPace();
   for (let i = 0; i < 20 && !calls.isSlow(1000); i++) calls.took(10, 1000);
   assert.ok(calls.isSlow(1000));
   assert.ok(calls.isSlow(5000));
@@ -17,7 +18,7 @@ test('a disk whose calls are long is waited for on other threads, a hundred time
 });
 
 test('a call that takes seconds is enough', () => {
-  const calls = new FileCalls();
+  const calls = new CallPace();
   calls.took(5000, 0);
   assert.ok(calls.isSlow(20_000));
 });
@@ -25,7 +26,7 @@ test('a call that takes seconds is enough', () => {
 test('calls of a slow file system are promises', async () => {
   const calls = new FileCalls();
   assert.equal(calls.lstat('/') instanceof Promise, false);
-  calls.makeSlow();
+  calls.pace.makeSlow();
   const status = calls.lstat('/');
   assert.ok(status instanceof Promise);
   assert.ok((await status)?.isDirectory());

@@ -93,6 +93,23 @@ export async function saved(worker: false | undefined) {
   return { whole: texts[0], isEnd: texts[1] !== '' && texts[0]?.endsWith(texts[1] ?? ''), cause: end.cause, damaged };
 }
 
+/** gdb's protocol through a port: asks one packet of a machine that does not run yet, and ends it. */
+export async function debugged(worker: false | undefined) {
+  const kernel = Uint8Array.of(0x38, 0x60, 0, 1, 0x48, 0, 0, 0);
+  const machine = await createMachine({ board: 'bare', worker, console: { write: () => {} }, kernel });
+  const port = await machine.serveGdb();
+  let said = '';
+  let closed = (): void => {};
+  const end = new Promise<void>((resolve) => { closed = resolve; });
+  port.onmessage = ({ data }) => { if (data === null) closed(); else said += new TextDecoder('latin1').decode(data); };
+  const run = machine.run();
+  port.postMessage(new TextEncoder().encode('$s#73'));
+  while (!said.includes('thread:')) await new Promise((resolve) => setTimeout(resolve, 5));
+  port.postMessage(new TextEncoder().encode('+$m4,4#01$p3#a3$k#6b'));
+  await end;
+  return { cause: (await run).cause, memory: said.includes('$480*"#'), said };
+}
+
 /** The line of what goes wrong. */
 async function refusal(make: () => Promise<unknown>): Promise<string> {
   try {
@@ -225,6 +242,17 @@ for (const worker of [undefined, false] as const)
       cause: 'shutdown',
       damaged: 'the snapshot is incomplete: its end is missing',
     });
+  });
+
+for (const worker of [undefined, false] as const)
+  test(`gdb's protocol through a port, ${worker === false ? "on the page's thread" : 'in a worker'}`, {
+    skip: noBrowser,
+    timeout: 120_000,
+  }, async () => {
+    const script = `const { debugged } = await import('/app/out-bundler/checks.js'); result = await debugged(${worker});`;
+    const { cause, memory, said } = (await open(script, true)) as { cause: string; memory: boolean; said: string };
+    assert.equal(cause, 'quit');
+    assert.ok(memory, said);
   });
 
 test('what a page does wrong is told in one line', { skip: noBrowser, timeout: 120_000 }, async () => {

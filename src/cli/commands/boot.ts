@@ -1,12 +1,15 @@
 import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
 import { formatBytes } from '../../machine/error.ts';
-import type { MachineEnd } from '../../machine/index.ts';
+import { findBoard, hasFirmware, type MachineEnd } from '../../machine/index.ts';
 import {
   codeCacheFolder,
   createMachine,
+  findFirmware,
+  type GdbServer,
   NodeHost,
   restoreMachine,
+  serveGdb,
   shareFolder,
   writeSnapshotFile,
 } from '../../node/index.ts';
@@ -15,6 +18,7 @@ import { type ConsolePortArgument, openConsolePorts, parseConsolePort } from '..
 import { closeDisks, type DiskArgument, openDisks, parseDisk } from '../disks.ts';
 import { CommandError, fileProblem, oneLine, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
+import { type GdbAddress, parseGdb } from '../gdb.ts';
 import { type NetworkArgument, parseNetworkArgument, plugIn } from '../network.ts';
 import { ConsoleOutput } from '../output.ts';
 import { parseShare, type ShareArgument } from '../shares.ts';
@@ -32,6 +36,7 @@ interface BootArguments {
   /** The board and the kernel; undefined: the snapshot in `restore` has all. */
   machine?: string;
   kernel?: string;
+  bios?: string;
   restore?: string;
   save?: string;
   initrd?: string;
@@ -53,10 +58,12 @@ interface BootArguments {
   rng?: boolean;
   translationThreads?: number;
   share?: readonly ShareArgument[];
+  gdb?: GdbAddress;
+  wait?: boolean;
 }
 
 /** What a snapshot has, and a machine that is restored from one is not given, by the options' names. */
-const IN_SNAPSHOTS = ['machine', 'kernel', 'initrd', 'append', 'memory', 'cpu', 'dtb', 'icount'] as const;
+const IN_SNAPSHOTS = ['machine', 'kernel', 'bios', 'initrd', 'append', 'memory', 'cpu', 'dtb', 'icount'] as const;
 
 export function addBoot(program: Command): void {
   program
@@ -64,6 +71,7 @@ export function addBoot(program: Command): void {
     .description('boot a kernel; its console is this terminal')
     .option('--machine <name>', "the machine's name ('powervisor machines' lists them)")
     .option('--kernel <file>', 'the kernel: ELF, uImage or raw, also gzipped')
+    .option('--bios <file>', "firmware, for machines that start from some (Debian's if absent)")
     .option('--initrd <file>', 'the initial RAM disk')
     .option('--append <words>', "the kernel's command line")
     .option('--memory <size>', "memory, such as 256M or 1G (the machine's own choice if absent)", parseMemory)
@@ -71,7 +79,7 @@ export function addBoot(program: Command): void {
     .option('--dtb <file>', 'a device tree to use in place of the built-in one')
     .option(
       '--disk <file>',
-      'a disk: FILE[,format=raw|qcow2][,ro][,snapshot=on][,serial=WORD][,backing=FILE]; as often as there are disks',
+      'a disk: FILE[,format=raw|qcow2][,media=cdrom][,ro][,snapshot=on][,serial=WORD][,backing=FILE]; as often as there are disks',
       parseDisk,
     )
     .option(
@@ -115,6 +123,12 @@ export function addBoot(program: Command): void {
       'a named console port (virtio): what the guest writes goes to a file, or with name=unix:path to and from a socket',
       parseConsolePort,
     )
+    .option(
+      '--gdb <[host:]port>',
+      "serve gdb's remote protocol there (on this computer alone if no host is named)",
+      parseGdb,
+    )
+    .option('--wait', 'with --gdb: begin only when gdb says so')
     .option('--rng', 'a source of random numbers (virtio)')
     .addHelpText(
       'after',
@@ -129,15 +143,24 @@ export function addBoot(program: Command): void {
 
 /** The options that there must be are asked for here, so that what is misspelt is named first. */
 function checkNeeded(options: BootArguments): void {
-  const { machine, kernel, restore } = options;
+  const { machine, kernel, bios, restore } = options;
   if (restore !== undefined) {
     const given = IN_SNAPSHOTS.find((name) => options[name] !== undefined);
     if (given !== undefined) throw new UsageError(`--${given} does not go with --restore: the snapshot has its own`);
     return;
   }
   if (machine === undefined) throw new UsageError("--machine <name> is missing; 'powervisor machines' lists the names");
-  if (kernel === undefined)
+  if (kernel === undefined && bios === undefined && !startsFromFirmware(machine))
     throw new UsageError('--kernel <file> is missing: an ELF file, a uImage or raw instructions');
+}
+
+/** Without a kernel there must be firmware. */
+const startsFromFirmware = (machine: string): boolean => hasFirmware(findBoard(machine).boot);
+
+/** The firmware that was named, or the machine's customary one; undefined: it has none, or there is none here. */
+function firmware(machine: string, file: string | undefined): Uint8Array | undefined {
+  const path = file ?? findFirmware(machine);
+  return path === undefined ? undefined : readInput(path, 'firmware');
 }
 
 /** Boots, runs until the end, and answers the exit status. */
@@ -150,7 +173,10 @@ async function boot(options: BootArguments): Promise<number> {
     );
   if (options.net !== undefined && options.icount !== undefined)
     throw new UsageError('--icount has runs repeat exactly, which a network cannot: --net none fits');
+  if (options.wait === true && options.gdb === undefined)
+    throw new UsageError('--wait waits for gdb: --gdb PORT says where it connects');
   const kernel = options.kernel === undefined ? undefined : readInput(options.kernel, 'kernel');
+  const bios = options.machine === undefined ? undefined : firmware(options.machine, options.bios);
   const initrd = options.initrd === undefined ? undefined : readInput(options.initrd, 'initrd');
   const dtb = options.dtb === undefined ? undefined : readInput(options.dtb, 'device tree');
 
@@ -194,12 +220,13 @@ async function boot(options: BootArguments): Promise<number> {
     shares: options.share?.map(({ tag, folder, writable }) => ({ tag, server: shareFolder(folder, { writable }) })),
   };
   const machine =
-    options.restore !== undefined || options.machine === undefined || kernel === undefined
+    options.restore !== undefined || options.machine === undefined
       ? restoreMachine(options.restore ?? '', common)
       : createMachine({
           ...common,
           board: options.machine,
           kernel,
+          bios,
           initrd,
           dtb,
           append: options.append,
@@ -240,12 +267,20 @@ async function boot(options: BootArguments): Promise<number> {
     if (options.stats === '-') output.write(new TextEncoder().encode(`${JSON.stringify(stats)}\n`));
     else writeOutput(options.stats, `${JSON.stringify(stats, null, 2)}\n`, 'statistics');
   };
+  let gdb: GdbServer | undefined;
   let end: MachineEnd;
   const timer = options.statsInterval && setInterval(writeStats, options.statsInterval * 1000, 'running');
   try {
+    if (options.wait === true) await machine.debugger.stop();
+    if (options.gdb !== undefined) {
+      gdb = await serveGdb(machine, options.gdb);
+      console.error(`powervisor: gdb: target remote ${gdb.host}:${gdb.port}`);
+    }
     end = await machine.run();
   } finally {
+    machine.quit();
     clearInterval(timer);
+    gdb?.close();
     network.close();
     terminal.close();
     process.off('SIGUSR1', save);

@@ -1,7 +1,7 @@
 /** The guest's context: MSR with its side effects, and what KVM itself reads of the guest's code and data. */
 import type { HostCpu, HostMemory } from '../../processor/index.ts';
 import { SHARED } from '../../processor/index.ts';
-import { FRAME_SHIFT, type MemorySlots } from '../slots.ts';
+import { FRAME_SHIFT, type MemorySlots, PAGE_FRAMES } from '../slots.ts';
 import { MSR, MSR_CONTEXT, MSR_FACILITIES, MSR_TRACE, PREFIX } from './bits.ts';
 import { type HostContexts, MODE, modeOf } from './host-contexts.ts';
 import {
@@ -29,8 +29,6 @@ import type { Book3sModel } from './model.ts';
 import type { VsidMap } from './vsid-map.ts';
 
 const TWO_20 = 2 ** 20;
-/** Frames of the memory slots in a page of 4 KB. */
-export const PAGE_FRAMES = 4;
 
 const FETCH_ENTRIES = 64;
 

@@ -105,15 +105,19 @@ export class ShadowPages {
     this.#table.write(slot, this.#vsids.hostVsid(n), page, secondary, hostPage, writable, executable);
   }
 
-  /** tlbie: drops the shadows of a guest page, of one of the guest's page sizes. */
-  dropVpn(vpnLow: number, vpnHigh: number, pageShift: number): void {
+  /** tlbie: drops the shadows of a guest page, of one of the guest's page sizes. `highMask`: the bits of `vpnHigh` that it named. */
+  dropVpn(vpnLow: number, vpnHigh: number, pageShift: number, highMask = -1): void {
     const chains = pageShift === PAGE_16M ? this.#byVpn16M : this.#byVpn64K;
     const mask = pageShift === PAGE_16M ? ~0xfff : pageShift === PAGE_64K ? ~0xf : -1;
     const wanted = vpnLow & mask;
     let record = chains.first(chains.chain(pageShift === PAGE_16M ? vpnLow >>> 12 : vpnLow >>> 4));
     while (record >= 0) {
       const next = chains.next(record);
-      if (((this.#vpnLow[record] as number) & mask) === wanted && this.#vpnHigh[record] === vpnHigh) this.#drop(record);
+      if (
+        ((this.#vpnLow[record] as number) & mask) === wanted &&
+        (((this.#vpnHigh[record] as number) ^ vpnHigh) & highMask) === 0
+      )
+        this.#drop(record);
       record = next;
     }
   }

@@ -13,7 +13,7 @@ import {
   type VcpuCapability,
 } from '../api.ts';
 import { DABRX, MSR } from '../book3s/bits.ts';
-import { Book3sContext, PAGE_FRAMES } from '../book3s/context.ts';
+import { Book3sContext } from '../book3s/context.ts';
 import { Book3sDebug } from '../book3s/debug.ts';
 import { Decrementer } from '../book3s/decrementer.ts';
 import { Book3sExits } from '../book3s/exits.ts';
@@ -26,7 +26,7 @@ import { StorageEmulation } from '../book3s/storage.ts';
 import { VsidMap } from '../book3s/vsid-map.ts';
 import { GuestDebug } from '../debug.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
-import type { MemorySlot } from '../slots.ts';
+import { type MemorySlot, PAGE_FRAMES } from '../slots.ts';
 import { readWords, savedNumber, saveWords } from '../state.ts';
 import { COUNTER } from '../stats.ts';
 import { type GuestTime, TIMEBASE_LIMIT } from '../time.ts';
@@ -289,18 +289,18 @@ export class Book3s32 implements VcpuFamily {
     return { ...assisted, vsid_recycles: this.#vsids.recycled, shadow_pages: this.#shadow.count };
   }
 
-  translate(effectiveAddress: number): KvmTranslation {
-    const none = { physicalAddress: 0, valid: false, writeable: false, usermode: false };
-    if (effectiveAddress < 0 || effectiveAddress >= 2 ** 32) return none;
-    const address = effectiveAddress | 0;
+  translate(low: number): KvmTranslation {
     if (((this.#words[W_MSR] as number) & MSR.DR) === 0)
-      return { physicalAddress: effectiveAddress, valid: true, writeable: true, usermode: false };
+      return { physicalAddress: low, valid: true, writeable: true, usermode: false };
     const mmu = this.#mmu;
-    if (mmu.translate(address, 0, this.#context.user, ACCESS.READ, false) !== TRANSLATION.OK) return none;
-    const physicalAddress = mmu.page * 4096 + (address & 0xfff);
-    const writeable = mmu.writable;
-    const usermode = mmu.translate(address, 0, true, ACCESS.READ, false) === TRANSLATION.OK;
-    return { physicalAddress, valid: true, writeable, usermode };
+    const translates = (user: boolean): boolean =>
+      mmu.translate(low | 0, 0, user, ACCESS.READ, false) === TRANSLATION.OK;
+    const { user } = this.#context;
+    const usermode = translates(true);
+    // What may be written is asked last, as the guest is.
+    if (!(user && usermode) && !translates(false))
+      return { physicalAddress: 0, valid: false, writeable: false, usermode: false };
+    return { physicalAddress: mmu.page * 4096 + (low & 0xfff), valid: true, writeable: mmu.writable, usermode };
   }
 
   saveState(): KvmState {
@@ -342,6 +342,10 @@ export class Book3s32 implements VcpuFamily {
 
   /** The guest's hash table is in its memory. */
   hashTableChanged(): void {}
+
+  slotsChanged(): void {
+    this.#translationChanged();
+  }
 
   /** The guest's BATs or its table were replaced: no shadow has to do with them any longer. */
   #translationChanged(): void {

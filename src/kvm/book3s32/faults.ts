@@ -6,7 +6,7 @@
 import { DSISR, SERVER_VECTOR, SRR1_NOEXEC } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { MSR } from '../book3s/bits.ts';
-import { type Book3sContext, PAGE_FRAMES } from '../book3s/context.ts';
+import type { Book3sContext } from '../book3s/context.ts';
 import { type HostContexts, MODE } from '../book3s/host-contexts.ts';
 import type { Book3sInterrupts } from '../book3s/interrupts.ts';
 import { W_MSR, W_PC } from '../book3s/layout.ts';
@@ -14,7 +14,7 @@ import { ACCESS, TRANSLATION } from '../book3s/mmu.ts';
 import type { ShadowPages } from '../book3s/shadow.ts';
 import type { StorageEmulation } from '../book3s/storage.ts';
 import { RESUME_GUEST, RETRY_DATA, RETRY_FETCH } from '../family.ts';
-import type { MemorySlot, MemorySlots } from '../slots.ts';
+import { type MemorySlot, type MemorySlots, PAGE_FRAMES } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { failure, type GuestMmu32 } from './mmu.ts';
 import type { HostSegments } from './segments.ts';

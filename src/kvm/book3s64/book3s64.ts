@@ -12,7 +12,7 @@ import {
   type KvmTranslation,
 } from '../api.ts';
 import { MSR, MSR_SF } from '../book3s/bits.ts';
-import { Book3sContext, PAGE_FRAMES } from '../book3s/context.ts';
+import { Book3sContext } from '../book3s/context.ts';
 import { Book3sDebug } from '../book3s/debug.ts';
 import { Decrementer } from '../book3s/decrementer.ts';
 import { Book3sExits } from '../book3s/exits.ts';
@@ -48,7 +48,7 @@ import { VirtualTime } from '../book3s/virtual-time.ts';
 import { VsidMap } from '../book3s/vsid-map.ts';
 import { GuestDebug } from '../debug.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
-import type { MemorySlot } from '../slots.ts';
+import { type MemorySlot, PAGE_FRAMES } from '../slots.ts';
 import { readWords, savedBoolean, savedInteger, savedNumber, saveWords } from '../state.ts';
 import { COUNTER } from '../stats.ts';
 import { type GuestTime, TIMEBASE_LIMIT } from '../time.ts';
@@ -151,7 +151,16 @@ export class Book3s64 implements VcpuFamily {
       (counters.counts[COUNTER.emulated_inst_exits] as number) -
       assisted('assisted_sc') -
       assisted('assisted_unavailable');
-    const monitor = new PerformanceMonitor(context, interrupts, time, virtualTime, buffer, cpu.base, instructions);
+    const monitor = new PerformanceMonitor(
+      model.name,
+      context,
+      interrupts,
+      time,
+      virtualTime,
+      buffer,
+      cpu.base,
+      instructions,
+    );
     const debug = new Book3sDebug(new GuestDebug(counters, run), cpu, context, interrupts);
     const storage = new StorageEmulation(context, interrupts, memory.littleEndian, counters, run, debug);
     const emulatedSegments = new SegmentEmulation(context, slb, hosts, shadow, vsids, model.multiPageSize);
@@ -380,19 +389,21 @@ export class Book3s64 implements VcpuFamily {
     return { ...assisted, ...this.#papr.stats, vsid_recycles: this.#vsids.recycled, shadow_pages: this.#shadow.count };
   }
 
-  translate(effectiveAddress: number): KvmTranslation {
-    const none = { physicalAddress: 0, valid: false, writeable: false, usermode: false };
-    const low = effectiveAddress | 0;
-    const high = Math.floor(effectiveAddress / 2 ** 32) | 0;
+  translate(low: number, high: number): KvmTranslation {
     const offset = low & 0xfff;
-    if (((this.#words[W_MSR] as number) & MSR.DR) === 0)
-      return { physicalAddress: effectiveAddress, valid: true, writeable: true, usermode: false };
+    if (((this.#words[W_MSR] as number) & MSR.DR) === 0) {
+      const physicalAddress = (high & this.#context.realHigh) * 2 ** 32 + low;
+      return { physicalAddress, valid: true, writeable: true, usermode: false };
+    }
     const mmu = this.#mmu;
-    if (mmu.translate(low, high, this.#context.user, ACCESS.READ, false) !== TRANSLATION.OK) return none;
-    const physicalAddress = mmu.page * 4096 + offset;
-    const writeable = mmu.writable;
-    const usermode = mmu.translate(low, high, true, ACCESS.READ, false) === TRANSLATION.OK;
-    return { physicalAddress, valid: true, writeable, usermode };
+    const translates = (user: boolean): boolean =>
+      mmu.translate(low | 0, high | 0, user, ACCESS.READ, false) === TRANSLATION.OK;
+    const { user } = this.#context;
+    const usermode = translates(true);
+    // Problem state's pages have the keys of problem state: what may be written is asked last, as the guest is.
+    if (!(user && usermode) && !translates(false))
+      return { physicalAddress: 0, valid: false, writeable: false, usermode: false };
+    return { physicalAddress: mmu.page * 4096 + offset, valid: true, writeable: mmu.writable, usermode };
   }
 
   saveState(): KvmState {
@@ -455,6 +466,10 @@ export class Book3s64 implements VcpuFamily {
   }
 
   hashTableChanged(): void {
+    this.#translationChanged();
+  }
+
+  slotsChanged(): void {
     this.#translationChanged();
   }
 

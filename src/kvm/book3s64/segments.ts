@@ -14,6 +14,8 @@ const TLBIE = { L: 0x1, LP: 0xf000, LP_64K: 0x1000, IS: 0xc00 } as const;
 /** The 970's tlbie says in the instruction that the page is large. */
 const TLBIE_970_L = 0x0020_0000;
 const VPN_HIGH = 0xf_ffff;
+/** Before version 2.03 of the architecture, tlbie names no more than 48 bits of the virtual address: the rest of RB is zero. */
+const VPN_HIGH_970 = 0xf;
 
 export class SegmentEmulation {
   readonly #words: Int32Array;
@@ -106,7 +108,8 @@ export class SegmentEmulation {
       this.#shadow.dropAll();
       return;
     }
-    this.#shadow.dropVpn((low >>> 12) | (high << 20), (high >>> 12) & VPN_HIGH, this.#tlbieShift(low, word));
+    const mask = this.#multiPageSize ? VPN_HIGH : VPN_HIGH_970;
+    this.#shadow.dropVpn((low >>> 12) | (high << 20), (high >>> 12) & mask, this.#tlbieShift(low, word), mask);
   }
 
   /** Bridge to segment registers: SLB entries 0–15 (PowerPC 970FX User's Manual, "Segment register instructions"). */

@@ -47,6 +47,8 @@ export const FPSCR_FEX = 0x40000000;
 
 /** DBCR0[RST]: 1 core, 2 chip, 3 system. */
 export const DBCR0_RST = 0x30000000;
+/** DBCR0[EDM, FT]: no debugger is attached that would stop the processor, and its timers cannot be frozen. */
+export const DBCR0_ABSENT = 0x80000001 | 0;
 /** DBCR0[IDM]: events become debug interrupts (internal debug mode). */
 export const DBCR0_IDM = 0x40000000;
 
@@ -67,6 +69,9 @@ export const DBSR = {
   IDE: 0x80000000 | 0,
   /** All bits that are events. */
   EVENTS: 0x4fff8000,
+  /** The ranges of a pair of instruction addresses are the other way round than DBCR1 says. */
+  IAC12ATS: 2,
+  IAC34ATS: 1,
 } as const;
 
 export const MMUCR_STS = 0x10000;

@@ -12,6 +12,7 @@ import {
   type TlbEntry,
 } from '../api.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
+import type { MemorySlot } from '../slots.ts';
 import { readWords, type SavedWords, savedBoolean, savedNumber, saveWords } from '../state.ts';
 import { COUNTER } from '../stats.ts';
 import { TIMEBASE_LIMIT } from '../time.ts';
@@ -187,8 +188,15 @@ export abstract class BookeFamily<Own extends BookeParts> implements VcpuFamily 
     return false;
   }
 
-  /** No dirty log is kept of a Book E guest's memory. */
-  protectPages(): void {}
+  /** Stores come with a fault again, if anything is to be protected. */
+  protectPages(_slot: MemorySlot, dirty: Uint8Array): void {
+    if (dirty.some((bits) => bits !== 0)) this.own.shadow.dropAll();
+  }
+
+  slotsChanged(): void {
+    this.own.shadow.dropAll();
+    this.#context.invalidate();
+  }
 
   hashTableChanged(): void {}
 
@@ -223,10 +231,10 @@ export abstract class BookeFamily<Own extends BookeParts> implements VcpuFamily 
     );
   }
 
-  translate(effectiveAddress: number): KvmTranslation {
+  translate(low: number): KvmTranslation {
     this.#emulation.applyTlbWrites();
     const { tlb } = this.own;
-    const address = effectiveAddress | 0;
+    const address = low | 0;
     const { words } = this;
     const msr = words[W_MSR] as number;
     const index = tlb.search(address, words[W_PID] as number, (msr & MSR.DS) !== 0 ? 1 : 0);

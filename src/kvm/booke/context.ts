@@ -2,14 +2,19 @@
 import type { HostMemory } from '../../processor/index.ts';
 import type { MemorySlots } from '../slots.ts';
 import { DBCR0_IDM, DEBUG_EVENT, MSR, MSR_CONTEXT } from './bits.ts';
-import { BOOKE_STATE_END, W_DBCR0, W_MSR, W_PC, W_PID } from './layout.ts';
+import { BOOKE_STATE_END, W_DBCR0, W_DBSR, W_MSR, W_PC, W_PID } from './layout.ts';
 import { type GuestTlb, NO_PIECE, PERMIT, type ShadowTlb } from './mmu.ts';
 
-/** Why instructions are run one by one: debug events of the guest, steps of user space, a breakpoint in the page. */
-export const STEPPING = { GUEST: 1, HOST: 2, PAGE: 4 } as const;
-/** Events that vector code would miss. Those of the first two only happen with MSR[DE]. */
+/**
+ * Why instructions are run one by one: debug events of the guest, steps of user space, a breakpoint in the page, an access that
+ * was stopped and may be made.
+ */
+export const STEPPING = { GUEST: 1, HOST: 2, PAGE: 4, PASS: 8 } as const;
+/** Events that vector code would miss. In internal debug mode those of the first two only happen with MSR[DE]. */
 const ALWAYS_STEPPED = DEBUG_EVENT.IRPT | DEBUG_EVENT.RET;
 const STEPPED = DEBUG_EVENT.ICMP | DEBUG_EVENT.BRT | ALWAYS_STEPPED;
+/** In trace mode no completion is an event (PPC440x5 CPU Core User's Manual, 8.3.7). */
+const TRACED = ~DEBUG_EVENT.ICMP;
 
 export abstract class BookeContext {
   /** The vCPU's block as 32-bit words, indexed by the W_ constants. */
@@ -77,11 +82,22 @@ export abstract class BookeContext {
     this.#fetchIndex = -1;
   }
 
-  /** MSR[DE] or DBCR0 have changed: instructions are run one by one for events that no other way tells of. */
+  /** Debug events become interrupts: internal debug mode. Else they are only recorded, in trace mode. */
+  get debugsInternally(): boolean {
+    return ((this.words[W_DBCR0] as number) & DBCR0_IDM) !== 0;
+  }
+
+  /** The debug events out of `events` that DBCR0 enables. Those that are recorded cannot be so again. */
+  enabledEvents(events: number): number {
+    const { words } = this;
+    const enabled = (words[W_DBCR0] as number) & events;
+    return this.debugsInternally ? enabled : enabled & ~(words[W_DBSR] as number) & TRACED;
+  }
+
+  /** MSR[DE], DBCR0 or DBSR have changed: instructions are run one by one for events that no other way tells of. */
   followDebug(): void {
-    const dbcr0 = this.words[W_DBCR0] as number;
-    const enabled = ((this.words[W_MSR] as number) & MSR.DE) === 0 ? ALWAYS_STEPPED : STEPPED;
-    const wanted = (dbcr0 & DBCR0_IDM) !== 0 && (dbcr0 & enabled) !== 0;
+    const isAll = ((this.words[W_MSR] as number) & MSR.DE) !== 0 || !this.debugsInternally;
+    const wanted = this.enabledEvents(isAll ? STEPPED : ALWAYS_STEPPED) !== 0;
     this.stepping = (this.stepping & ~STEPPING.GUEST) | (wanted ? STEPPING.GUEST : 0);
   }
 

@@ -7,12 +7,27 @@
 import { BOOKE_VECTOR, type HostCpu, type Watch } from '../../processor/index.ts';
 import { KVM_GUESTDBG, KVMPPC_DEBUG, KVMPPC_INST_SW_BREAKPOINT, type KvmGuestDebug } from '../api.ts';
 import type { GuestDebug } from '../debug.ts';
-import { RESUME_GUEST, STEP_GUEST } from '../family.ts';
-import { DEBUG_EVENT, MSR } from './bits.ts';
+import { RESUME_GUEST, RETRY_DATA, STEP_GUEST } from '../family.ts';
+import { DEBUG_EVENT } from './bits.ts';
 import { Comparators } from './comparators.ts';
 import { type BookeContext, STEPPING } from './context.ts';
 import type { BookeInterrupts } from './interrupts.ts';
-import { W_CR, W_CTR, W_MSR, W_PC } from './layout.ts';
+import { W_CR, W_CTR, W_PC } from './layout.ts';
+
+/** A block of the caches; the most bytes that one access has. */
+const BLOCK_BYTES = 32;
+const MOST_BYTES = 128;
+
+/** Reads what the instruction at PC is about to do. */
+export interface AccessReader {
+  /** Where the cache instruction at PC points to, and whether the comparators take it for a store; undefined: it is none. */
+  cacheAccess(): { readonly address: number; readonly store: boolean } | undefined;
+  /**
+   * The first `count` bytes that it moves from or to an address, in the order of their addresses. False: it moves none, or
+   * they come of a device.
+   */
+  peek(address: number, store: boolean, bytes: Uint8Array, count: number): boolean;
+}
 
 export class BookeDebug implements Watch {
   readonly host: GuestDebug;
@@ -28,14 +43,23 @@ export class BookeDebug implements Watch {
   #counts = false;
   /** The processor shows accesses. */
   watches = false;
-  /** Of the access that was stopped: the guest's events; none: it is user space's. */
-  #events = 0;
+  /** Who reads what an access at PC moves. */
+  reader!: AccessReader;
+  /** The access that was stopped: the guest's events, none: it is user space's; whether more has to be known of it. */
+  readonly #stopped = { events: 0, isOpen: false, address: 0, bytes: 0, store: false };
+  /** The accesses of the instruction at this address that have been looked at may be made. */
+  #passedPc = 0;
+  readonly #passed: number[] = [];
+  /** The instruction at this address was begun before, and is begun again for reasons of the host alone; or -1. */
+  #againPc = -1;
+  readonly #value = new Uint8Array(MOST_BYTES);
 
-  constructor(host: GuestDebug, cpu: HostCpu, context: BookeContext, interrupts: BookeInterrupts) {
+  /** `isFull`: the processor compares data values, too. */
+  constructor(host: GuestDebug, cpu: HostCpu, context: BookeContext, interrupts: BookeInterrupts, isFull: boolean) {
     this.host = host;
     this.#cpu = cpu;
     this.#words = context.words;
-    this.#comparators = new Comparators(context.words);
+    this.#comparators = new Comparators(context.words, isFull);
     this.#context = context;
     this.#interrupts = interrupts;
   }
@@ -49,6 +73,8 @@ export class BookeDebug implements Watch {
 
   reset(): void {
     this.begun = false;
+    this.#againPc = -1;
+    this.#context.stepping &= ~STEPPING.PASS;
     this.host.due = false;
     this.registersChanged();
   }
@@ -73,29 +99,71 @@ export class BookeDebug implements Watch {
 
   /**
    * Whether an access that is about to be made ends the run: `watchpoint` then says what comes of it. The guest's
-   * comparators look at where it begins; without MSR[DE] their event is recorded, and the access made.
+   * comparators look at where it begins; without MSR[DE] their event is recorded, and the access made. Where its value
+   * matters, or it may be a cache instruction's, the instruction has to be looked at, for which the run ends, too.
    */
   stops(low: number, _high: number, bytes: number, store: boolean): boolean {
-    this.#events = 0;
+    const stopped = this.#stopped;
+    stopped.events = 0;
+    stopped.isOpen = false;
     if (this.host.watches(low, 0, Math.abs(bytes), store)) return true;
-    const events = bytes < 0 ? 0 : this.#comparators.dataEvents(low, store);
-    if (events === 0) return false;
-    if (((this.#words[W_MSR] as number) & MSR.DE) === 0) {
-      this.#interrupts.debugEvent(events);
-      return false;
-    }
-    this.#events = events;
-    return true;
+    if (bytes < 0 || this.#passes(low)) return false;
+    const comparators = this.#comparators;
+    const events = comparators.dataEvents(low, store);
+    stopped.isOpen = comparators.valued(events) !== 0 || this.#mayBeCache(low, bytes, store);
+    if (events === 0 && !stopped.isOpen) return false;
+    stopped.events = events;
+    stopped.address = low;
+    stopped.bytes = bytes;
+    stopped.store = store;
+    if (stopped.isOpen || this.#interrupts.debugs) return true;
+    this.#interrupts.debugEvent(events);
+    return false;
   }
 
-  /** What becomes of the access that `stops` has stopped: it is not made. */
+  /** A cache instruction accesses a block, and some that load are stores to the comparators. */
+  #mayBeCache(address: number, bytes: number, store: boolean): boolean {
+    if (bytes !== (store ? BLOCK_BYTES : 1)) return false;
+    if (!store)
+      return (this.#comparators.dataEvents(address, true) | this.#comparators.dataEvents(address, false)) !== 0;
+    for (let i = 0; i < BLOCK_BYTES; i++) if (this.#comparators.dataEvents(address + i, true) !== 0) return true;
+    return false;
+  }
+
+  #passes(address: number): boolean {
+    return (this.#context.stepping & STEPPING.PASS) !== 0 && this.#passed.includes(address);
+  }
+
+  /** What becomes of the access that `stops` has stopped. */
   watchpoint(): number {
-    if (this.#events === 0) {
+    const stopped = this.#stopped;
+    if (stopped.events === 0 && !stopped.isOpen) {
       this.begun = false;
       return this.host.watched();
     }
-    this.#interrupts.debugEvent(this.#events);
-    return RESUME_GUEST;
+    const events = stopped.isOpen ? this.#eventsOf() : stopped.events;
+    // Where it is an event with an interrupt, the access is not made.
+    if (events !== 0 && this.#interrupts.debugEvent(events)) return RESUME_GUEST;
+    const pc = this.#words[W_PC] as number;
+    if ((this.#context.stepping & STEPPING.PASS) === 0 || this.#passedPc !== pc) this.#passed.length = 0;
+    this.#passedPc = pc;
+    this.#passed.push(stopped.address);
+    this.#context.stepping |= STEPPING.PASS;
+    return RETRY_DATA;
+  }
+
+  /** The events of the access that was stopped, now that the instruction can be looked at. */
+  #eventsOf(): number {
+    const { address, bytes, store } = this.#stopped;
+    const comparators = this.#comparators;
+    const cache = this.reader.cacheAccess();
+    // Where a cache instruction points to is compared, and of those only dcbz has a value.
+    const at = cache?.address ?? address;
+    const isStore = cache?.store ?? store;
+    const events = comparators.dataEvents(at, isStore);
+    if (comparators.valued(events) === 0) return events;
+    const isKnown = cache === undefined || store ? this.reader.peek(address, store, this.#value, bytes) : false;
+    return comparators.valueEvents(events, address, this.#value, isKnown ? bytes : 0);
   }
 
   /** The guest comes to a page with a breakpoint. */
@@ -114,20 +182,36 @@ export class BookeDebug implements Watch {
       context.stepping &= ~STEPPING.PAGE;
       if (context.stepping === 0) return RESUME_GUEST;
     }
-    if (this.host.breaks(pc, 0)) return this.host.exit(KVMPPC_DEBUG.BREAKPOINT, this.#pc());
-    const enabled = ((words[W_MSR] as number) & MSR.DE) !== 0;
-    const isBranch = enabled && interrupts.enabledEvents(DEBUG_EVENT.BRT) !== 0 && this.#branches();
-    const events = (isBranch ? DEBUG_EVENT.BRT : 0) | this.#comparators.codeEvents(pc, !enabled);
-    // Without MSR[DE] what is compared is only recorded.
-    if (events !== 0 && interrupts.debugEvent(events)) {
-      if (this.host.steps) return this.host.stepped(RESUME_GUEST, this.#pc());
+    if ((context.stepping & STEPPING.PASS) !== 0 && this.#passedPc !== pc) {
+      context.stepping &= ~STEPPING.PASS;
       if (context.stepping === 0) return RESUME_GUEST;
+    }
+    const isNew = (context.stepping & STEPPING.PASS) === 0 && this.#againPc !== pc;
+    this.#againPc = -1;
+    if (isNew) {
+      if (this.host.breaks(pc, 0)) return this.host.exit(KVMPPC_DEBUG.BREAKPOINT, this.#pc());
+      const events = this.#eventsAt(pc);
+      // Without MSR[DE] what is compared is only recorded.
+      if (events !== 0 && interrupts.debugEvent(events)) {
+        if (this.host.steps) return this.host.stepped(RESUME_GUEST, this.#pc());
+        if (context.stepping === 0) return RESUME_GUEST;
+      }
     }
     this.begun = true;
     this.#taken = interrupts.taken;
-    this.#counts = ((words[W_MSR] as number) & MSR.DE) !== 0 && interrupts.enabledEvents(DEBUG_EVENT.ICMP) !== 0;
+    this.#counts = interrupts.debugs && interrupts.enabledEvents(DEBUG_EVENT.ICMP) !== 0;
     context.completed = false;
     return STEP_GUEST;
+  }
+
+  /** The events of the instruction at PC before it is run. In internal debug mode branches need MSR[DE], and so do ranges. */
+  #eventsAt(pc: number): number {
+    const { debugsInternally } = this.#context;
+    const enabled = !debugsInternally || this.#interrupts.debugs;
+    const isBranch = enabled && this.#interrupts.enabledEvents(DEBUG_EVENT.BRT) !== 0 && this.#branches();
+    const compared = this.#comparators.codeEvents(pc, !enabled);
+    if (compared !== 0 && this.#comparators.toggle(compared)) this.registersChanged();
+    return (isBranch ? DEBUG_EVENT.BRT : 0) | compared;
   }
 
   /** After the exit that ended a step was handled with a `reason`. */
@@ -137,6 +221,8 @@ export class BookeDebug implements Watch {
     const taken = interrupts.taken !== this.#taken;
     const complete = !taken && (vector === BOOKE_VECTOR.debug || this.#context.completed);
     if (complete && this.#counts) interrupts.completed();
+    if (taken || complete) this.#context.stepping &= ~STEPPING.PASS;
+    else this.#againPc = this.#words[W_PC] as number;
     // What the host alone was interrupted by is run again.
     return (taken || complete) && this.host.steps ? this.host.stepped(reason, this.#pc()) : reason;
   }

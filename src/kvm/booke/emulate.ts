@@ -183,7 +183,10 @@ export abstract class BookeEmulation {
   #return(address: number, status: number): number {
     const words = this.words;
     const interrupts = this.interrupts;
-    if (interrupts.enabledEvents(DEBUG_EVENT.RET) !== 0 && interrupts.debugEvent(DEBUG_EVENT.RET)) return RESUME_GUEST;
+    // In internal debug mode, a return from a critical interrupt is no event while debug interrupts are put out.
+    const isEvent = address === W_SRR0 || ((words[W_MSR] as number) & MSR.DE) !== 0 || !this.context.debugsInternally;
+    if (isEvent && interrupts.enabledEvents(DEBUG_EVENT.RET) !== 0 && interrupts.debugEvent(DEBUG_EVENT.RET))
+      return RESUME_GUEST;
     words[W_PC] = (words[address] as number) & ~3;
     this.context.completed = true;
     return this.#setMsr(words[status] as number);

@@ -142,7 +142,8 @@ export abstract class BookeExits {
     if (slot === null || (store && slot.readonly)) return this.#storage.emulate(index, address, frame, slot);
     this.count(vector === BOOKE_VECTOR.dataTlbError ? COUNTER.dtlb_virt_miss_exits : COUNTER.dsi_exits);
     const split = ((msr & MSR.IS) !== 0) !== ((msr & MSR.DS) !== 0);
-    if (this.#shadow.map(index, address, frame, slot, user ? 0 : 1, split ? USE.DATA : USE.ALL)) return RETRY_DATA;
+    const use = split ? USE.DATA : USE.ALL;
+    if (this.#shadow.map(index, address, frame, slot, user ? 0 : 1, use, store)) return RETRY_DATA;
     return this.#storage.emulate(index, address, frame, slot);
   }
 
@@ -165,8 +166,8 @@ export abstract class BookeExits {
     }
     const frame = tlb.frame(index, pc);
     const slot = this.#slots.find(frame);
-    const split = ((msr & MSR.IS) !== 0) !== ((msr & MSR.DS) !== 0);
-    if (slot !== null && this.#shadow.map(index, pc, frame, slot, user ? 0 : 1, split ? USE.FETCH : USE.ALL)) {
+    const use = ((msr & MSR.IS) !== 0) !== ((msr & MSR.DS) !== 0) ? USE.FETCH : USE.ALL;
+    if (slot !== null && this.#shadow.map(index, pc, frame, slot, user ? 0 : 1, use, false)) {
       this.count(vector === BOOKE_VECTOR.instructionTlbError ? COUNTER.itlb_virt_miss_exits : COUNTER.isi_exits);
       return RETRY_FETCH;
     }

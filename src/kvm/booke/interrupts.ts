@@ -4,13 +4,12 @@
  */
 import { BOOKE_VECTOR } from '../../processor/index.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
-import { DBCR0_IDM, DBSR, DEBUG_EVENT, MSR, TCR, TSR } from './bits.ts';
+import { DBSR, DEBUG_EVENT, MSR, TCR, TSR } from './bits.ts';
 import type { BookeContext } from './context.ts';
 import {
   ivorWord,
   W_CSRR0,
   W_CSRR1,
-  W_DBCR0,
   W_DBSR,
   W_DEAR,
   W_ESR,
@@ -96,16 +95,21 @@ export class BookeInterrupts {
   /** Makes the debug interrupt pending as DBSR and DBCR0 have it. */
   refreshDebug(): void {
     const words = this.#words;
-    const pending = ((words[W_DBCR0] as number) & DBCR0_IDM) !== 0 && ((words[W_DBSR] as number) & DBSR.EVENTS) !== 0;
+    const pending = this.#context.debugsInternally && ((words[W_DBSR] as number) & DBSR.EVENTS) !== 0;
     this.set(PRIORITY.DEBUG, pending);
   }
 
   /**
    * Debug events happen. With MSR[DE] their interrupt is taken, PC being what CSRR0 is to have; else it waits, and is then
-   * imprecise. True: it was taken.
+   * imprecise; in trace mode there is none. True: it was taken.
    */
   debugEvent(events: number): boolean {
     const words = this.#words;
+    if (!this.#context.debugsInternally) {
+      words[W_DBSR] = (words[W_DBSR] as number) | events;
+      this.#context.followDebug();
+      return false;
+    }
     const enabled = ((words[W_MSR] as number) & MSR.DE) !== 0;
     words[W_DBSR] = (words[W_DBSR] as number) | events | (enabled ? 0 : DBSR.IDE);
     this.refreshDebug();
@@ -126,10 +130,14 @@ export class BookeInterrupts {
     }
   }
 
+  /** Debug events interrupt at once. */
+  get debugs(): boolean {
+    return this.#context.debugsInternally && ((this.#words[W_MSR] as number) & MSR.DE) !== 0;
+  }
+
   /** The events out of `events` that DBCR0 enables. */
   enabledEvents(events: number): number {
-    const dbcr0 = this.#words[W_DBCR0] as number;
-    return (dbcr0 & DBCR0_IDM) === 0 ? 0 : dbcr0 & events;
+    return this.#context.enabledEvents(events);
   }
 
   /** The pending interrupts that MSR lets through. */
@@ -176,13 +184,18 @@ export class BookeInterrupts {
     return true;
   }
 
+  /** The guest debugs code step by step. */
+  get #steps(): boolean {
+    return this.#context.debugsInternally && this.enabledEvents(STEPS) !== 0;
+  }
+
   /** Takes a non-critical interrupt: SRR0 and SRR1. PC is where the guest goes on afterwards. */
   take(vector: number): void {
     const words = this.#words;
     const msr = words[W_MSR] as number;
     words[W_SRR0] = words[W_PC] as number;
     words[W_SRR1] = msr;
-    this.#enter(vector, msr & (this.enabledEvents(STEPS) === 0 ? KEPT_NON_CRITICAL : KEPT_STEPPING));
+    this.#enter(vector, msr & (this.#steps ? KEPT_STEPPING : KEPT_NON_CRITICAL));
     if (this.enabledEvents(DEBUG_EVENT.IRPT) !== 0) this.debugEvent(DEBUG_EVENT.IRPT);
   }
 

@@ -10,6 +10,9 @@ export const USE = { ALL: 0, FETCH: 1, DATA: 2 } as const;
 /** `pieceMask` says with this that there is no piece: no page's mask is odd. */
 export const NO_PIECE = 1;
 
+/** log4 of the size in KB of the pages that a dirty log tells apart. */
+export const LOGGED_SIZE = 1;
+
 /** The TLB that the guest has written. */
 export interface GuestTlb {
   /** Index of the entry that matches in address space 0 or 1, or -1. */
@@ -29,8 +32,17 @@ export interface ShadowTlb {
   /** Mask of the largest host page around a frame of a guest entry that a slot's memory can be mapped by, or NO_PIECE. */
   pieceMask(index: number, frame: number, slot: MemorySlot): number;
   /**
-   * Maps the page of a guest entry around an address for one privilege (1: supervisor). False: it cannot be mapped.
+   * Maps the page of a guest entry around an address for one privilege (1: supervisor), for a store or for whatever else. Where
+   * a dirty log is kept a page of 4 KB at most is mapped, and can be written once a store has come. False: it cannot be mapped.
    */
-  map(index: number, address: number, frame: number, slot: MemorySlot, view: 0 | 1, use: number): boolean;
+  map(
+    index: number,
+    address: number,
+    frame: number,
+    slot: MemorySlot,
+    view: 0 | 1,
+    use: number,
+    store: boolean,
+  ): boolean;
   dropAll(): void;
 }

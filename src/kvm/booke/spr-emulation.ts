@@ -3,7 +3,7 @@ import { KVM_EXIT, KVM_SYSTEM_EVENT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST } from '../family.ts';
 import type { VcpuCounters } from '../stats.ts';
 import type { GuestTime } from '../time.ts';
-import { DBCR0_RST } from './bits.ts';
+import { DBCR0_ABSENT, DBCR0_RST } from './bits.ts';
 import type { BookeContext } from './context.ts';
 import { readXer, W_DBCR0, writeXer } from './layout.ts';
 import { RIGHT, SPECIAL, type SprTable } from './sprs.ts';
@@ -139,7 +139,7 @@ export class SprEmulation {
         timers.writeTimebase((value & TBU_BITS) * TWO_32 + (this.#time.timebase() % TWO_32));
         return RESUME_GUEST;
       case SPECIAL.DBCR0:
-        words[W_DBCR0] = value & ~DBCR0_RST;
+        words[W_DBCR0] = value & ~(DBCR0_RST | DBCR0_ABSENT);
         this.#onDebug();
         if ((value & DBCR0_RST) === 0) return RESUME_GUEST;
         this.#run.systemEvent.type = KVM_SYSTEM_EVENT.RESET;

@@ -7,23 +7,28 @@ import { BOOKE_VECTOR, type HostCpu, type HostMemory } from '../../processor/ind
 import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST } from '../family.ts';
 import { Mmio } from '../mmio.ts';
-import { FORM, type Move, moveById, type Pieces } from '../moves.ts';
-import type { MemorySlot } from '../slots.ts';
+import { FORM, type Move, moveById, type Pieces, storeOf } from '../moves.ts';
+import { type MemorySlot, type MemorySlots, PAGE_FRAMES } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { CACHE, cacheKindById, IO } from '../storage.ts';
+import { MSR } from './bits.ts';
 import type { BookeContext } from './context.ts';
-import type { BookeDebug } from './debug.ts';
+import type { AccessReader, BookeDebug } from './debug.ts';
 import type { BookeInterrupts } from './interrupts.ts';
-import { W_GPR, W_IO_ADDRESS, W_IO_INSTRUCTION, W_IO_KIND, W_IO_REGISTER, W_PC } from './layout.ts';
+import { W_GPR, W_IO_ADDRESS, W_IO_INSTRUCTION, W_IO_KIND, W_IO_REGISTER, W_MSR, W_PC, W_PID } from './layout.ts';
 import type { GuestTlb } from './mmu.ts';
 
 const WORDS = { kind: W_IO_KIND, instruction: W_IO_INSTRUCTION, address: W_IO_ADDRESS } as const;
 
-export class StorageEmulation {
+/** stwcx., which is no move that KVM would carry out, and others whose operands are like its. */
+const INDEXED = storeOf(4);
+
+export class StorageEmulation implements AccessReader {
   readonly #words: Int32Array;
   readonly #context: BookeContext;
   readonly #interrupts: BookeInterrupts;
   readonly #tlb: GuestTlb;
+  readonly #slots: MemorySlots;
   readonly #cpu: HostCpu;
   readonly #memory: HostMemory;
   readonly #counters: VcpuCounters;
@@ -38,6 +43,7 @@ export class StorageEmulation {
     context: BookeContext,
     interrupts: BookeInterrupts,
     tlb: GuestTlb,
+    slots: MemorySlots,
     cpu: HostCpu,
     memory: HostMemory,
     counters: VcpuCounters,
@@ -50,12 +56,14 @@ export class StorageEmulation {
     this.#context = context;
     this.#interrupts = interrupts;
     this.#tlb = tlb;
+    this.#slots = slots;
     this.#cpu = cpu;
     this.#memory = memory;
     this.#counters = counters;
     this.#run = run;
     this.#debug = debug;
     this.#mmio = new Mmio(context.words, WORDS, (word) => this.#moveOf(word), counters, run);
+    debug.reader = this;
   }
 
   /**
@@ -95,8 +103,73 @@ export class StorageEmulation {
     context.step();
     const turned = littleEndian && !pieces.isString;
     if (!goesToMemory) return this.#mmio.begin(littleEndian, turned);
+    if (move.store) slot.markDirty(Math.floor(frame / PAGE_FRAMES));
     this.#memoryAccess(move, pieces, turned, frameOfIt * 1024 + (address & 1023));
     return RESUME_GUEST;
+  }
+
+  /** To the comparators, what writes a block back to memory is a store (PPC440x5 CPU Core User's Manual, 8.3.2.4). */
+  cacheAccess(): { readonly address: number; readonly store: boolean } | undefined {
+    const context = this.#context;
+    if (!context.fetch()) return undefined;
+    const word = context.instruction;
+    const instruction = this.#decoder.decode(word);
+    if (instruction === undefined || this.#cacheKind[instruction.id] === 0) return undefined;
+    return { address: this.#effective(INDEXED, word), store: instruction.mnemonic !== 'icbi' };
+  }
+
+  peek(address: number, store: boolean, bytes: Uint8Array, count: number): boolean {
+    return store ? this.#stored(address, bytes, count) : this.#inMemory(address, bytes, count);
+  }
+
+  #inMemory(address: number, bytes: Uint8Array, count: number): boolean {
+    const msr = this.#words[W_MSR] as number;
+    const tlb = this.#tlb;
+    for (let i = 0; i < count; i++) {
+      const at = (address + i) | 0;
+      const index = tlb.search(at, this.#words[W_PID] as number, (msr & MSR.DS) !== 0 ? 1 : 0);
+      if (index < 0) return false;
+      const frame = tlb.frame(index, at);
+      const slot = this.#slots.find(frame);
+      if (slot === null) return false;
+      bytes[i] = this.#memory.read8((frame + slot.delta) * 1024 + (at & 1023));
+    }
+    return true;
+  }
+
+  #stored(address: number, bytes: Uint8Array, count: number): boolean {
+    const context = this.#context;
+    if (!context.fetch()) return false;
+    const word = context.instruction;
+    const instruction = this.#decoder.decode(word);
+    if (instruction === undefined) return false;
+    if (this.#cacheKind[instruction.id] === CACHE.ZERO) {
+      bytes.fill(0, 0, count);
+      return true;
+    }
+    const move = this.#moves[instruction.id] ?? (instruction.mnemonic === 'stwcx.' ? INDEXED : undefined);
+    if (move === undefined) return false;
+    const effective = this.#effective(move, word);
+    const index = this.#tlb.search(
+      address,
+      this.#words[W_PID] as number,
+      ((this.#words[W_MSR] as number) & MSR.DS) !== 0 ? 1 : 0,
+    );
+    const littleEndian = index >= 0 && this.#tlb.isLittleEndian(index) !== move.reversed;
+    const pieces = this.#mmio.take(move, word, effective >>> 0, littleEndian);
+    const turned = littleEndian && !pieces.isString;
+    let found = 0;
+    for (let i = 0; i < pieces.count; i++) {
+      const data = this.#mmio.get(i, turned);
+      const length = pieces.bytes[i] as number;
+      for (let k = 0; k < length; k++) {
+        const at = (effective + (pieces.offset[i] as number) + k - address) | 0;
+        if (at < 0 || at >= count) continue;
+        bytes[at] = data >>> (8 * (length - 1 - k));
+        found++;
+      }
+    }
+    return found === count;
   }
 
   /** Finishes a read from MMIO or a DCR with the data that user space gave. */

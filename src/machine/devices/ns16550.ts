@@ -12,6 +12,7 @@ import {
   savedNumbers,
   savedReal,
   type TimedDevice,
+  type TreeNodeSpec,
 } from '../device.ts';
 import type { InterruptLine } from '../interrupts.ts';
 import { ByteQueue } from './byte-queue.ts';
@@ -378,7 +379,7 @@ export class Ns16550 implements ConsoleDevice, TimedDevice, MmioRegion {
   }
 }
 
-/** A 16550 on a board. `clock` in Hz, `speed` in bit/s: what firmware has set it to. */
+/** A 16550 on a board. `clock` in Hz, `speed` in bit/s: what firmware has set it to. `node`: if not as on a flat bus. */
 export function ns16550(options: {
   name: string;
   path: string;
@@ -386,12 +387,13 @@ export function ns16550(options: {
   clock: number;
   speed: number;
   interrupt: InterruptSpec;
+  node?: TreeNodeSpec;
 }): DeviceSpec {
   return {
     name: options.name,
     mmio: [{ base: options.base, size: NS16550_SIZE }],
     interrupts: [options.interrupt],
-    node: {
+    node: options.node ?? {
       path: `${options.path}/serial@${options.base.toString(16)}`,
       properties: {
         device_type: 'serial',

@@ -60,7 +60,7 @@ class Virtio9p implements VirtioDevice {
     this.#requests++;
     const soon = this.#server.answer(request, Math.min(writableBytes, MOST_REQUEST_BYTES));
     // What is answered at once the guest finds answered as soon as it has asked.
-    if (!(soon instanceof Promise)) {
+    if (!(soon instanceof Promise) && this.#outside.isPrompt) {
       this.#give(chain, soon);
       return true;
     }
@@ -68,7 +68,7 @@ class Virtio9p implements VirtioDevice {
     this.#scratch = NO_BYTES;
     this.#bytesUnderWay += bytes;
     this.#outside.wait(
-      soon,
+      soon instanceof Promise ? soon : Promise.resolve(soon?.slice()),
       (answer) => this.#end(chain, bytes, answer),
       () => {
         this.#failed++;

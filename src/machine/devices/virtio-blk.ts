@@ -45,6 +45,8 @@ const ID_BYTES = 20;
 /** Data goes in pieces of so many bytes at most; so many may be under way in all. */
 const PIECE_BYTES = 2 ** 20;
 const MOST_BYTES_UNDER_WAY = 8 * 2 ** 20;
+/** So many are read and written at once, without the outside's having been waited for. */
+const MOST_BYTES_AT_ONCE = 16 * 2 ** 20;
 const TWO_32 = 2 ** 32;
 
 /** A disk. */
@@ -54,6 +56,10 @@ export interface DiskOptions {
   readonly serial?: string | undefined;
   /** The guest may not write, whatever the store says. */
   readonly readOnly?: boolean | undefined;
+  /** A CD: boards with IDE have a drive for it, others a disk that is not written. */
+  readonly media?: 'disk' | 'cdrom' | undefined;
+  /** One of the board's buses; its customary one for disks if absent. */
+  readonly bus?: string | undefined;
 }
 
 /** Buffers that were used, by their sizes, which are powers of two. No more are kept than may be under way. */
@@ -96,6 +102,7 @@ class VirtioBlk implements VirtioDevice {
   #underWay = 0;
   #stale = 0;
   #bytesUnderWay = 0;
+  #bytesAtOnce = 0;
   #epoch = 0;
   #reads = 0;
   #writes = 0;
@@ -169,10 +176,40 @@ class VirtioBlk implements VirtioDevice {
     if (this.#bytesUnderWay > 0 && this.#bytesUnderWay + piece > MOST_BYTES_UNDER_WAY) return false;
     if (isWrite) this.#writes++;
     else this.#reads++;
+    const buffer = this.#buffers.take(piece);
+    const done = this.#outside.isPrompt ? this.#now(chain, offset, length, buffer, isWrite) : 0;
+    if (done < 0 || done === length) {
+      this.#buffers.give(buffer);
+      return this.#end(chain, done < 0 ? IOERR : OK, done < 0 || isWrite ? 0 : length);
+    }
     this.#bytesUnderWay += piece;
     this.#underWay++;
-    this.#piece(chain, offset, 0, length, this.#buffers.take(piece), isWrite);
+    this.#piece(chain, offset, done, length, buffer, isWrite);
     return true;
+  }
+
+  /**
+   * Transfers what the store has or takes at once: the guest finds its answer as soon as it has asked. Answers how many bytes
+   * that were; -1: the store has failed.
+   */
+  #now(chain: Chain, offset: number, length: number, buffer: Uint8Array, isWrite: boolean): number {
+    const store = this.#store;
+    let at = 0;
+    try {
+      while (at < length && this.#bytesAtOnce < MOST_BYTES_AT_ONCE) {
+        const count = Math.min(length - at, PIECE_BYTES);
+        const bytes = count === buffer.length ? buffer : buffer.subarray(0, count);
+        if (isWrite) chain.read(HEADER_BYTES + at, bytes);
+        const isDone = isWrite ? store.writeNow?.(offset + at, bytes) : store.readNow?.(offset + at, bytes);
+        if (isDone !== true) return at;
+        if (!isWrite) chain.write(at, bytes);
+        at += count;
+        this.#bytesAtOnce += count;
+      }
+      return at;
+    } catch {
+      return -1;
+    }
   }
 
   /** Transfers the bytes of a request from `at` on, a piece at a time. */
@@ -238,6 +275,7 @@ class VirtioBlk implements VirtioDevice {
   /** What was handed out has ended. */
   #finish(chain: Chain, epoch: number, status: number, written: number): void {
     this.#underWay--;
+    this.#bytesAtOnce = 0;
     if (epoch !== this.#epoch) {
       if (--this.#stale === 0) this.#service.run();
       return;

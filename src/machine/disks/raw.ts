@@ -30,6 +30,17 @@ export class RawDisk implements BlockStore {
     if (count < into.length) into.fill(0, count);
   }
 
+  readNow(offset: number, into: Uint8Array): boolean {
+    const count = this.#store.readNow?.(offset, into) ?? -1;
+    if (count < 0) return false;
+    if (count < into.length) into.fill(0, count);
+    return true;
+  }
+
+  writeNow(offset: number, bytes: Uint8Array): boolean {
+    return this.#store.writeNow?.(offset, bytes) ?? false;
+  }
+
   write(offset: number, bytes: Uint8Array): Promise<void> {
     return this.#store.write(offset, bytes);
   }

@@ -6,6 +6,11 @@
 /** A device's view of it. */
 export interface Outside {
   /**
+   * The outside may be asked for what it knows at once. False: time is counted, and whether something was known at once must
+   * not show; all answers are waited for.
+   */
+  readonly isPrompt: boolean;
+  /**
    * Waits for an answer of the outside: `done` or `failed` is called between two slices of the guest. Until then the machine
    * looks often whether the answer has come.
    */
@@ -36,6 +41,11 @@ export class OutsideEvents implements Outside {
   constructor(wake: () => void, ordered: boolean) {
     this.#wake = wake;
     this.#ordered = ordered;
+  }
+
+  /** No time is counted: nothing depends on when an answer comes. */
+  get isPrompt(): boolean {
+    return !this.#ordered;
   }
 
   /** Answers that are waited for. */

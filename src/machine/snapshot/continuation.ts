@@ -16,7 +16,7 @@ export interface Continuation {
 }
 
 /** Options of a machine without what it boots. */
-export type UnbootedOptions = Omit<MachineOptions, 'kernel'>;
+export type UnbootedOptions = Omit<MachineOptions, 'kernel' | 'bios'>;
 
 /** The options of a machine that goes on: what it is of, and what the embedder gives. */
 export function restoredOptions(header: SnapshotHeader, options: RestoreOptions): UnbootedOptions {

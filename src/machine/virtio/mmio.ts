@@ -199,21 +199,26 @@ export class VirtioMmio implements Device, MmioRegion {
   }
 }
 
-/** A virtio device in the memory map of a board. `path`: of the bus that it stands on. */
+/** A virtio device in the memory map of a board. `path`: of the bus that it stands on, `offset`: where in it, if not at `base`. */
 export function virtioMmio(
   spec: VirtioSpec,
-  place: { readonly base: number; readonly path: string; readonly interrupt: InterruptSpec },
+  place: {
+    readonly base: number;
+    readonly path: string;
+    readonly offset?: number;
+    readonly interrupt: InterruptSpec;
+  },
 ): DeviceSpec {
-  const { base, path, interrupt } = place;
+  const { base, path, offset = base, interrupt } = place;
   return {
     name: spec.name,
     mmio: [{ base, size: VIRTIO_MMIO_BYTES, littleEndian: true }],
     interrupts: [interrupt],
     node: {
-      path: `${path}/virtio@${base.toString(16)}`,
+      path: `${path}/virtio@${offset.toString(16)}`,
       properties: {
         compatible: 'virtio,mmio',
-        reg: [base, VIRTIO_MMIO_BYTES],
+        reg: [offset, VIRTIO_MMIO_BYTES],
         ...interruptProperties([interrupt]),
       },
     },

@@ -10,12 +10,15 @@ import {
   mkdtempSync,
   openSync,
   read,
+  readSync,
   rmSync,
   write,
+  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type ByteStore, MachineError } from '../../machine/index.ts';
+import { CallPace } from '../call-pace.ts';
 import { problemOf } from '../problems.ts';
 
 const closeFile = promisify(close);
@@ -50,6 +53,7 @@ export class FileStore implements ByteStore {
   readonly #descriptor: number;
 
   readonly #isTemporary: boolean;
+  readonly #pace = new CallPace();
   /** Calls of the system that are under way: the descriptor is theirs, too. */
   #calls = 0;
   #isClosed = false;
@@ -119,6 +123,31 @@ export class FileStore implements ByteStore {
     await this.#call('write', () => transfer(write, this.#descriptor, offset, bytes));
   }
 
+  readNow(offset: number, into: Uint8Array): number {
+    return this.#now('read', readSync, offset, into);
+  }
+
+  writeNow(offset: number, bytes: Uint8Array): boolean {
+    return this.#now('write', writeSync, offset, bytes) >= 0;
+  }
+
+  /** Reads or writes on this thread, while that is fast. -1: it is not. Fewer bytes only at the file's end. */
+  #now(what: string, call: CallNow, offset: number, bytes: Uint8Array): number {
+    const start = performance.now();
+    if (this.#pace.isSlow(start)) return -1;
+    if (this.#isClosed) throw this.#closed(what);
+    let done = 0;
+    try {
+      for (let count = 1; done < bytes.length && count > 0; done += count)
+        count = call(this.#descriptor, bytes, done, bytes.length - done, offset + done);
+    } catch (error) {
+      throw this.#failure(error, what);
+    } finally {
+      this.#pace.took(performance.now() - start, start);
+    }
+    return done;
+  }
+
   async flush(): Promise<void> {
     if (!this.#isTemporary) await this.#call('write', () => datasync(this.#descriptor));
   }
@@ -140,7 +169,7 @@ export class FileStore implements ByteStore {
   }
 
   async #call<T>(what: string, work: () => Promise<T>): Promise<T> {
-    if (this.#isClosed) throw new MachineError(`cannot ${what} the disk image '${this.name}': it is closed`);
+    if (this.#isClosed) throw this.#closed(what);
     this.#calls++;
     try {
       return await work();
@@ -149,6 +178,10 @@ export class FileStore implements ByteStore {
     } finally {
       if (--this.#calls === 0) this.#onIdle?.();
     }
+  }
+
+  #closed(what: string): MachineError {
+    return new MachineError(`cannot ${what} the disk image '${this.name}': it is closed`);
   }
 
   #failure(error: unknown, what: string): MachineError {
@@ -164,6 +197,8 @@ type Call = (
   position: number,
   done: (error: Error | null, count: number) => void,
 ) => void;
+
+type CallNow = (descriptor: number, bytes: Uint8Array, offset: number, length: number, position: number) => number;
 
 /** Reads or writes all of `bytes`, however often the system has to be asked. Gives fewer only at the file's end. */
 function transfer(call: Call, descriptor: number, position: number, bytes: Uint8Array): Promise<number> {

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { MachineError } from '../../machine/index.ts';
-import { codeCacheFolder } from '../code-cache.ts';
+import { guestFolders } from '../guest-files.ts';
 import { agentArchive } from './agent.ts';
 
 interface ImageEntry {
@@ -33,9 +33,7 @@ export const DEFAULT_IMAGE = 'debian';
 
 /** A file of a guest: in the folder that POWERVISOR_GUESTS names, or in the cache. */
 function findFile(guest: string, name: string): string | undefined {
-  const ready = process.env['POWERVISOR_GUESTS'];
-  const folders = [...(ready ? [ready] : []), join(codeCacheFolder(), 'guests')];
-  return folders
+  return guestFolders()
     .map((folder) => join(folder, guest, name))
     .find((path) => statSync(path, { throwIfNoEntry: false })?.isFile());
 }

@@ -3,6 +3,7 @@ import { type Machine, type MachineEnd, MachineError, type PortEnd } from '../..
 import { shareFolder } from '../folder.ts';
 import { createMachine, restoreMachine } from '../machine.ts';
 import { createUserNetwork } from '../network.ts';
+import { randomBytes } from '../random.ts';
 import { AGENT_PATH, agentArchive, FOLDER_TAG, formatRequest, PORTS, type PortName } from './agent.ts';
 import { DEFAULT_IMAGE, findImage, type Image } from './image.ts';
 import { RANDOM_BYTES } from './reseed.ts';
@@ -163,7 +164,7 @@ export async function startCommand(command: readonly string[], options: RunOptio
       hasInput: options.stdin !== undefined,
       isMerged,
       time: Date.now() / 1000,
-      random: crypto.getRandomValues(new Uint8Array(RANDOM_BYTES)),
+      random: randomBytes(RANDOM_BYTES),
     });
   const status = new LinePort((line) => {
     const [word, ...rest] = line.split(' ');

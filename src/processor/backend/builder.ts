@@ -30,7 +30,7 @@ import {
   WIDE_RESERVE_VALUE,
   WIDE_RESERVE_VALUE_HIGH,
 } from '../book3s/layout.ts';
-import { ACCUMULATOR, BBEAR, BBTAR, SPE_AVAILABLE, SPEFSCR } from '../booke/layout.ts';
+import { ACCUMULATOR, BBEAR, BBTAR, SPE_AVAILABLE, SPE_FLAGS, SPEFSCR } from '../booke/layout.ts';
 import {
   CR,
   CTR,
@@ -74,6 +74,7 @@ const STATE_OFFSETS: Record<StateName, number> = {
   decimalRounding: DECIMAL_ROUNDING,
   speAvailable: SPE_AVAILABLE,
   spefscr: SPEFSCR,
+  speFlags: SPE_FLAGS,
   bbear: BBEAR,
   bbtar: BBTAR,
 };

@@ -1,6 +1,7 @@
 /** The functions that back ends make of routines: generated once, called from the code of many instructions. */
 import { ROUTINES } from '../../isa/routines.ts';
 import type { Operand, Routine } from '../../isa/semantics.ts';
+import { SPE_ROUTINES } from '../../isa/spe/float.ts';
 import type { ProcessorModel } from '../model.ts';
 import { Emitter } from '../wasm/emitter.ts';
 import type { WasmFunction } from '../wasm/module.ts';
@@ -10,7 +11,9 @@ import { RegisterlessBuilder } from './registerless.ts';
 import type { RuntimeFunctions } from './storage.ts';
 
 /** A routine's place among those of its module, by name. */
-const PLACES = new Map(ROUTINES.map(({ name }, place) => [name, place]));
+const PLACES = new Map(
+  [ROUTINES, SPE_ROUTINES].flatMap((list) => list.map(({ name }, place) => [name, place] as const)),
+);
 
 /** The function of a routine, when the first one's index is `first`. */
 export function routineIndex(name: string, first: number): number {

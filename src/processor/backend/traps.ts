@@ -60,6 +60,9 @@ export const SERVER_INTERRUPTS: InterruptNumbers = {
   watch: { data: SERVER_VECTOR.watch, code: SERVER_VECTOR.codeWatch },
 };
 
+/** Interrupts that come when the instruction is complete: the next one is where the guest goes on. */
+export const isBehind = (kind: InstructionInterrupt): boolean => kind === 'systemCall' || kind === 'speFloatRound';
+
 /**
  * Emits the vector and the syndrome of an interrupt that an instruction raises by itself. An alignment
  * interrupt's syndrome is that of its access: `Builder.misaligned` has set it.

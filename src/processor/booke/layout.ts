@@ -6,6 +6,8 @@ export const SPEFSCR = 0x2d4;
 export const BBEAR = 0x2d8;
 export const BBTAR = 0x2dc;
 export const ACCUMULATOR = 0x2e0;
+/** Flags of the last floating-point result, between a routine and the instruction that invoked it. */
+export const SPE_FLAGS = 0x2e8;
 
 /**
  * TLB0: sets of four ways that hold pages of 4 KB. An entry has 16 bytes: what EA, PID and V are compared with (the page's

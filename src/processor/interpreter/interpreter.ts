@@ -13,7 +13,7 @@ import { Builder, type DynamicCrBit } from '../backend/builder.ts';
 import { routineIndex } from '../backend/routines.ts';
 import { CORE, EXECUTE, REGION_HANDLER, REGION_RESULT, SIGNATURES } from '../backend/runtime.ts';
 import { SOFT_TLB_SHAPES } from '../backend/storage.ts';
-import { setInstructionInterrupt } from '../backend/traps.ts';
+import { isBehind, setInstructionInterrupt } from '../backend/traps.ts';
 import { CFAR } from '../book3s/layout.ts';
 import {
   BUDGET,
@@ -264,7 +264,7 @@ class HandlerBuilder extends Builder {
 
   override interrupt(kind: InstructionInterrupt, cause?: InterruptCause): void {
     setInstructionInterrupt(this.e, this.block, this.interrupts, kind, cause);
-    if (kind === 'systemCall') this.e.set(this.#locals.record, this.add(this.#record, RECORD_BYTES));
+    if (isBehind(kind)) this.e.set(this.#locals.record, this.add(this.#record, RECORD_BYTES));
     this.e.br(this.#targets.fault);
   }
 

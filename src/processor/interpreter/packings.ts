@@ -23,6 +23,7 @@ export const KIND = {
 } as const;
 const KINDS: Partial<Record<FieldKind, number>> = {
   gpr0: KIND.zero,
+  zeroGpr: KIND.zero,
   crField: KIND.crField,
   crBit: KIND.crBit,
   signed: KIND.signed,
@@ -35,10 +36,13 @@ const KINDS: Partial<Record<FieldKind, number>> = {
   mask6: KIND.mask6,
 };
 
+/** Fields that stand further left than their units do. */
+const SCALED: Partial<Record<FieldKind, number>> = { unsigned2: 1, unsigned4: 2, unsigned8: 3 };
+
 function numbersOf({ field, at, bytes }: Packing): number[] {
   const { first, last, kind } = FIELDS[field];
   // A scaled displacement stands where its low bits would be zero.
-  const unused = kind === 'signed4' || kind === 'signed16' ? 31 - last : 0;
+  const unused = kind === 'signed4' || kind === 'signed16' ? 31 - last : (SCALED[kind] ?? 0);
   const mask = (2 ** (last - first + 1) - 1) << unused;
   return [KINDS[kind] ?? KIND.plain, 31 - last - unused, mask, at, bytes];
 }

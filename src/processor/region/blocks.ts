@@ -95,7 +95,7 @@ function operandsOf(instruction: Instruction, word: number): Operands {
   const operands: Partial<Record<FieldName, number>> = {};
   for (const name of instruction.fields) {
     const kind = FIELDS[name].kind;
-    if (kind === 'gpr0') operands[name] = fieldBits(word, name) || ZERO_REGISTER;
+    if (kind === 'gpr0' || kind === 'zeroGpr') operands[name] = fieldBits(word, name) || ZERO_REGISTER;
     else if (name === 'BO') operands[name] = canonicalBo(fieldBits(word, name));
     else operands[name] = fieldValue(word, name);
   }

@@ -10,7 +10,7 @@ import type { Expr, InstructionInterrupt, InterruptCause, Operand } from '../../
 import { type CrOrigin, copyOf, type StateSet, unite } from '../backend/effects.ts';
 import { REGION_RESULT, SIGNATURES } from '../backend/runtime.ts';
 import { SOFT_TLB_SHAPES } from '../backend/storage.ts';
-import { setInstructionInterrupt } from '../backend/traps.ts';
+import { isBehind, setInstructionInterrupt } from '../backend/traps.ts';
 import { CFAR } from '../book3s/layout.ts';
 import { BUDGET, CODE_CHANGED, LINK_CELL, PC, TLB_BASE } from '../layout.ts';
 import type { ProcessorModel } from '../model.ts';
@@ -563,7 +563,7 @@ class RegionBuilder extends RegionStorage {
     // An enabled floating-point exception comes after the results.
     const dirty = copyOf(this.dirty);
     unite(dirty, this.written);
-    this.#leaveWithInterrupt(dirty, kind === 'systemCall');
+    this.#leaveWithInterrupt(dirty, isBehind(kind));
     if (this.current.instruction.ends || !this.current.meaning) {
       this.e.releaseTemporaries();
       this.#terminated = true;

@@ -152,7 +152,7 @@ export class Rig {
     const cpu = new FakeServer(log2Groups);
     this.cpu = cpu;
     this.#doublewords = new BigUint64Array(cpu.memory.wasm.buffer);
-    this.slots.add(0, 0, RAM_BYTES, false);
+    this.slots.set({ slot: 0, guestPhysAddr: 0, memorySize: RAM_BYTES });
     const parts = {
       id: 0,
       cpu,

@@ -168,3 +168,21 @@ test('the magic page is at its effective address and at its real one, for the ke
   rig.set({ msr: USER, pc: 0x100n });
   assert.equal(rig.access(KERNEL)?.real, 0x1_0000_2000, 'a program sees the memory that lies there');
 });
+
+test("the 970's tlbie names 48 bits of a virtual address: the rest of RB is zero", () => {
+  for (const model of ['970', 'power8'] as const) {
+    const rig = new Rig({ model });
+    rig.place(0x1000_0000, 0x10_0000, 0x1_0000_0000);
+    const vsid = 0x5_6789_abcdn;
+    rig.segment(0, KERNEL, vsid);
+    rig.enter(vsid, KERNEL, 0x1000_0000n);
+    rig.enter(vsid, KERNEL + 0x1000n, 0x1000_1000n);
+    rig.set({ msr: VIRTUAL });
+    for (const page of [0n, 0x1000n]) assert.ok(rig.access(KERNEL + page));
+    rig.set({ gpr: { 4: BigInt.asUintN(48, vsid << 28n) } });
+    rig.emulate('tlbie r4,r0');
+    const isGone = rig.cpu.shadow(KERNEL) === undefined;
+    assert.equal(isGone, model === '970', 'processors since name the whole address');
+    assert.ok(rig.cpu.shadow(KERNEL + 0x1000n));
+  }
+});

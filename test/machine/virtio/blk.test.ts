@@ -62,6 +62,62 @@ for (const transport of TRANSPORTS)
     assert.deepEqual(rig.used(0), [{ head: id.head, length: 21 }]);
   });
 
+test('what the store answers at once the guest finds answered when it has asked', async () => {
+  const disk = new MemoryDisk();
+  disk.isPrompt = true;
+  const rig = new Rig(virtioBlk('disk0', { store: disk }));
+  rig.start([INDIRECT_DESC]);
+  const read = rig.ask(0, [header(IN, 3), 512, 1024, 1]);
+  assert.deepEqual(rig.used(0), [{ head: read.head, length: 1537 }]);
+  assert.deepEqual(rig.bytes(read, 2), disk.bytes.slice(2048, 3072));
+  const data = new Uint8Array(1024).fill(0xa5);
+  const write = rig.ask(0, [header(OUT, 10), data, 1]);
+  assert.equal(statusOf(rig, write), OK);
+  assert.deepEqual(disk.bytes.slice(5120, 6144), data);
+  disk.isFailing = true;
+  assert.equal(statusOf(rig, rig.ask(0, [header(IN, 3), 512, 1])), IOERR);
+  assert.equal(statusOf(rig, rig.ask(0, [header(OUT, 3), new Uint8Array(512), 1])), IOERR);
+});
+
+test('a guest that asks at once for more and more gives the outside its turn', async () => {
+  const disk = new MemoryDisk();
+  let [now, later] = [0, 0];
+  const store = Object.assign(disk, {
+    size: 2 ** 30,
+    read: async () => void later++,
+    readNow: () => ++now > 0,
+  });
+  const rig = new Rig(virtioBlk('disk0', { store }));
+  rig.start();
+  const most = rig.size(0);
+  rig.vm.bytes.set(header(IN), 0x80000);
+  rig.descriptor(0, 0, 0x80000, 16, 1, 1);
+  // The same memory again and again.
+  for (let i = 1; i < most - 1; i++) rig.descriptor(0, i, 0x90000, 0x60000, 3, i + 1);
+  rig.descriptor(0, most - 1, 0x80100, 1, 2, 0);
+  for (let i = 0; i < 8; i++) {
+    rig.offer(0, 0);
+    rig.registers.notify(0);
+    assert.ok(now <= 16, `${now} pieces of a megabyte without a turn`);
+    await rig.settle();
+    assert.deepEqual(rig.used(0), [{ head: 0, length: (most - 2) * 0x60000 + 1 }]);
+    now = 0;
+  }
+  assert.ok(later > 0);
+});
+
+test('where time is counted nothing is answered at once', async () => {
+  const disk = new MemoryDisk();
+  disk.isPrompt = true;
+  const rig = new Rig(virtioBlk('disk0', { store: disk }), 'pci', true);
+  rig.start();
+  const read = rig.ask(0, [header(IN, 3), 512, 1]);
+  assert.deepEqual(rig.used(0), []);
+  await rig.settle();
+  assert.deepEqual(rig.used(0), [{ head: read.head, length: 513 }]);
+  assert.deepEqual(disk.calls, ['read 1536 512']);
+});
+
 test('discards and zeroes', async () => {
   const disk = new MemoryDisk();
   const rig = new Rig(virtioBlk('disk0', { store: disk }));

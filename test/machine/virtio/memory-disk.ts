@@ -10,6 +10,8 @@ export class MemoryDisk implements BlockStore {
   /** Calls wait until `release`. */
   isHeld = false;
   isFailing = false;
+  /** It answers at once. */
+  isPrompt = false;
   #held: (() => void)[] = [];
 
   constructor(size = 64 * 512, readOnly = false) {
@@ -31,6 +33,25 @@ export class MemoryDisk implements BlockStore {
   async read(offset: number, into: Uint8Array): Promise<void> {
     await this.#turn(`read ${offset} ${into.length}`);
     into.set(this.bytes.subarray(offset, offset + into.length));
+  }
+
+  readNow(offset: number, into: Uint8Array): boolean {
+    if (!this.#now(`read ${offset} ${into.length} now`)) return false;
+    into.set(this.bytes.subarray(offset, offset + into.length));
+    return true;
+  }
+
+  writeNow(offset: number, bytes: Uint8Array): boolean {
+    if (!this.#now(`write ${offset} ${bytes.length} now`)) return false;
+    this.bytes.set(bytes, offset);
+    return true;
+  }
+
+  #now(call: string): boolean {
+    if (!this.isPrompt) return false;
+    this.calls.push(call);
+    if (this.isFailing) throw new Error('the disk is broken');
+    return true;
   }
 
   async write(offset: number, bytes: Uint8Array): Promise<void> {

@@ -1,4 +1,5 @@
 /** A virtio device over each transport on a fake memory, and a driver for it. */
+import { Bus } from '../../../src/machine/bus.ts';
 import type { DeviceState, MmioRegion, Wiring } from '../../../src/machine/device.ts';
 import { repeatableWorld } from '../../../src/machine/host.ts';
 import { InterruptLine } from '../../../src/machine/interrupts.ts';
@@ -153,7 +154,7 @@ function pciRegisters(card: VirtioPci, bus: PciBus, line: InterruptLine): Regist
 export class Rig {
   readonly vm: FakeVm = makeFakeVm(MEMORY_BYTES, function* () {});
   readonly view = new DataView(this.vm.bytes.buffer);
-  readonly outside = new OutsideEvents(() => {}, false);
+  readonly outside: OutsideEvents;
   readonly line = new InterruptLine();
   readonly registers: Registers;
   readonly transport: VirtioTransport;
@@ -164,10 +165,13 @@ export class Rig {
   #nextBuffer = BUFFERS;
   #eventIdx = false;
 
-  constructor(spec: VirtioSpec, transport: TransportName = 'mmio') {
+  /** `ordered`: as where time is counted. */
+  constructor(spec: VirtioSpec, transport: TransportName = 'mmio', ordered = false) {
+    this.outside = new OutsideEvents(() => {}, ordered);
     const wiring: Wiring = {
       interrupts: [this.line],
       memory: this.vm.memory,
+      bus: new Bus(),
       clock: { now: () => 0 },
       world: repeatableWorld(),
       power: new PowerSwitch(),

@@ -9,10 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createMachine, shareFolder } from '../../../src/node/index.ts';
 import { directory, type Entry, file, packCpio } from '../../../src/node/run/cpio.ts';
-import { modulesOf } from '../../../tools/guests/run-archive.ts';
-import { packageCache } from '../../../tools/packages/cache.ts';
-import { PackageClient } from '../../../tools/packages/client.ts';
-import { TerminalReporter } from '../../../tools/packages/progress.ts';
+import { kernelModules } from '../../guests/kernel-modules.ts';
 
 const GUESTS = {
   ppc64el: { compiler: 'powerpc64le-linux-gnu-gcc', board: 'pseries', console: 'hvc0', modules: true },
@@ -35,22 +32,7 @@ const place = execFileSync(process.execPath, [tool, name], { encoding: 'utf8' })
 const kernel = readFileSync(join(place, kind.board === 'bamboo' ? 'uImage' : 'vmlinux'));
 const initrd = readFileSync(join(place, 'initramfs.cpio.gz'));
 
-/** The modules of 9p from the package that the kernel is of. */
-async function modules(): Promise<readonly { file: string; data: Uint8Array }[]> {
-  const release = /Linux version (\S+)/.exec(kernel.toString('latin1'))?.[1];
-  const reporter = new TerminalReporter(process.stderr, 'packages: ');
-  const mirror = process.env['POWERVISOR_MIRROR'];
-  const client = await PackageClient.open({ architecture: 'ppc64el', mirror, cache: packageCache(), reporter });
-  try {
-    const deb = await client.fetch(client.find(`linux-image-${release}`));
-    const found = await modulesOf(readFileSync(deb), ['virtio_pci', '9pnet_virtio', '9p']);
-    return [...found].map(([name, data]) => ({ file: `${name}.ko`, data }));
-  } finally {
-    client.close();
-  }
-}
-
-const loaded = kind.modules ? await modules() : [];
+const loaded = kind.modules ? await kernelModules(kernel, ['virtio_pci', '9pnet_virtio', '9p']) : [];
 const init = `#!/bin/sh
 export PATH=/bin:/sbin
 mount -t proc proc /proc

@@ -47,11 +47,11 @@ function assemble(parts: FamilyParts<Host440Cpu>): Parts440 {
   const interrupts = new BookeInterrupts(context, counters);
   const onTimers = (): void => interrupts.refreshTimers();
   const timers = new BookeTimers(context.words, buffer, cpu.base, time, onTimers, PERIODS_440);
-  const debug = new BookeDebug(new GuestDebug(counters, run), cpu, context, interrupts);
+  const debug = new BookeDebug(new GuestDebug(counters, run), cpu, context, interrupts, true);
   const onDebug = (): void => debug.registersChanged();
   const sprs = new SprEmulation(SPRS_440, context, timers, time, counters, run, onDebug);
   const emulation = new Emulation440(context, interrupts, sprs, tlb, shadow, slots, counters, run);
-  const storage = new StorageEmulation(context, interrupts, tlb, cpu, memory, counters, run, debug, decoder());
+  const storage = new StorageEmulation(context, interrupts, tlb, slots, cpu, memory, counters, run, debug, decoder());
   const exits = new Exits440(context, interrupts, emulation, storage, tlb, shadow, slots, counters, run, debug);
   const registers = new BookeRegisters(SPRS_440, ONE_REGS_440, context, interrupts, timers, onDebug);
   return { tlb, shadow, context, interrupts, timers, storage, emulation, exits, registers, debug };

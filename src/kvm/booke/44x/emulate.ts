@@ -192,7 +192,7 @@ export class Emulation440 extends BookeEmulation {
     const slot = this.slots.find(frame);
     if (slot === null) return;
     (this.counters.counts[COUNTER.eager_shadows] as number)++;
-    this.#shadow.map(index, address, frame, slot, user ? 0 : 1, USE.ALL);
+    this.#shadow.map(index, address, frame, slot, user ? 0 : 1, USE.ALL, false);
   }
 
   #tlbre(index: number, which: number): number {

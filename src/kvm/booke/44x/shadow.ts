@@ -7,10 +7,10 @@
  * one). A shadow lives until its guest entry is overwritten, its place is needed, or the guest changes MSR[IS] or [DS].
  */
 import { type Host440Cpu, TLB44X } from '../../../processor/index.ts';
-import type { MemorySlot } from '../../slots.ts';
+import { type MemorySlot, PAGE_FRAMES } from '../../slots.ts';
 import { COUNTER, type VcpuCounters } from '../../stats.ts';
 import { GUEST_TLB_ENTRIES } from '../layout.ts';
-import { NO_PIECE, PERMIT, type ShadowTlb, USE } from '../mmu.ts';
+import { LOGGED_SIZE, NO_PIECE, PERMIT, type ShadowTlb, USE } from '../mmu.ts';
 import { type GuestTlb440, pageMask, permissions } from './mmu.ts';
 
 /** Page sizes of the host's TLB, as codes (4^n KB), largest first. */
@@ -31,6 +31,8 @@ export class Shadow440 implements ShadowTlb {
   readonly #page: Int32Array;
   readonly #size: Int8Array;
   readonly #use: Int8Array;
+  /** The first store is to come to KVM, which logs it. */
+  readonly #isLogged: Int8Array;
   readonly #next: Int16Array;
   readonly #previous: Int16Array;
   /** By guest index: its first shadow. */
@@ -53,6 +55,7 @@ export class Shadow440 implements ShadowTlb {
     this.#page = new Int32Array(count);
     this.#size = new Int8Array(count);
     this.#use = new Int8Array(count);
+    this.#isLogged = new Int8Array(count);
     this.#next = new Int16Array(count);
     this.#previous = new Int16Array(count);
     this.#waterMark = count;
@@ -65,10 +68,11 @@ export class Shadow440 implements ShadowTlb {
    * in host memory; -1: none.
    */
   pieceSize(guestIndex: number, frame: number, slot: MemorySlot): number {
-    const guestSize = this.#tlb.size(guestIndex);
+    const size = this.#tlb.size(guestIndex);
+    const largest = slot.logged ? Math.min(size, LOGGED_SIZE) : size;
     for (let i = 0; i < HOST_SIZES.length; i++) {
       const size = HOST_SIZES[i] as number;
-      if (size > guestSize) continue;
+      if (size > largest) continue;
       const frames = 1 << (2 * size);
       const first = frame & -frames;
       if (first < slot.firstFrame || first + frames > slot.endFrame) continue;
@@ -86,7 +90,15 @@ export class Shadow440 implements ShadowTlb {
    * Maps the page of a guest entry around an address for one view. False: a page that is being fetched from with
    * another translation is in the way (MSR[IS] ≠ MSR[DS] only).
    */
-  map(guestIndex: number, address: number, frame: number, slot: MemorySlot, view: 0 | 1, use: number): boolean {
+  map(
+    guestIndex: number,
+    address: number,
+    frame: number,
+    slot: MemorySlot,
+    view: 0 | 1,
+    use: number,
+    store: boolean,
+  ): boolean {
     const size = this.pieceSize(guestIndex, frame, slot);
     if (size < 0) return false;
     const mask = pageMask(size);
@@ -95,7 +107,8 @@ export class Shadow440 implements ShadowTlb {
     // A shadow of this very page did not satisfy the access: another entry overlaps it, or it was made for less.
     for (let i = this.#first[guestIndex] as number; i >= 0; i = this.#next[i] as number) {
       if (this.#view[i] === view && this.#page[i] === page) {
-        this.dropAll();
+        if (store && this.#isLogged[i] === 1) this.#release(i);
+        else this.dropAll();
         break;
       }
     }
@@ -103,13 +116,16 @@ export class Shadow440 implements ShadowTlb {
     let permit = permissions(word2, view === 0);
     if (use === USE.FETCH) permit &= PERMIT.EXECUTE;
     else if (use === USE.DATA) permit &= ~PERMIT.EXECUTE;
-    if (slot.readonly) permit &= ~PERMIT.WRITE;
+    const isLogged = slot.logged && !store;
+    if (slot.readonly || isLogged) permit &= ~PERMIT.WRITE;
+    if (store) slot.markDirty(Math.floor(frame / PAGE_FRAMES));
     const index = size >= LARGE_SIZE ? this.#takeLarge() : this.#takeSmall();
     this.#guest[index] = guestIndex;
     this.#view[index] = view;
     this.#page[index] = page;
     this.#size[index] = size;
     this.#use[index] = use;
+    this.#isLogged[index] = isLogged ? 1 : 0;
     this.#link(index, guestIndex);
     const hostFrame = (frame & -(1 << (2 * size))) + slot.delta;
     this.#cpu.tlbWrite(

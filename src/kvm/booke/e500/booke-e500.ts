@@ -63,12 +63,12 @@ function assemble(parts: FamilyParts<HostE500Cpu>): PartsE500 {
   const interrupts = new InterruptsE500(context, counters);
   const onTimers = (): void => interrupts.refreshTimers();
   const timers = new BookeTimers(context.words, buffer, cpu.base, time, onTimers, PERIODS_E500);
-  const debug = new BookeDebug(new GuestDebug(counters, run), cpu, context, interrupts);
+  const debug = new BookeDebug(new GuestDebug(counters, run), cpu, context, interrupts, false);
   const onDebug = (): void => debug.registersChanged();
   const sprs = new SprEmulationE500(SPRS_E500, context, timers, time, counters, run, onDebug);
   const emulation = new EmulationE500(context, interrupts, sprs, tlb, shadow, slots, counters, run);
   sprs.onFlush = (which) => emulation.flush(which);
-  const storage = new StorageEmulation(context, interrupts, tlb, cpu, memory, counters, run, debug, decoder());
+  const storage = new StorageEmulation(context, interrupts, tlb, slots, cpu, memory, counters, run, debug, decoder());
   const exits = new ExitsE500(context, interrupts, emulation, storage, tlb, shadow, slots, counters, run, debug);
   const registers = new BookeRegisters(SPRS_E500, ONE_REGS_E500, context, interrupts, timers, onDebug);
   return { tlb, shadow, context, interrupts, timers, storage, emulation, exits, registers, debug };

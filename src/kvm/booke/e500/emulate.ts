@@ -284,7 +284,7 @@ export class EmulationE500 extends BookeEmulation {
     const slot = this.slots.find(frame);
     if (slot === null) return;
     (this.counters.counts[COUNTER.eager_shadows] as number)++;
-    this.#shadow.map(index, address, frame, slot, user ? 0 : 1, USE.ALL);
+    this.#shadow.map(index, address, frame, slot, user ? 0 : 1, USE.ALL, false);
   }
 
   /** A cache lock of problem state without MSR[UCLE] (EREF, "Cache Locking"). */

@@ -17,10 +17,10 @@ import {
   MAS2,
   MAS3,
 } from '../../../processor/index.ts';
-import type { MemorySlot } from '../../slots.ts';
+import { type MemorySlot, PAGE_FRAMES } from '../../slots.ts';
 import { COUNTER, type VcpuCounters } from '../../stats.ts';
 import { E500_GUEST_TLB_ENTRIES } from '../layout.ts';
-import { NO_PIECE, PERMIT, type ShadowTlb, USE } from '../mmu.ts';
+import { LOGGED_SIZE, NO_PIECE, PERMIT, type ShadowTlb, USE } from '../mmu.ts';
 import { type GuestTlbE500, maskOfSize } from './mmu.ts';
 
 const HOST_ENTRIES = E500_TLB0_ENTRIES + E500_TLB1_ENTRIES;
@@ -45,6 +45,8 @@ export class ShadowE500 implements ShadowTlb {
   readonly #page = new Int32Array(HOST_ENTRIES);
   readonly #size = new Int8Array(HOST_ENTRIES);
   readonly #use = new Int8Array(HOST_ENTRIES);
+  /** The first store is to come to KVM, which logs it. */
+  readonly #isLogged = new Int8Array(HOST_ENTRIES);
   readonly #next = new Int16Array(HOST_ENTRIES);
   readonly #previous = new Int16Array(HOST_ENTRIES);
   /** By guest index: its first shadow. */
@@ -67,7 +69,7 @@ export class ShadowE500 implements ShadowTlb {
 
   /** The largest host page around a frame that lies in both the guest entry and the slot, properly aligned in host memory. */
   #pieceSize(guestIndex: number, frame: number, slot: MemorySlot): number {
-    const largest = Math.min(this.#tlb.size(guestIndex), LARGEST);
+    const largest = Math.min(this.#tlb.size(guestIndex), slot.logged ? LOGGED_SIZE : LARGEST);
     for (let size = largest; size >= SMALL; size--) {
       const frames = 1 << (2 * size);
       const first = frame - (frame % frames);
@@ -77,7 +79,15 @@ export class ShadowE500 implements ShadowTlb {
     return -1;
   }
 
-  map(guestIndex: number, address: number, frame: number, slot: MemorySlot, view: 0 | 1, use: number): boolean {
+  map(
+    guestIndex: number,
+    address: number,
+    frame: number,
+    slot: MemorySlot,
+    view: 0 | 1,
+    use: number,
+    store: boolean,
+  ): boolean {
     const tlb = this.#tlb;
     const size = this.#pieceSize(guestIndex, frame, slot);
     if (size < 0) return false;
@@ -86,7 +96,8 @@ export class ShadowE500 implements ShadowTlb {
     // A shadow of this very page did not satisfy the access: another entry overlaps it, or it was made for less.
     for (let i = this.#first[guestIndex] as number; i >= 0; i = this.#next[i] as number) {
       if (this.#view[i] === view && this.#page[i] === page && this.#size[i] === size) {
-        this.dropAll();
+        if (store && this.#isLogged[i] === 1) this.#release(i);
+        else this.dropAll();
         break;
       }
     }
@@ -95,13 +106,16 @@ export class ShadowE500 implements ShadowTlb {
     let permit = tlb.permissions(guestIndex, view === 0);
     if (use === USE.FETCH) permit &= PERMIT.EXECUTE;
     else if (use === USE.DATA) permit &= ~PERMIT.EXECUTE;
-    if (slot.readonly) permit &= ~PERMIT.WRITE;
+    const isLogged = slot.logged && !store;
+    if (slot.readonly || isLogged) permit &= ~PERMIT.WRITE;
+    if (store) slot.markDirty(Math.floor(frame / PAGE_FRAMES));
     const index = size === SMALL ? this.#takeSmall(page) : this.#takeLarge();
     this.#guest[index] = guestIndex;
     this.#view[index] = view;
     this.#page[index] = page;
     this.#size[index] = size;
     this.#use[index] = use;
+    this.#isLogged[index] = isLogged ? 1 : 0;
     this.#link(index, guestIndex);
     this.#live++;
     const hostFrame = frame - (frame % (1 << (2 * size))) + slot.delta;
@@ -156,10 +170,14 @@ export class ShadowE500 implements ShadowTlb {
       const mask = maskOfSize(Math.max(size, this.#size[i] as number));
       if (((page ^ (this.#page[i] as number)) & mask) !== 0) continue;
       if (use === USE.DATA) return false;
-      this.#unlink(i);
-      this.#cpu.tlbInvalidate(i);
+      this.#release(i);
     }
     return true;
+  }
+
+  #release(index: number): void {
+    this.#unlink(index);
+    this.#cpu.tlbInvalidate(index);
   }
 
   #takeSmall(page: number): number {

@@ -107,6 +107,52 @@ export class Qcow2Disk implements BlockStore {
     }
   }
 
+  /** What needs no table that is not here, and lies in the file as it is. */
+  readNow(offset: number, into: Uint8Array): boolean {
+    for (let done = 0; done < into.length; ) {
+      const at = offset + done;
+      const { kind, host, length } = this.#stretchHere(at, into.length - done);
+      const piece = into.subarray(done, done + length);
+      if (kind === 'data') {
+        const count = this.#store.readNow?.(host, piece) ?? -1;
+        if (count < 0) return false;
+        if (count < length) piece.fill(0, count);
+      } else if (kind === 'backing') {
+        if (!readPaddedNow(this.#backing, at, piece)) return false;
+      } else if (kind === 'zero') piece.fill(0);
+      else return false;
+      done += length;
+    }
+    return true;
+  }
+
+  /** Into clusters that it has already. */
+  writeNow(offset: number, bytes: Uint8Array): boolean {
+    if (this.#counts === undefined || this.#store.writeNow === undefined) return false;
+    const size = this.clusterBytes;
+    const { entries } = this.#mapping;
+    for (let done = 0; done < bytes.length; ) {
+      const at = offset + done;
+      const first = Math.floor(at / size);
+      const number = Math.floor(first / entries);
+      const table = this.#mapping.tableHere(number);
+      if (table === undefined || !this.#mapping.isOwnTable(number)) return false;
+      const index = first - number * entries;
+      const host = this.#mapping.ownOffset(table, index);
+      let count = 0;
+      for (let end = -(at % size); end < bytes.length - done && index + count < entries; end += size, count++) {
+        const next = this.#mapping.ownOffset(table, index + count);
+        if (next < 0 || this.#busy.has(first + count)) return false;
+        if (next !== host + count * size) break;
+        this.#checkData(next);
+      }
+      const piece = bytes.subarray(done, done + count * size - (at % size));
+      if (!this.#store.writeNow(host + (at % size), piece)) return false;
+      done += piece.length;
+    }
+    return true;
+  }
+
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     const cohort = this.#requests.enter();
     try {
@@ -158,6 +204,25 @@ export class Qcow2Disk implements BlockStore {
     } finally {
       await this.#store.close().finally(() => this.#backing?.close());
     }
+  }
+
+  /** Where the bytes from `at` on are, as far as neighbours are alike; `elsewhere`: that has to be read first. */
+  #stretchHere(at: number, most: number): { kind: Extent['kind'] | 'elsewhere'; host: number; length: number } {
+    const { span, entries } = this.#mapping;
+    const number = Math.floor(at / span);
+    if (!this.#mapping.hasTable(number))
+      return { kind: 'backing', host: 0, length: Math.min(most, (number + 1) * span - at) };
+    const table = this.#mapping.tableHere(number);
+    if (table === undefined) return { kind: 'elsewhere', host: 0, length: most };
+    const index = Math.floor((at % span) / this.clusterBytes);
+    const within = at % this.clusterBytes;
+    const first = this.#mapping.entry(table, index);
+    let length = this.clusterBytes - within;
+    for (let i = index + 1; length < most && i < entries; i++, length += this.clusterBytes) {
+      const { kind, offset } = this.#mapping.entry(table, i);
+      if (kind !== first.kind || (kind === 'data' && offset !== first.offset + (i - index) * this.clusterBytes)) break;
+    }
+    return { kind: kindOf(first), host: first.offset + within, length: Math.min(length, most) };
   }
 
   /** The stretch that begins at `offset`, of at most `length` bytes; so long at least as to the end of its cluster. */
@@ -528,6 +593,14 @@ export class Qcow2Disk implements BlockStore {
 }
 
 const kindOf = (entry: Entry): Extent['kind'] => (entry.kind === 'unallocated' ? 'backing' : entry.kind);
+
+/** Reads a disk, none of which is zeroes, that may be shorter, if it can be at once. */
+function readPaddedNow(disk: BlockStore | undefined, offset: number, into: Uint8Array): boolean {
+  const inside = disk === undefined ? 0 : Math.max(0, Math.min(into.length, disk.size - offset));
+  if (inside > 0 && disk?.readNow?.(offset, into.subarray(0, inside)) !== true) return false;
+  into.fill(0, inside);
+  return true;
+}
 
 /** Reads a disk that may be shorter. */
 export async function readPadded(disk: BlockStore, offset: number, into: Uint8Array): Promise<void> {

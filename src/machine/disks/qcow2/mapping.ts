@@ -110,14 +110,20 @@ export class Mapping {
     return offset === 0 ? undefined : (this.#tables.get(offset) ?? this.#tables.load(offset));
   }
 
+  /** The same if it is here; undefined: it is not. */
+  tableHere(index: number): Table | undefined {
+    const offset = this.#tableOffset(index);
+    return offset === 0 ? undefined : this.#tables.get(offset);
+  }
+
   /** The table of that number, which may be written into; made if there is none. The caller lets it go. */
   holdTable(index: number, counts: Refcounts, free: (run: Run) => void): Promise<Table> {
     const offset = this.#tableOffset(index);
-    if (offset !== 0 && this.#isOwnTable(index)) return this.#tables.hold(offset);
+    if (offset !== 0 && this.isOwnTable(index)) return this.#tables.hold(offset);
     return this.#mutex.run(async () => {
       const old = this.#tableOffset(index);
       // Somebody else was here before.
-      if (old !== 0 && this.#isOwnTable(index)) return this.#tables.hold(old);
+      if (old !== 0 && this.isOwnTable(index)) return this.#tables.hold(old);
       const bytes = old === 0 ? undefined : (await this.#tables.load(old)).bytes.slice();
       const run = await counts.allocate(1, true);
       const table = this.#tables.add(run.offset, bytes);
@@ -201,7 +207,8 @@ export class Mapping {
     return this.#store.write(this.#header.l1Offset + l1From, l1);
   }
 
-  #isOwnTable(index: number): boolean {
+  /** Nothing else uses the table of that number: it may be written into. */
+  isOwnTable(index: number): boolean {
     return (this.#view.getUint32(index * 8) & COPIED) !== 0;
   }
 

@@ -163,6 +163,8 @@ const disk = all(
   ),
   property('serial', word(20), true),
   property('readOnly', truth, true),
+  property('media', (value) => (value === 'disk' || value === 'cdrom' ? undefined : 'disk or cdrom would fit'), true),
+  property('bus', text, true),
 );
 const isDiskSize = (value: unknown): boolean =>
   Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) % 512 === 0;

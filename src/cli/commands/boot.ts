@@ -79,7 +79,7 @@ export function addBoot(program: Command): void {
     .option('--dtb <file>', 'a device tree to use in place of the built-in one')
     .option(
       '--disk <file>',
-      'a disk: FILE[,format=raw|qcow2][,ro][,snapshot=on][,serial=WORD][,backing=FILE]; as often as there are disks',
+      'a disk: FILE[,format=raw|qcow2][,media=cdrom][,ro][,snapshot=on][,serial=WORD][,backing=FILE]; as often as there are disks',
       parseDisk,
     )
     .option(

@@ -167,10 +167,6 @@ function firmware(machine: string, file: string | undefined): Uint8Array | undef
 async function boot(options: BootArguments): Promise<number> {
   if (options.statsInterval !== undefined && (options.stats ?? '-') === '-')
     throw new UsageError('--stats-interval writes a file: --stats FILE names it');
-  if (options.disk !== undefined && options.icount !== undefined)
-    throw new UsageError(
-      '--icount has runs repeat exactly, which a disk on the host does not: --initrd is there in both',
-    );
   if (options.net !== undefined && options.icount !== undefined)
     throw new UsageError('--icount has runs repeat exactly, which a network cannot: --net none fits');
   if (options.wait === true && options.gdb === undefined)

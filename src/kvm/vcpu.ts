@@ -2,6 +2,7 @@ import { BUDGET, EVENT, type HostCpu, PC, VECTOR_HOST_STACK } from '../processor
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
+  type KvmChainStep,
   KvmError,
   type KvmExitReason,
   type KvmGuestDebug,
@@ -10,6 +11,7 @@ import {
   type KvmSregs,
   type KvmState,
   type KvmStats,
+  type KvmTable,
   type KvmTranslation,
   type TlbEntry,
   type Vcpu,
@@ -259,6 +261,17 @@ export class VirtualCpu implements Vcpu {
       checkInteger('tid', entry.tid, 0, 255);
     }
     this.#family.setTlbEntry(index, entry);
+  }
+
+  tables(limit: number): readonly KvmTable[] {
+    checkInteger('the limit of rows', limit, 0, 2 ** 32);
+    return this.#family.tables?.(limit) ?? [];
+  }
+
+  chain(effectiveAddress: bigint): readonly KvmChainStep[] {
+    checkBits('an effective address', effectiveAddress, 64);
+    const low = Number(BigInt.asUintN(32, effectiveAddress));
+    return this.#family.chain?.(low, Number(BigInt.asUintN(32, effectiveAddress >> 32n))) ?? [];
   }
 
   /** For `Vm.save`. */

@@ -15,6 +15,16 @@ export const SHADOW_LIMIT = 65536;
 /** Looks at this many entries for one that was not used since the last look. */
 const CLOCK_STEPS = 32;
 
+/** A shadow as it is shown: the host's virtual page, and the page of host memory. */
+export interface ShadowPage {
+  readonly hostVsid: number;
+  readonly page: number;
+  readonly hostPage: number;
+  readonly writable: boolean;
+  readonly executable: boolean;
+  readonly used: boolean;
+}
+
 export class ShadowPages {
   readonly #cpu: ServerCpu;
   readonly #words: Int32Array;
@@ -163,6 +173,26 @@ export class ShadowPages {
     for (; this.#freeCount < this.#limit; record++) if (this.#slot[record] !== -1) this.#drop(record);
     // From now on the first records are taken again: a guest that has everything dropped time and again pays for what it has.
     if (record > 2 * live) for (let i = 0; i < this.#limit; i++) this.#free[i] = this.#limit - 1 - i;
+  }
+
+  /** The shadows, for who looks inside: as many as are asked for. */
+  *list(limit: number): Generator<ShadowPage> {
+    const words = this.#words;
+    let left = limit;
+    for (let record = 0; record < this.#limit && left > 0; record++) {
+      const slot = this.#slot[record] as number;
+      if (slot < 0) continue;
+      left--;
+      const low = words[((this.#cpu.hashTable.address + slot * HPTE_BYTES) >>> 2) + 2] as number;
+      yield {
+        hostVsid: this.#vsids.hostVsid(this.#vsid[record] as number),
+        page: this.#page[record] as number,
+        hostPage: this.#hostPage[record] as number,
+        writable: (low & HPTE.PP_READ_ONLY) !== HPTE.PP_READ_ONLY,
+        executable: (low & HPTE.N) === 0,
+        used: (low & HPTE.R) !== 0,
+      };
+    }
   }
 
   /** Host real address of the page's entry, for tests; -1: it has none. */

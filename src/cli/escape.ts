@@ -1,5 +1,5 @@
 /** What a key after Ctrl-A asks for, in QEMU's way. */
-export type EscapeAction = 'quit' | 'help' | 'save' | 'monitor';
+export type EscapeAction = 'quit' | 'help' | 'save' | 'monitor' | 'picture';
 
 export const ctrlA = 0x01;
 
@@ -8,6 +8,7 @@ export const escapeHelp = [
   'Ctrl-A x    ends the machine',
   'Ctrl-A s    saves the machine to the file that --save names',
   'Ctrl-A c    goes to the monitor, and back to the guest',
+  'Ctrl-A p    writes what the display shows to the file that --screenshot names',
   'Ctrl-A a    sends Ctrl-A (so does Ctrl-A Ctrl-A)',
 ].join('\r\n');
 
@@ -31,6 +32,7 @@ export class EscapeFilter {
       if (key === 'x') actions.push('quit');
       else if (key === 's') actions.push('save');
       else if (key === 'c') actions.push('monitor');
+      else if (key === 'p') actions.push('picture');
       else if (key === 'h' || key === '?') actions.push('help');
       else if (key === 'a' || byte === ctrlA) bytes[length++] = ctrlA;
     }

@@ -9,6 +9,8 @@ export interface TerminalEvents {
   save(): void;
   /** Ctrl-A c. */
   monitor(): void;
+  /** Ctrl-A p. */
+  picture(): void;
   /** Text for whoever sits at the terminal. */
   say(text: string): void;
 }
@@ -43,6 +45,7 @@ export class Terminal {
         if (action === 'quit') events.quit();
         else if (action === 'save') events.save();
         else if (action === 'monitor') events.monitor();
+        else if (action === 'picture') events.picture();
         else events.say(`\r\n${escapeHelp}\r\n`);
       }
     };

@@ -3,6 +3,7 @@ import type { HostCpu, HostMemory } from '../processor/index.ts';
 import type {
   Accel,
   KvmChainStep,
+  KvmConfigTlb,
   KvmGuestDebug,
   KvmRegs,
   KvmRun,
@@ -73,7 +74,7 @@ export interface VcpuFamily {
   interrupt(kind: number): void;
   criticalInterrupt(kind: number): void;
   /** KVM_ENABLE_CAP. False: the family has no such capability. */
-  enableCap(capability: VcpuCapability): boolean;
+  enableCap(capability: VcpuCapability, argument: number | KvmConfigTlb): boolean;
   getRegs(): KvmRegs;
   setRegs(regs: KvmRegs): void;
   getSregs(): KvmSregs;

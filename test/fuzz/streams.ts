@@ -103,6 +103,7 @@ export class HostileStreams {
       quit,
       save: () => {},
       monitor: () => {},
+      picture: () => {},
       say: () => {},
     });
     const run = machine.run();

@@ -6,7 +6,7 @@ import { type Device, type DeviceSpec, type DeviceState, savedPart, type TimedDe
 import { MachineError } from './error.ts';
 import type { World } from './host.ts';
 import { Hypercalls } from './hypercalls.ts';
-import { InterruptLine, type InterruptSink, SharedInput } from './interrupts.ts';
+import { type ExternalProxy, InterruptLine, type InterruptSink, SharedInput } from './interrupts.ts';
 import { OutsideEvents } from './outside/events.ts';
 import { PowerSwitch } from './power.ts';
 
@@ -29,6 +29,10 @@ function isSink(device: Device | undefined): device is Device & InterruptSink {
   return device !== undefined && 'setInput' in device;
 }
 
+function isProxy(device: Device): device is Device & ExternalProxy {
+  return 'proxied' in device;
+}
+
 function isTimed(device: Device): device is TimedDevice {
   return 'due' in device && 'turn' in device;
 }
@@ -42,6 +46,8 @@ export class BoardInstance {
   readonly specs: readonly DeviceSpec[];
   readonly #devices = new Map<string, Device>();
   readonly #timed: readonly TimedDevice[];
+  /** The controller that gives the processor its vectors, where there is one. */
+  readonly proxy: ExternalProxy | undefined;
 
   constructor(
     board: Board,
@@ -84,6 +90,7 @@ export class BoardInstance {
       for (const hypercall of device.hypercalls ?? []) this.hypercalls.add(hypercall);
     }
     this.#timed = [...this.#devices.values()].filter(isTimed);
+    this.proxy = [...this.#devices.values()].find(isProxy);
     const inputs = new Map<string, InterruptSink>();
     for (const [spec, outputs] of lines) {
       spec.interrupts?.forEach(({ controller, input }, i) => {

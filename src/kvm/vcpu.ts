@@ -286,7 +286,15 @@ export class VirtualCpu implements Vcpu {
   chain(effectiveAddress: bigint): readonly KvmChainStep[] {
     checkBits('an effective address', effectiveAddress, 64);
     const low = Number(BigInt.asUintN(32, effectiveAddress));
-    return this.#family.chain?.(low, Number(BigInt.asUintN(32, effectiveAddress >> 32n))) ?? [];
+    const high = Number(BigInt.asUintN(32, effectiveAddress >> 32n));
+    const steps = this.#family.chain?.(low, high);
+    if (steps !== undefined) return steps;
+    // Where it comes from the family does not say.
+    const { valid, physicalAddress } = this.#family.translate(low, high);
+    return [
+      { what: 'effective address', address: BigInt.asUintN(64, effectiveAddress), by: '' },
+      { what: 'guest real address', address: valid ? BigInt(physicalAddress) : undefined, by: 'KVM_TRANSLATE' },
+    ];
   }
 
   /** For `Vm.save`. */

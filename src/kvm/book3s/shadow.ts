@@ -21,9 +21,8 @@ export interface ShadowPage {
   readonly hostVsid: number;
   readonly page: number;
   readonly hostPage: number;
-  readonly writable: boolean;
-  readonly executable: boolean;
-  readonly used: boolean;
+  /** Host real address of its entry. */
+  readonly entry: number;
 }
 
 export class ShadowPages {
@@ -166,20 +165,16 @@ export class ShadowPages {
 
   /** The shadows, for who looks inside: as many as are asked for. */
   *list(limit: number): Generator<ShadowPage> {
-    const words = this.#words;
     let left = limit;
     for (let record = 0; record < this.#limit && left > 0; record++) {
       const slot = this.#slot[record] as number;
       if (slot < 0) continue;
       left--;
-      const low = words[((this.#cpu.hashTable.address + slot * HPTE_BYTES) >>> 2) + 2] as number;
       yield {
         hostVsid: this.#vsids.hostVsid(this.#vsid[record] as number),
         page: this.#page[record] as number,
         hostPage: this.#hostPage[record] as number,
-        writable: (low & HPTE.PP_READ_ONLY) !== HPTE.PP_READ_ONLY,
-        executable: (low & HPTE.N) === 0,
-        used: (low & HPTE.R) !== 0,
+        entry: this.#table.address(slot),
       };
     }
   }

@@ -148,13 +148,13 @@ export class Inspection64 {
   }
 
   #shadows(limit: number): KvmTable {
-    const rows = [...this.#shadow.list(limit)].map(({ hostVsid, page, hostPage, writable, executable, used }) => [
+    const rows = [...this.#shadow.list(limit)].map(({ hostVsid, page, hostPage, entry }) => [
       BigInt(hostVsid),
       BigInt(page) * PAGE_BYTES,
       BigInt(hostPage) * PAGE_BYTES,
-      `r${writable ? 'w' : '-'}${executable ? 'x' : '-'}${used ? ' R' : ''}`,
+      BigInt(entry),
     ]);
-    const columns = ['host VSID', 'page', 'host real page', 'access'];
+    const columns = ['host VSID', 'page', 'host real page', 'entry at'];
     return { name: 'shadow pages', columns, rows, total: this.#shadow.count };
   }
 

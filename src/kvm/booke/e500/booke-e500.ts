@@ -116,16 +116,14 @@ export class BookeE500 extends BookeFamily<PartsE500> {
 
   override enter(): number {
     const { words } = this;
+    // EV_IDLE ends as soon as anything is pending.
+    if (words[W_PENDING] !== 0) words[W_IDLE] = 0;
     const reason = super.enter();
     if (words[W_EPR_WANTED] !== 0 && reason < 0) {
       (this.parts.counters.counts[COUNTER.epr_exits] as number)++;
       return KVM_EXIT.EPR;
     }
-    if (words[W_IDLE] === 0 || reason !== RESUME_GUEST) return reason;
-    // EV_IDLE ends as soon as anything is pending.
-    if (words[W_PENDING] === 0) return this.halt();
-    words[W_IDLE] = 0;
-    return reason;
+    return words[W_IDLE] !== 0 && reason === RESUME_GUEST ? this.halt() : reason;
   }
 
   override enableCap(capability: VcpuCapability, argument: number | KvmConfigTlb): boolean {

@@ -138,6 +138,34 @@ for (const accel of ['pv', 'assist'] as const) {
   });
 }
 
+test('locks of caches and of the branch buffer, in both states', () => {
+  const guest = new E500Guest();
+  guest.write(`addi 20,20,1; mfesr 21; mfspr 9,26; addi 9,9,4; mtspr 26,9; rfi`, VECTORS + 0x200);
+  guest.write(`addi 22,22,1; mfesr 23; mfspr 9,26; addi 9,9,4; mtspr 26,9; rfi`, VECTORS + 0x600);
+  const source = `li 10,0x5000; dcbtls 0,0,10; icbtls 0,0,10; bblels; mr 3,20; ${END}`;
+  guest.write(`mfspr 4,1010; li 9,0; mtspr 1010,9; ${source} mfspr 4,1010; ${END}`);
+  guest.set({ msr: 0 });
+  assert.equal(guest.run(), 0);
+  guest.run();
+  assert.equal(guest.gpr(4), 0x400, 'L1CSR0: a lock was not got');
+  guest.write(source);
+  guest.set({ pc: CODE, msr: MSR_PR });
+  assert.equal(guest.run(), 2);
+  assert.deepEqual([guest.gpr(21), guest.gpr(22), guest.gpr(23)], [0x0010_0000, 1, 0x0400_0000]);
+  guest.set({ pc: CODE, msr: MSR_PR | 0x0400_0400, gpr: { 20: 0, 22: 0 } });
+  assert.equal(guest.run(), 0);
+  assert.equal(guest.gpr(22), 0);
+});
+
+test("SPE's accesses are aligned, and the interrupt says whose they are", () => {
+  const guest = new E500Guest();
+  guest.write(`mfesr 3; mfdear 4; ${END}`, VECTORS + 0x500);
+  guest.write('li 10,0x5004; evstdd 9,0(10)');
+  guest.set({ msr: 0x0200_0000 });
+  assert.equal(guest.run(), 0x0080_0080);
+  assert.equal(guest.gpr(4), 0x5004);
+});
+
 test('user space sets the size of the TLBs', () => {
   const guest = new E500Guest();
   assert.equal(guest.vcpu.enableCap('sw-tlb', { tlbSizes: [512, 8], tlbWays: [4, 8] }), true);

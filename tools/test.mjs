@@ -44,6 +44,8 @@ if (chosen.length === 0) {
 // The servers' are not made for the tests, which would take longer than all of them.
 const guests = {
   440: guest('440')?.folder,
+  '440_DEVICES': guest('440-devices', { make: false })?.folder,
+  BOOK3S64_DEVICES: guest('book3s64-devices', { make: false })?.folder,
   BOOK3S64: guest('book3s64', { make: false })?.folder,
   E500: guest('e500', { make: false })?.folder,
   DEBIAN: guest('debian', { make: false })?.folder,

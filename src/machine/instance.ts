@@ -6,7 +6,7 @@ import { type Device, type DeviceSpec, type DeviceState, savedPart, type TimedDe
 import { MachineError } from './error.ts';
 import type { World } from './host.ts';
 import { Hypercalls } from './hypercalls.ts';
-import { InterruptLine, type InterruptSink, SharedInput } from './interrupts.ts';
+import { type ExternalProxy, InterruptLine, type InterruptSink, SharedInput } from './interrupts.ts';
 import { OutsideEvents } from './outside/events.ts';
 import { PowerSwitch } from './power.ts';
 
@@ -29,6 +29,10 @@ function isSink(device: Device | undefined): device is Device & InterruptSink {
   return device !== undefined && 'setInput' in device;
 }
 
+function isProxy(device: Device): device is Device & ExternalProxy {
+  return 'proxied' in device;
+}
+
 function isTimed(device: Device): device is TimedDevice {
   return 'due' in device && 'turn' in device;
 }
@@ -42,6 +46,7 @@ export class BoardInstance {
   readonly specs: readonly DeviceSpec[];
   readonly #devices = new Map<string, Device>();
   readonly #timed: readonly TimedDevice[];
+  readonly #proxy: ExternalProxy | undefined;
 
   constructor(
     board: Board,
@@ -83,6 +88,7 @@ export class BoardInstance {
       });
       for (const hypercall of device.hypercalls ?? []) this.hypercalls.add(hypercall);
     }
+    this.#proxy = [...this.#devices.values()].find(isProxy);
     this.#timed = [...this.#devices.values()].filter(isTimed);
     const inputs = new Map<string, InterruptSink>();
     for (const [spec, outputs] of lines) {
@@ -112,6 +118,11 @@ export class BoardInstance {
     let first = Number.POSITIVE_INFINITY;
     for (const device of this.#timed) first = Math.min(first, device.due());
     return first;
+  }
+
+  /** The processor took an external interrupt, and asks for its vector: 0 where it has to ask the controller by itself. */
+  acknowledge(): number {
+    return this.#proxy?.proxied() ?? 0;
   }
 
   /** Has every device do what is due. */

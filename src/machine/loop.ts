@@ -202,6 +202,9 @@ export class MachineLoop {
           if (dcr.isWrite) bus.writeDcr(dcr.dcrn, dcr.data);
           else dcr.data = bus.readDcr(dcr.dcrn);
           break;
+        case KVM_EXIT.EPR:
+          run.epr.epr = this.#instance.acknowledge();
+          break;
         case KVM_EXIT.INTR:
           // A device may have been due before the slice is over.
           if (!run.immediateExit && ++pieces < PIECES_PER_SLICE && clock.now() - start < this.#sliceNs) continue;

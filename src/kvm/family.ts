@@ -2,6 +2,7 @@
 import type { HostCpu, HostMemory } from '../processor/index.ts';
 import type {
   Accel,
+  KvmConfigTlb,
   KvmGuestDebug,
   KvmRegs,
   KvmRun,
@@ -71,7 +72,7 @@ export interface VcpuFamily {
   interrupt(kind: number): void;
   criticalInterrupt(kind: number): void;
   /** KVM_ENABLE_CAP. False: the family has no such capability. */
-  enableCap(capability: VcpuCapability): boolean;
+  enableCap(capability: VcpuCapability, argument: number | KvmConfigTlb): boolean;
   getRegs(): KvmRegs;
   setRegs(regs: KvmRegs): void;
   getSregs(): KvmSregs;

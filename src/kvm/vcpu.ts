@@ -2,6 +2,7 @@ import { BUDGET, EVENT, type HostCpu, PC, VECTOR_HOST_STACK } from '../processor
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
+  type KvmConfigTlb,
   KvmError,
   type KvmExitReason,
   type KvmGuestDebug,
@@ -51,6 +52,16 @@ const INTERRUPTS = Object.values(KVM_INTERRUPT);
 /** The registers of `KvmRegs` that are one. */
 const REGISTERS = ['pc', 'cr', 'ctr', 'lr', 'xer', 'msr', 'srr0', 'srr1', 'pid'] as const;
 
+const CAPABILITIES: readonly string[] = ['papr', 'epr', 'booke-watchdog', 'sw-tlb'] satisfies VcpuCapability[];
+
+function checkTlbs(config: unknown): void {
+  checkObject('the sizes of TLBs', config);
+  const { tlbSizes, tlbWays } = config as KvmConfigTlb;
+  for (const list of [tlbSizes, tlbWays])
+    if (!(Array.isArray(list) && list.length <= 4 && list.every((n) => Number.isInteger(n) && n >= 0 && n < 2 ** 16)))
+      throw new KvmError('the sizes of TLBs are tlbSizes and tlbWays, up to four whole numbers each');
+}
+
 /** Nanoseconds: any number. */
 function checkTime(name: string, value: unknown): void {
   if (typeof value !== 'number' || Number.isNaN(value))
@@ -66,6 +77,7 @@ export function createKvmRun(): KvmRun {
     dcr: { dcrn: 0, data: 0, isWrite: false },
     hlt: { wakeAt: 0 },
     paprHcall: { nr: 0, ret: 0n, args: new BigUint64Array(9) },
+    epr: { epr: 0 },
     systemEvent: { type: 0 },
     internal: { message: '', pc: 0 },
     debug: { arch: { address: 0n, status: 0 } },
@@ -186,8 +198,11 @@ export class VirtualCpu implements Vcpu {
     this.#family.setGuestDebug(debug);
   }
 
-  enableCap(capability: VcpuCapability): boolean {
-    return capability === 'papr' && this.#family.enableCap(capability);
+  enableCap(capability: VcpuCapability, argument: number | KvmConfigTlb = 1): boolean {
+    if (!CAPABILITIES.includes(capability)) return false;
+    if (capability === 'sw-tlb') checkTlbs(argument);
+    else checkWord('the argument of a capability', argument);
+    return this.#family.enableCap(capability, argument);
   }
 
   interrupt(kind: number): void {

@@ -47,6 +47,7 @@ export function makeFakeVm(memoryBytes: number, script: Script): FakeVm {
     dcr: { dcrn: 0, data: 0, isWrite: false },
     hlt: { wakeAt: Number.POSITIVE_INFINITY },
     paprHcall: { nr: 0, ret: 0n, args: new BigUint64Array(9) },
+    epr: { epr: 0 },
     systemEvent: { type: 0 },
     internal: { message: '', pc: 0 },
     debug: { arch: { address: 0n, status: 0 } },

@@ -53,6 +53,8 @@ export const EMULATED_ROWS: readonly (readonly [mnemonic: string, primary: numbe
   ['eieio', 31, 854],
   ['sc', 31, 308],
   ['rfebb', 19, 146],
+  ['mfbhrbe', 31, 302],
+  ['clrbhrb', 31, 430],
 ];
 
 export const EMULATED_MNEMONICS: readonly string[] = EMULATED_ROWS.map(([mnemonic]) => mnemonic);
@@ -66,6 +68,10 @@ for (const [index, [, primary, extended]] of EMULATED_ROWS.entries())
 const L_BIT = 0x10000;
 /** rfebb's S: what becomes of BESCR[GE]. */
 const EBB_S = 0x800;
+
+/** Extended opcodes of what reads the branch history, and of what clears it. */
+const MFBHRBE = 302;
+const CLRBHRB = 430;
 
 /** The number of the special register in a move's word. */
 const sprOf = (word: number): number => ((word >>> 16) & 31) | ((word >>> 6) & 0x3e0);
@@ -182,6 +188,11 @@ export class Book3sEmulation {
         if (!this.#monitor.branches) return this.program(SRR1_PROGRAM.ILL);
         this.#returnFromBranch(word);
         return RESUME_GUEST;
+      case 24: // mfbhrbe
+      case 25: // clrbhrb
+        if (!this.#monitor.branches) return this.program(SRR1_PROGRAM.ILL);
+        this.#branchHistory(extended, rt);
+        break;
       default:
         return this.program(SRR1_PROGRAM.ILL);
     }
@@ -202,9 +213,11 @@ export class Book3sEmulation {
     const word = context.instruction;
     const extended = (word >>> 1) & 1023;
     if (word >>> 26 === 19 && extended === 146) return this.#emulateUserReturn(word);
-    if (word >>> 26 !== 31 || (extended !== 339 && extended !== 467)) return false;
+    if (word >>> 26 !== 31) return false;
     const words = this.#words;
     const rt = W_GPR + 2 * ((word >>> 21) & 31);
+    if (extended === MFBHRBE || extended === CLRBHRB) return this.#emulateUserHistory(extended, rt);
+    if (extended !== 339 && extended !== 467) return false;
     const result =
       extended === 339
         ? this.#sprs.read(sprOf(word), rt)
@@ -225,6 +238,25 @@ export class Book3sEmulation {
       this.#interrupts.facilityUnavailable(FACILITY.eventBasedBranch);
     else this.#returnFromBranch(word);
     return true;
+  }
+
+  /** The branch history of problem state, which has it where MMCR0[PMCC] lets it write the monitor's registers (9.4.4). */
+  #emulateUserHistory(extended: number, rt: number): boolean {
+    if (!this.#monitor.branches) return false;
+    if (!this.#monitor.opensHistory) {
+      this.#interrupts.facilityUnavailable(FACILITY.performanceMonitor);
+      return true;
+    }
+    this.#branchHistory(extended, rt);
+    this.#context.step();
+    return true;
+  }
+
+  /** No branches are noted: the history is empty, each of its entries zero (Book III-S, 9.5). */
+  #branchHistory(extended: number, rt: number): void {
+    if (extended !== MFBHRBE) return;
+    this.#words[rt] = 0;
+    this.#words[rt + 1] = 0;
   }
 
   #returnFromBranch(word: number): void {

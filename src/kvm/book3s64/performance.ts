@@ -1,7 +1,7 @@
 /**
- * The performance monitor of POWER7 and POWER8 (Power ISA 2.07 Book III-S, chapter 9; POWER8 User's Manual, events), and what
- * it is the only source of here: event-based branches. It counts instructions and cycles; a cycle is time that the guest's
- * processor had. Nothing ticks: counters follow when they are looked at, and where that makes a difference, as the state changes.
+ * The performance monitor of a server (Power ISA 2.07 Book III-S, chapter 9), and what it is the only source of here: event-based
+ * branches. It counts instructions and cycles; a cycle is time that the guest's processor had. Nothing ticks: counters follow
+ * when they are looked at, and where that makes a difference, as the state changes.
  */
 import { registersOf } from '../../isa/registers/index.ts';
 import { LEVELS_OF } from '../../processor/index.ts';
@@ -24,6 +24,7 @@ import {
 } from '../book3s/layout.ts';
 import type { VirtualTime } from '../book3s/virtual-time.ts';
 import type { GuestTime } from '../time.ts';
+import { EVENT, EVENTS_OF, type MonitorEvents } from './monitor-events.ts';
 
 /** MMCR0, low word (9.4.4). */
 const MMCR0 = {
@@ -39,10 +40,7 @@ const MMCR0 = {
   EBE: 0x0010_0000,
   PMC1CE: 0x8000,
   PMCJCE: 0x4000,
-  CC56RUN: 0x100,
   PMAO: 0x80,
-  FC14: 0x20,
-  FC56: 0x10,
 } as const;
 /** The time base's bits that MMCR0[TBSEL] selects. */
 const TIME_BITS: readonly number[] = [1, 2 ** 8, 2 ** 12, 2 ** 16];
@@ -55,27 +53,11 @@ const CTRL_RUN = 1;
 const FSCR_EBB = 1 << 7;
 /** SIER on POWER8: SIAR is of the instruction, which was a program's. */
 const SIER = { PROBLEM: 0x200_0000, VALID: 0x40_0000 } as const;
-/** The same of POWER7's MMCRA, high word. */
-const MMCRA_PROBLEM = 0x200;
 
-const COUNTERS = 6;
-/** What a counter counts. */
-const EVENT = { NONE: 0, INSTRUCTIONS: 1, CYCLES: 2, RUN_INSTRUCTIONS: 3, RUN_CYCLES: 4 } as const;
-/** Events by MMCR1's selection: of every one of PMC1 to PMC4, and of one alone. */
-const EVENTS: ReadonlyMap<number, number> = new Map([
-  [0x02, EVENT.INSTRUCTIONS],
-  [0x1e, EVENT.CYCLES],
-]);
-const OWN_EVENTS: ReadonlyMap<number, number> = new Map([
-  [0x1f0, EVENT.CYCLES],
-  [0x2f4, EVENT.RUN_CYCLES],
-  [0x4fa, EVENT.RUN_INSTRUCTIONS],
-]);
-
-/** The clock of the servers that boards have: 3.5 GHz. */
-const CYCLES_PER_NS = 3.5;
 /** What instructions may be carried out in a nanosecond: a counter's overflow is looked for no sooner. */
 const INSTRUCTIONS_PER_NS = 3;
+/** MMCR0[PMCC] of 2 or 3. */
+const PMCC_WRITES = 0x8_0000;
 const TWO_31 = 2 ** 31;
 const TWO_32 = 2 ** 32;
 
@@ -87,7 +69,7 @@ const W_SIER = wordOf('sier');
 const W_SDAR = wordOf('sdar');
 const W_EBBHR = wordOf('ebbhr');
 const W_EBBRR = wordOf('ebbrr');
-const W_PMC: readonly number[] = ([1, 2, 3, 4, 5, 6] as const).map((n) => wordOf(`pmc${n}`));
+const W_PMC: readonly number[] = ([1, 2, 3, 4, 5, 6, 7, 8] as const).map((n) => wordOf(`pmc${n}`));
 
 export class PerformanceMonitor {
   readonly #words: Int32Array;
@@ -98,13 +80,12 @@ export class PerformanceMonitor {
   readonly #virtualTime: VirtualTime;
   readonly #retired: () => number;
   readonly #cyclesPerTick: number;
-  /** The model's is counted for: a 970's has another set of events, and is told absent. */
-  readonly #exists: boolean;
+  readonly #events: MonitorEvents;
   /** The model has MMCR2, SIER and event-based branches. */
   readonly #isLater: boolean;
   /** By counter: what it counts in problem state and in the operating system. */
-  readonly #problem = new Int8Array(COUNTERS);
-  readonly #privileged = new Int8Array(COUNTERS);
+  readonly #problem: Int8Array;
+  readonly #privileged: Int8Array;
   #counts = false;
   /** It counts something else in problem state than in the operating system. */
   #differs = false;
@@ -137,19 +118,20 @@ export class PerformanceMonitor {
     this.#time = time;
     this.#virtualTime = virtualTime;
     this.#retired = retired;
-    this.#cyclesPerTick = CYCLES_PER_NS / time.ticksPerNanosecond;
-    this.#exists = name !== '970';
+    this.#events = EVENTS_OF[name];
+    this.#cyclesPerTick = this.#events.cyclesPerNanosecond / time.ticksPerNanosecond;
+    this.#problem = new Int8Array(this.#events.counters);
+    this.#privileged = new Int8Array(this.#events.counters);
     this.#isLater = registersOf(LEVELS_OF[name]).has(785);
   }
 
   /** The registers were set to their first values, or to others. */
   changed(): void {
-    if (!this.#exists) return;
     const words = this.#words;
     const mmcr0 = words[W_MMCR0] as number;
     let differs = false;
     this.#counts = false;
-    for (let i = 0; i < COUNTERS; i++) {
+    for (let i = 0; i < this.#events.counters; i++) {
       const problem = this.#eventOf(i, true);
       const privileged = this.#eventOf(i, false);
       this.#problem[i] = problem;
@@ -178,7 +160,7 @@ export class PerformanceMonitor {
     const words = this.#words;
     const events = this.#context.user ? this.#problem : this.#privileged;
     const runs = ((words[W_CTRL] as number) & CTRL_RUN) !== 0;
-    for (let i = 0; i < COUNTERS; i++) {
+    for (let i = 0; i < this.#events.counters; i++) {
       const event = events[i];
       if (event === EVENT.NONE || (!runs && (event === EVENT.RUN_INSTRUCTIONS || event === EVENT.RUN_CYCLES))) continue;
       const more = event === EVENT.CYCLES || event === EVENT.RUN_CYCLES ? passed : done;
@@ -226,9 +208,14 @@ export class PerformanceMonitor {
     return (high & BESCR_HIGH.GE) !== 0 && (high & BESCR_HIGH.PME) !== 0;
   }
 
-  /** The model has event-based branches, and with them rfebb. */
+  /** The model has event-based branches, with them rfebb, and a branch history. */
   get branches(): boolean {
-    return this.#exists && this.#isLater;
+    return this.#isLater;
+  }
+
+  /** Problem state has the branch history, and may clear it. */
+  get opensHistory(): boolean {
+    return ((this.#words[W_MMCR0] as number) & PMCC_WRITES) !== 0;
   }
 
   /** rfebb: to EBBRR, with BESCR[GE] as the instruction says. */
@@ -248,17 +235,10 @@ export class PerformanceMonitor {
     const words = this.#words;
     const mmcr0 = words[W_MMCR0] as number;
     // MSR[PMM] marks processes; nobody here has it set, and where it is not, FCM0 freezes.
-    const state = (problem ? MMCR0.FCP : MMCR0.FCS) | MMCR0.FC | MMCR0.FCM0;
-    if ((mmcr0 & (state | (index < 4 ? MMCR0.FC14 : MMCR0.FC56))) !== 0) return EVENT.NONE;
+    if ((mmcr0 & ((problem ? MMCR0.FCP : MMCR0.FCS) | MMCR0.FC | MMCR0.FCM0)) !== 0) return EVENT.NONE;
     if (this.#isLater && (this.#freezing(index) & ((problem ? MMCR2.FCP : MMCR2.FCS) | MMCR2.FCM0)) !== 0)
       return EVENT.NONE;
-    if (index >= 4) {
-      const always = (mmcr0 & MMCR0.CC56RUN) !== 0;
-      if (index === 4) return always ? EVENT.INSTRUCTIONS : EVENT.RUN_INSTRUCTIONS;
-      return always ? EVENT.CYCLES : EVENT.RUN_CYCLES;
-    }
-    const selected = ((words[W_MMCR1] as number) >>> (24 - 8 * index)) & 0xff;
-    return EVENTS.get(selected) ?? OWN_EVENTS.get(((index + 1) << 8) | selected) ?? EVENT.NONE;
+    return this.#events.select(index, mmcr0, words[W_MMCR1] as number);
   }
 
   /** MMCR2's first four bits for a counter. */
@@ -284,7 +264,7 @@ export class PerformanceMonitor {
     const words = this.#words;
     const mmcr0 = words[W_MMCR0] as number;
     if ((mmcr0 & MMCR0.PMAE) !== 0)
-      for (let i = 0; i < COUNTERS; i++)
+      for (let i = 0; i < this.#events.counters; i++)
         if ((words[W_PMC[i] as number] as number) < 0 && this.#overflows(i, mmcr0)) {
           this.#alert();
           break;
@@ -307,8 +287,9 @@ export class PerformanceMonitor {
       words[W_SIER] = SIER.VALID | (user ? SIER.PROBLEM : 0);
       words[W_SIER + 1] = 0;
     } else {
-      const high = words[W_MMCRA + 1] as number;
-      words[W_MMCRA + 1] = user ? high | MMCRA_PROBLEM : high & ~MMCRA_PROBLEM;
+      const { low, high } = this.#events.problem;
+      words[W_MMCRA] = ((words[W_MMCRA] as number) & ~low) | (user ? low : 0);
+      words[W_MMCRA + 1] = ((words[W_MMCRA + 1] as number) & ~high) | (user ? high : 0);
     }
     if (this.#isLater && (mmcr0 & MMCR0.EBE) !== 0 && ((words[W_BESCR + 1] as number) & BESCR_HIGH.PME) !== 0)
       words[W_BESCR] = (words[W_BESCR] as number) | BESCR_PMEO;
@@ -339,12 +320,12 @@ export class PerformanceMonitor {
     if ((mmcr0 & MMCR0.PMAE) === 0 || (mmcr0 & MMCR0.FC) !== 0) return;
     let nanoseconds = Number.POSITIVE_INFINITY;
     if (this.#counts)
-      for (let i = 0; i < COUNTERS; i++) {
+      for (let i = 0; i < this.#events.counters; i++) {
         const event = this.#problem[i] || this.#privileged[i];
         const left = TWO_31 - ((words[W_PMC[i] as number] as number) >>> 0);
         if (event === EVENT.NONE || left <= 0 || !this.#overflows(i, mmcr0)) continue;
         const cycles = event === EVENT.CYCLES || event === EVENT.RUN_CYCLES;
-        const each = cycles ? 1 / CYCLES_PER_NS : time.icount || 1 / INSTRUCTIONS_PER_NS;
+        const each = cycles ? 1 / this.#events.cyclesPerNanosecond : time.icount || 1 / INSTRUCTIONS_PER_NS;
         nanoseconds = Math.min(nanoseconds, left * each);
       }
     if (nanoseconds !== Number.POSITIVE_INFINITY) nanoseconds += time.now();

@@ -3,6 +3,7 @@ import type { HostCpu } from '../../processor/index.ts';
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
+  type KvmConfigTlb,
   type KvmGuestDebug,
   type KvmRegs,
   type KvmSregs,
@@ -10,6 +11,7 @@ import {
   type KvmStats,
   type KvmTranslation,
   type TlbEntry,
+  type VcpuCapability,
 } from '../api.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
 import type { MemorySlot } from '../slots.ts';
@@ -148,7 +150,7 @@ export abstract class BookeFamily<Own extends BookeParts> implements VcpuFamily 
       words[W_HALTED] = 0;
       (this.#counts[COUNTER.halt_wakeup] as number)++;
     }
-    if (((words[W_MSR] as number) & MSR.WE) !== 0) return this.#halt();
+    if (((words[W_MSR] as number) & MSR.WE) !== 0) return this.halt();
     return this.#context.stepping === 0 ? RESUME_GUEST : this.#debug.begin();
   }
 
@@ -184,7 +186,7 @@ export abstract class BookeFamily<Own extends BookeParts> implements VcpuFamily 
     this.#debug.set(debug);
   }
 
-  enableCap(): boolean {
+  enableCap(_capability: VcpuCapability, _argument: number | KvmConfigTlb): boolean {
     return false;
   }
 
@@ -277,7 +279,7 @@ export abstract class BookeFamily<Own extends BookeParts> implements VcpuFamily 
   }
 
   /** MSR[WE]: the guest waits until an interrupt that it lets through clears it. */
-  #halt(): number {
+  protected halt(): number {
     const { words } = this;
     words[W_HALTED] = 1;
     const wakes = ((words[W_MSR] as number) & (MSR.EE | MSR.CE)) !== 0;

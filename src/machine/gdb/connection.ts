@@ -4,7 +4,7 @@
  */
 import type { Debugger, DebugStop, WatchedAccess } from '../debugger/index.ts';
 import type { MachineEnd } from '../loop.ts';
-import { memoryMap, targetDescription, threadList } from './features.ts';
+import { memoryMap, memoryRegion, targetDescription, threadList } from './features.ts';
 import {
   bytesOf,
   framePacket,
@@ -403,6 +403,8 @@ export class GdbConnection {
         return `${this.#hostInfo}ostype:unknown;watchpoint_exceptions_received:before;`;
       case 'ProcessInfo':
         return `pid:1;${this.#hostInfo}`;
+      case 'MemoryRegionInfo':
+        return memoryRegion(parseNumber(words), this.#debugger.registers.family.bits);
       case 'qemu.PhyMemMode':
         return this.#debugger.memory.physical ? '1' : '0';
       case 'qemu.sstepbits':

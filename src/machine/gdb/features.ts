@@ -67,6 +67,13 @@ export function memoryMap(bits: 32 | 64): string {
   );
 }
 
+/** lldb looks for a place of its own, which it has to find: the address space's last pages are said to be free. */
+export function memoryRegion(address: bigint | undefined, bits: 32 | 64): string {
+  const top = 2n ** BigInt(bits) - 0x1_0000n;
+  if (address === undefined) return 'E16';
+  return address < top ? `start:0;size:${top.toString(16)};permissions:rwx;` : `start:${top.toString(16)};size:ffff;`;
+}
+
 export function threadList(id: string, name: string): string {
   return `<?xml version="1.0"?><threads><thread id="${id}" core="0" name="${name}"/></threads>`;
 }

@@ -114,6 +114,47 @@ for (const cpu of MODELS)
     });
   }
 
+for (const accel of ACCELS)
+  test(`a 970's eight counters, ${accel}`, () => {
+    const guest = new LittleGuest('970', accel);
+    const every = Array.from({ length: 8 }, (_, i) => i + 1);
+    const read = every.map((n) => `mfspr r${n},${pmc(n)}`).join('; ');
+    const [INSTRUCTIONS, NOTHING, CYCLES] = [9n, 8n, 15n];
+    // PMC1 and PMC2 are selected in MMCR0, the others in MMCR1.
+    const select = (events: readonly bigint[]): { mmcr0: bigint; mmcr1: bigint } => ({
+      mmcr0: ((events[0] ?? 0n) << 8n) | ((events[1] ?? 0n) << 1n),
+      mmcr1: events.slice(2).reduce((word, event, i) => word | (event << BigInt(27 - 5 * i)), 0n),
+    });
+    const count = (events: readonly bigint[], more = 0n, source = LOOP): number[] => {
+      for (const n of every) guest.run(`${STOP}; mtspr ${pmc(n)},r10`, { 10: 0n, 12: MMCR0.FC });
+      const { mmcr0, mmcr1 } = select(events);
+      const registers = { ...control(mmcr0 | more), 11: mmcr1 };
+      return guest.run(`${START}; ${source}; ${STOP}; ${read}`, registers).gpr.slice(1, 9).map(Number);
+    };
+    const mixed = [INSTRUCTIONS, CYCLES, NOTHING, INSTRUCTIONS, CYCLES, 0n, 1n, INSTRUCTIONS];
+    const found = count(mixed);
+    const [instructions = 0, cycles = 0] = found;
+    assert.ok(instructions >= 2001 && instructions < 2020, String(instructions));
+    assert.ok(cycles > 2 * 2001 && cycles < 100_000, String(cycles));
+    assert.deepEqual(found, [instructions, cycles, 0, instructions, cycles, 0, 0, instructions]);
+    assert.deepEqual(count(mixed, MMCR0.FC), Array(8).fill(0));
+    assert.deepEqual(count(mixed, MMCR0.FCS), Array(8).fill(0));
+    // The one that becomes negative interrupts; MMCRA tells that it was not a program.
+    const { mmcr0, mmcr1 } = select([NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, INSTRUCTIONS]);
+    const alert = guest.run(
+      `mtspr ${pmc(8)},r13; ${START}; mtctr r20; addi r21,r21,1; b .-4`,
+      { ...control(mmcr0 | MMCR0.PMAE | 0x4000n), 11: mmcr1, 13: 0x7fff_fc00n },
+      EE,
+    );
+    assert.equal(alert.vector, 0xf00);
+    const after = guest.run(`mfspr r5,${SPR.MMCR0}; mfspr r6,${SPR.SIAR}; mfspr r7,786`).gpr;
+    assert.equal((after[5] as bigint) & (MMCR0.PMAE | MMCR0.PMAO), MMCR0.PMAO);
+    assert.ok((after[6] as bigint) >= BigInt(CODE) && (after[6] as bigint) <= BigInt(CODE + 32));
+    assert.equal((after[7] as bigint) & 0x0800_0000n, 0n);
+    guest.run(STOP, { 12: 0n });
+    assert.equal(guest.run('nop; nop', {}, EE).vector, 0);
+  });
+
 for (const accel of ACCELS) {
   /** Runs a program with facilities, until it stores to nowhere; answers its registers. */
   const program = (guest: LittleGuest, source: string, registers: Readonly<Record<number, bigint>>) =>
@@ -146,6 +187,25 @@ for (const accel of ACCELS) {
     assert.equal(bescr, BESCR.PME | BESCR.PMEO);
     const after = guest.run(`mfspr r5,${SPR.BESCR}`).gpr[5];
     assert.equal(after, BESCR.GE | BESCR.PME);
+  });
+
+  test(`the branch history is empty, ${accel}`, () => {
+    // clrbhrb, and mfbhrbe r5,3.
+    const source = '.long 0x7c00035c; .long 0x7ca01a5c; addi r6,r6,1';
+    const guest = new LittleGuest('power8', accel);
+    const read = ({ vector, gpr, fscr = 0n }: ReturnType<typeof program>) => [vector, gpr[5], gpr[6], fscr >> 56n];
+    assert.deepEqual(read(guest.run(source, { 5: 77n, 6: 0n })), [0, 0n, 1n, 0n]);
+    for (const pmcc of [0n, 0x4_0000n]) {
+      guest.run(`mtspr ${SPR.MMCR0},r10`, { 10: pmcc });
+      assert.deepEqual(read(program(guest, source, { 5: 77n, 6: 0n })), [0xf60, 77n, 0n, 3n]);
+    }
+    guest.run(`mtspr ${SPR.MMCR0},r10`, { 10: MMCR0.PMCC_ALL });
+    assert.deepEqual(read(program(guest, source, { 5: 77n, 6: 0n })).slice(0, 3), [0, 0n, 1n]);
+    for (const cpu of ['970', 'power7']) {
+      const before = new LittleGuest(cpu, accel);
+      for (const run of [before.run(source), program(before, source, {})])
+        assert.deepEqual([run.vector, run.flags], [0x700, 0x8_0000n]);
+    }
   });
 
   test(`rfebb, ${accel}`, () => {

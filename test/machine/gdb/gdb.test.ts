@@ -91,6 +91,14 @@ test('a client is told what there is, and sees where the guest stands', async ()
   assert.equal(await client.ask('Hgp1.1'), 'OK');
   assert.equal(await client.ask('Hgp1.7'), 'E02');
   assert.equal(await client.ask('vCont?'), 'vCont;c;C;s;S;r');
+  // lldb's.
+  assert.match(await client.ask('qHostInfo'), /endian:big;ptrsize:8;.*watchpoint_exceptions_received:before;$/);
+  assert.match(await client.ask('qProcessInfo'), /^pid:1;/);
+  assert.equal(
+    await client.ask('qMemoryRegionInfo:c000000000000000'),
+    'start:0;size:ffffffffffff0000;permissions:rwx;',
+  );
+  assert.equal(await client.ask('qMemoryRegionInfo:ffffffffffff0000'), 'start:ffffffffffff0000;size:ffff;');
   assert.equal(await client.ask('qXfer:features:read:nothing.xml:0,100'), 'E00');
   assert.equal(machine.state, 'paused');
   client.post('k');

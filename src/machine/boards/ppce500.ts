@@ -264,7 +264,7 @@ export const ppce500: Board = {
       },
     },
   ],
-  accels: ['trap'],
+  accels: ['assist', 'pv', 'trap'],
   kernelBits: 32,
   memory: {
     defaultBytes: 256 * MiB,

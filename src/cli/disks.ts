@@ -8,9 +8,11 @@ import { parseChoice } from './values.ts';
 export interface DiskArgument extends DiskFileOptions {
   readonly file: string;
   readonly serial?: string | undefined;
+  readonly media?: 'disk' | 'cdrom' | undefined;
+  readonly bus?: string | undefined;
 }
 
-const FITS = 'format=, ro, snapshot=on, serial=, backing=, backing-format= and lock=off fit';
+const FITS = 'format=, media=cdrom, bus=, ro, snapshot=on, serial=, backing=, backing-format= and lock=off fit';
 
 const isOn = (value: string, name: string): boolean => parseChoice(value, ['on', 'off'], `way of ${name}`) === 'on';
 const formatOf = (value: string): DiskFormat => parseChoice(value, DISK_FORMATS, 'format');
@@ -33,6 +35,12 @@ export function parseDisk(text: string, before: readonly DiskArgument[] = []): D
     switch (name) {
       case 'format':
         disk.format = formatOf(value);
+        break;
+      case 'media':
+        disk.media = parseChoice(value, ['disk', 'cdrom'] as const, 'kind of media');
+        break;
+      case 'bus':
+        disk.bus = value;
         break;
       case 'ro':
       case 'readonly':
@@ -67,16 +75,19 @@ export interface OpenDisk {
   readonly store: BlockStore;
   readonly serial: string | undefined;
   readonly readOnly: boolean;
+  readonly media: 'disk' | 'cdrom' | undefined;
+  readonly bus: string | undefined;
 }
 
 /** Opens all of them, or none. */
 export async function openDisks(disks: readonly DiskArgument[]): Promise<OpenDisk[]> {
   const open: OpenDisk[] = [];
   try {
-    for (const { file, serial, ...options } of disks) {
+    for (const { file, serial, media, bus, ...given } of disks) {
+      const options = media === 'cdrom' ? { readOnly: true, ...given } : given;
       // What nobody keeps may be written, whatever the file allows.
       const readOnly = options.readOnly ?? false;
-      open.push({ store: await openDiskFile(file, options), serial, readOnly });
+      open.push({ store: await openDiskFile(file, options), serial, readOnly, media, bus });
     }
     return open;
   } catch (error) {

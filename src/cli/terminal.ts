@@ -7,6 +7,8 @@ export interface TerminalEvents {
   quit(): void;
   /** Ctrl-A s. */
   save(): void;
+  /** Ctrl-A p. */
+  picture(): void;
   /** Text for whoever sits at the terminal. */
   say(text: string): void;
 }
@@ -40,6 +42,7 @@ export class Terminal {
       for (const action of actions) {
         if (action === 'quit') events.quit();
         else if (action === 'save') events.save();
+        else if (action === 'picture') events.picture();
         else events.say(`\r\n${escapeHelp}\r\n`);
       }
     });

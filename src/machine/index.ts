@@ -120,7 +120,9 @@ export type {
   StreamEnd,
   StreamUser,
 } from './outside/sockets.ts';
+export { encodePng, type Picture } from './picture.ts';
 export type { PowerEvent, PowerSwitch } from './power.ts';
+export type { Seat } from './seat.ts';
 export type { SnapshotCompression } from './snapshot/codec.ts';
 export { BytesSource, type SnapshotHeader, SnapshotReader, type SnapshotSource } from './snapshot/container.ts';
 export type { Chain } from './virtio/chain.ts';

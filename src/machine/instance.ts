@@ -46,7 +46,8 @@ export class BoardInstance {
   readonly specs: readonly DeviceSpec[];
   readonly #devices = new Map<string, Device>();
   readonly #timed: readonly TimedDevice[];
-  readonly #proxy: ExternalProxy | undefined;
+  /** The controller that gives the processor its vectors, where there is one. */
+  readonly proxy: ExternalProxy | undefined;
 
   constructor(
     board: Board,
@@ -88,8 +89,8 @@ export class BoardInstance {
       });
       for (const hypercall of device.hypercalls ?? []) this.hypercalls.add(hypercall);
     }
-    this.#proxy = [...this.#devices.values()].find(isProxy);
     this.#timed = [...this.#devices.values()].filter(isTimed);
+    this.proxy = [...this.#devices.values()].find(isProxy);
     const inputs = new Map<string, InterruptSink>();
     for (const [spec, outputs] of lines) {
       spec.interrupts?.forEach(({ controller, input }, i) => {
@@ -118,11 +119,6 @@ export class BoardInstance {
     let first = Number.POSITIVE_INFINITY;
     for (const device of this.#timed) first = Math.min(first, device.due());
     return first;
-  }
-
-  /** The processor took an external interrupt, and asks for its vector: 0 where it has to ask the controller by itself. */
-  acknowledge(): number {
-    return this.#proxy?.proxied() ?? 0;
   }
 
   /** Has every device do what is due. */

@@ -203,7 +203,7 @@ export class MachineLoop {
           else dcr.data = bus.readDcr(dcr.dcrn);
           break;
         case KVM_EXIT.EPR:
-          run.epr.epr = this.#instance.acknowledge();
+          run.epr.epr = this.#instance.proxy?.proxied() ?? 0;
           break;
         case KVM_EXIT.INTR:
           // A device may have been due before the slice is over.

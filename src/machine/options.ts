@@ -163,6 +163,8 @@ const disk = all(
   ),
   property('serial', word(20), true),
   property('readOnly', truth, true),
+  property('media', (value) => (value === 'disk' || value === 'cdrom' ? undefined : 'disk or cdrom would fit'), true),
+  property('bus', text, true),
 );
 const isDiskSize = (value: unknown): boolean =>
   Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) % 512 === 0;
@@ -208,6 +210,7 @@ const CHECKS: { readonly [Name in keyof Required<MachineOptions>]: Check } = {
   consolePorts: listOf('console ports', MOST_DEVICES, consolePort),
   rng: truth,
   balloon: truth,
+  display: truth,
   devices: listOf('devices', MOST_DEVICES, card),
 };
 const REQUIRED = ['board', 'host'] as const satisfies readonly (keyof MachineOptions)[];

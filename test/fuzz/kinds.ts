@@ -4,6 +4,7 @@ import { TRANSPORTS } from '../machine/virtio/rig.ts';
 import { CHIP_PARTS, HostileChips } from './ccsr.ts';
 import { FILE_PLACES, FILES, HostileFiles } from './files.ts';
 import { HostileGuests } from './guests.ts';
+import { HostileMacDevices } from './mac-devices.ts';
 import { HostilePrograms, PLACES, type Place } from './machines.ts';
 import { HostileMessages } from './messages.ts';
 import { HostilePackets } from './packets.ts';
@@ -85,6 +86,12 @@ export const KINDS: readonly Kind[] = [
     ),
   ),
   ...group([{ name: 'pci pseries', make: () => new HostileConfiguration() }]),
+  ...group(
+    (['g3beige', 'mac99'] as const).map((board) => ({
+      name: `devices ${board}`,
+      make: () => new HostileMacDevices(board),
+    })),
+  ),
   ...group(CHIP_PARTS.map((part) => ({ name: `chip ${part}`, make: () => new HostileChips(part) }))),
   // 9P.
   ...group(

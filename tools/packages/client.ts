@@ -4,12 +4,12 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { HttpClient } from '../../src/node/http-client.ts';
 import { type AptOptions, proxyEnvironment, readAptOptions, readAptSources, type Source } from './apt.ts';
 import { decompress, readBytes } from './archive.ts';
 import { type Paragraph, parseParagraphs, words } from './control.ts';
 import { download, fetchText } from './download.ts';
 import { PackageError } from './error.ts';
-import { HttpClient } from './http.ts';
 import type { Reporter } from './progress.ts';
 import { checkSignature } from './signature.ts';
 import { compareVersions } from './version.ts';
@@ -62,7 +62,10 @@ export class PackageClient {
     const apt = options.apt ?? readAptOptions();
     const sources = options.mirror === undefined ? readAptSources(apt) : [mirrorSource(options.mirror)];
     if (sources.length === 0) throw new PackageError(`apt has no mirror here; ${HOW_TO_NAME_ONE}`);
-    const http = new HttpClient(proxyEnvironment(apt, options.environment ?? process.env));
+    const http = new HttpClient({
+      proxies: proxyEnvironment(apt, options.environment ?? process.env),
+      fail: (message) => new PackageError(message),
+    });
     const client = new PackageClient(options, http);
     const problems: string[] = [];
     for (const source of sources) {

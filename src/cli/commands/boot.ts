@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
 import { formatBytes } from '../../machine/error.ts';
-import { findBoard, hasFirmware, type MachineEnd } from '../../machine/index.ts';
+import { encodePng, findBoard, hasFirmware, type MachineEnd } from '../../machine/index.ts';
 import {
   codeCacheFolder,
   createMachine,
@@ -39,6 +39,8 @@ interface BootArguments {
   bios?: string;
   restore?: string;
   save?: string;
+  display?: boolean;
+  screenshot?: string;
   initrd?: string;
   append?: string;
   memory?: number;
@@ -79,7 +81,7 @@ export function addBoot(program: Command): void {
     .option('--dtb <file>', 'a device tree to use in place of the built-in one')
     .option(
       '--disk <file>',
-      'a disk: FILE[,format=raw|qcow2][,ro][,snapshot=on][,serial=WORD][,backing=FILE]; as often as there are disks',
+      'a disk: FILE[,format=raw|qcow2][,media=cdrom][,ro][,snapshot=on][,serial=WORD][,backing=FILE]; as often as there are disks',
       parseDisk,
     )
     .option(
@@ -100,6 +102,11 @@ export function addBoot(program: Command): void {
       'go on from a snapshot in place of booting; it has the machine, its memory and its devices',
     )
     .option('--save <file>', 'where Ctrl-A s, or the signal SIGUSR1, saves the machine while it runs')
+    .option('--display', 'a display, keyboard and mouse where the machine can have them; firmware then uses them')
+    .option(
+      '--screenshot <file>',
+      'where Ctrl-A p writes what the display shows, as PNG, and what it showed in the end',
+    )
     .option('--no-reboot', 'a reset by the guest ends the command')
     .option('--icount <n>', 'time is the count of instructions, 2^n nanoseconds each: runs repeat exactly', parseIcount)
     .option('--code-cache <folder>', 'where to remember what code was hot, or off', codeCacheFolder())
@@ -216,6 +223,7 @@ async function boot(options: BootArguments): Promise<number> {
     translationMemory: options.translationMemory,
     consolePorts,
     rng: options.rng,
+    display: options.display,
     translationThreads: options.translationThreads,
     shares: options.share?.map(({ tag, folder, writable }) => ({ tag, server: shareFolder(folder, { writable }) })),
   };
@@ -253,11 +261,25 @@ async function boot(options: BootArguments): Promise<number> {
           saving = undefined;
         });
   };
+  const picture = (isEnd = false): void => {
+    const file = options.screenshot;
+    if (file === undefined) {
+      if (!isEnd) say('\r\npowervisor: there is no file for the picture; --screenshot FILE names one\r\n');
+      return;
+    }
+    const shown = machine.seat.picture();
+    if (shown === undefined) say('\r\npowervisor: the machine has no display, or it shows nothing\r\n');
+    else {
+      writeOutput(file, encodePng(shown), 'picture');
+      if (!isEnd) say(`\r\npowervisor: ${shown.width}x${shown.height} written to '${file}'\r\n`);
+    }
+  };
   if (options.save !== undefined) process.on('SIGUSR1', save);
   const terminal = new Terminal(process.stdin, {
     input: (bytes) => input.push(bytes),
     quit: () => stop(0),
     save,
+    picture: () => picture(),
     say,
   });
   const writeStats = (cause: MachineEnd['cause'] | 'running'): void => {
@@ -289,6 +311,7 @@ async function boot(options: BootArguments): Promise<number> {
   }
   output.endLine();
   writeStats(end.cause);
+  picture(true);
   await Promise.race([closePorts(), unheard]);
   isOver = true;
   // Whoever ended the machine does not wait for a reader that does not read, nor does whoever ends the command now.

@@ -1,5 +1,5 @@
 import type { Board, BoardConfiguration } from '../board.ts';
-import { onBus } from '../cards.ts';
+import { ideDrives, onBus } from '../cards.ts';
 import type { DeviceSpec } from '../device.ts';
 import { cuda } from '../devices/mac/cuda.ts';
 import { ESCC_BYTES, ESCC_LEGACY_BYTES, escc } from '../devices/mac/escc.ts';
@@ -11,9 +11,11 @@ import { pmu } from '../devices/mac/pmu.ts';
 import { uninorthPci, uninorthRegisters } from '../devices/mac/uninorth.ts';
 import { VIA_BYTES } from '../devices/mac/via.ts';
 import { OPENPIC_BYTES } from '../devices/openpic.ts';
+import { vga } from '../devices/vga.ts';
 import { virtioPci } from '../virtio/pci.ts';
 import { FIRMWARE_TREE, GiB, MACHINE_ID, MiB, macFwCfg, NVRAM, openBios, VIA } from './mac.ts';
 import { g5 } from './mac-cpus.ts';
+import { macIdeParts, macIdes } from './mac-ide.ts';
 
 const BUS_FREQUENCY = 100_000_000;
 const NVRAM_STRIDE = 2;
@@ -28,7 +30,10 @@ const KEYLARGO = 0x0022;
 /** The bus with the devices, and what follows its bridge on it. */
 const PCI = 'pci0';
 const MACIO_SLOT = 12;
-const FIRST_CARD_SLOT = 14;
+const DISPLAY_SLOT = 14;
+/** Where OpenBIOS puts the display's memory. */
+const DISPLAY_MEMORY = 0x81000000;
+const FIRST_CARD_SLOT = 15;
 const CARD_SLOTS = 32 - FIRST_CARD_SLOT;
 
 /** Inputs of the interrupt controller. */
@@ -38,6 +43,7 @@ const INPUT = {
   esccB: 0x24,
   pci: [0x1b, 0x1c, 0x1d, 0x1e],
   external: [0x2f, 0x37],
+  ide: [0x0d, 0x0e],
 } as const;
 
 const pic = (input: number) => ({ controller: 'pic', input });
@@ -70,6 +76,7 @@ function devicesOf(configuration: BoardConfiguration, wanted: number | undefined
           interrupts: [pic(INPUT.via), { controller: 'gpio', input: 1 }],
           hasAdb: via === VIA.PMU_ADB,
         }),
+    ...macIdes(ideDrives(configuration.cards), INPUT.ide, pic),
     uninorthRegisters({ name: 'uninorth', base: 0xf8000000 }),
     ...bridges(isU3),
     macio({
@@ -82,15 +89,19 @@ function devicesOf(configuration: BoardConfiguration, wanted: number | undefined
         { device: 'escc', region: 1, offset: 0x12000, size: ESCC_LEGACY_BYTES, bigEndian: true },
         { device: 'escc', offset: 0x13000, size: ESCC_BYTES, bigEndian: true },
         { device: 'via', offset: 0x16000, size: VIA_BYTES, bigEndian: true },
+        ...macIdeParts,
         { device: 'pic', offset: 0x40000, size: OPENPIC_BYTES },
       ],
     }),
+    ...(configuration.display === true
+      ? [vga({ name: 'vga', bridge: PCI, slot: DISPLAY_SLOT, memory: DISPLAY_MEMORY })]
+      : []),
     ...onBus(configuration.cards, 'pci').map((spec, i) => virtioPci(spec, { bridge: PCI, slot: FIRST_CARD_SLOT + i })),
     macFwCfg(configuration, {
       machineId: isU3 ? MACHINE_ID.MAC99_U3 : MACHINE_ID.MAC99,
       busFrequency: BUS_FREQUENCY,
       via,
-      hasDisplay: false,
+      hasDisplay: configuration.display === true,
       nvram: NVRAM,
     }),
   ];
@@ -109,7 +120,8 @@ function board(name: string, description: string, via?: number): Board {
       sizes: '64 MiB to 2 GiB in steps of 1 MiB',
       fits: (bytes) => bytes >= 64 * MiB && bytes <= 2 * GiB && bytes % MiB === 0,
     },
-    buses: { pci: CARD_SLOTS },
+    hasDisplay: true,
+    buses: { ide: 4, pci: CARD_SLOTS },
     devices: (configuration) => devicesOf(configuration, via),
     ...FIRMWARE_TREE,
     serial: ['escc'],

@@ -282,9 +282,8 @@ export const ppce500: Board = {
     // Linux's first mapping (fsl_booke_entry_mapping.S) ends here, its low memory at 768 MiB.
     deviceTreeLimit: 64 * MiB,
     initrdLimit: 768 * MiB,
-    prepare: (_, vcpu) => {
-      vcpu.enableCap('epr', 1);
-    },
+    // The MPIC says whether it gives vectors (mpic.ts).
+    prepare: (_vm, vcpu) => void vcpu.enableCap('epr', 1),
     enter,
     // U-Boot keeps what is below to itself.
     firmware: { rom: { address: TWO_32 - MiB, bytes: MiB }, kernel: 32 * MiB },

@@ -56,6 +56,10 @@ export interface DiskOptions {
   readonly serial?: string | undefined;
   /** The guest may not write, whatever the store says. */
   readonly readOnly?: boolean | undefined;
+  /** A CD: boards with IDE have a drive for it, others a disk that is not written. */
+  readonly media?: 'disk' | 'cdrom' | undefined;
+  /** One of the board's buses; its customary one for disks if absent. */
+  readonly bus?: string | undefined;
 }
 
 /** Buffers that were used, by their sizes, which are powers of two. No more are kept than may be under way. */

@@ -55,7 +55,7 @@ export const RECEIVE_QUEUE_BYTES = 65536;
 const PIECE_NS = 100_000;
 
 /** What a reset leaves (table 5-2): one stop bit; clocks; all external interrupts on. */
-const AT_RESET: Readonly<Record<number, number>> = { 4: 0x04, 11: 0x08, [MISCELLANEOUS]: 0x30, [EXTERNAL]: 0xf8 };
+const AT_RESET: Readonly<Record<number, number>> = { 4: 0x04, 11: 0x08, [MISCELLANEOUS]: 0x20, [EXTERNAL]: 0xf8 };
 
 /**
  * One channel. Input comes in pieces, each some time after the guest has taken the one before, and not before the guest

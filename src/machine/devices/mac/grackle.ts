@@ -34,7 +34,7 @@ export class Grackle implements Device, PciHost, InterruptSink {
     this.bus.plug(0, { space: this.#bridge });
     this.mmio = [
       {
-        read: () => this.#address,
+        read: (_offset, length) => (length === 4 ? this.#address : 0),
         write: (_offset, length, value) => {
           if (length === 4) this.#address = value >>> 0;
         },

@@ -16,6 +16,7 @@ const LEVELS = 0xc;
 const FIRST_BANK = 0x10;
 const BANK_BYTES = 0x10;
 const BANKS = 2;
+export const HEATHROW_BYTES = 0x50;
 const INPUTS_PER_BANK = 32;
 
 /** Inputs that interrupt by their level: the PCI slots', in the bank of interrupts 0 to 31. */

@@ -60,7 +60,7 @@ export class UniNorthPci implements Device, PciHost, InterruptSink {
     this.bus.plug(slot, { space: this.#bridge });
     this.mmio = [
       {
-        read: () => this.#address,
+        read: (_offset, length) => (length === 4 ? this.#address : 0),
         write: (_offset, length, value) => {
           if (length === 4) this.#address = value >>> 0;
         },

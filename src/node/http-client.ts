@@ -1,11 +1,10 @@
-/** Requests for files of an archive: http, https and file, redirects, proxies, and a time limit on silence. */
+/** Requests for files: http, https and file, redirects, proxies, and a time limit on silence. */
 import { createReadStream, statSync } from 'node:fs';
-import http, { type IncomingMessage } from 'node:http';
+import http, { type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import type { Readable } from 'node:stream';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { fileURLToPath } from 'node:url';
-import { PackageError } from './error.ts';
 
 const SILENCE_MS = 60_000;
 const MAX_REDIRECTS = 8;
@@ -13,15 +12,25 @@ const MAX_REDIRECTS = 8;
 export interface Answer {
   /** 200, or 206 when it begins at the offset that was asked for; others are for the caller to tell. */
   readonly status: number;
+  /** Empty of a file. */
+  readonly headers: IncomingHttpHeaders;
   readonly body: Readable;
+}
+
+export interface HttpOptions {
+  /** Environment variables: http_proxy, https_proxy, no_proxy. */
+  readonly proxies: NodeJS.ProcessEnv;
+  /** What is thrown. */
+  readonly fail: (message: string) => Error;
 }
 
 export class HttpClient {
   readonly #agents: { readonly http: http.Agent; readonly https: https.Agent };
+  readonly #fail: (message: string) => Error;
   #knowsSystemKeys = false;
 
-  /** `proxies` are environment variables: http_proxy, https_proxy, no_proxy. */
-  constructor(proxies: NodeJS.ProcessEnv) {
+  constructor({ proxies, fail }: HttpOptions) {
+    this.#fail = fail;
     // Not the global fetch: its proxies must allow tunnels even for http, which those made for packages do not.
     this.#agents = {
       http: new http.Agent({ proxyEnv: proxies }),
@@ -29,30 +38,32 @@ export class HttpClient {
     };
   }
 
-  /** The file from `offset` on. @throws PackageError when no server answers. */
-  async get(url: string, offset: number): Promise<Answer> {
+  /** The file from `offset` on. What `headers` say of who asks only the first server hears. Fails when no server answers. */
+  async get(url: string, offset = 0, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
     let at = new URL(url);
     if (at.protocol === 'file:') return readFile(at, offset);
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-      const response = await this.#request(at, offset);
+      const { authorization: _, ...others } = headers;
+      const response = await this.#request(at, offset, at.origin === new URL(url).origin ? headers : others);
       const { statusCode: status = 0 } = response;
       const { location } = response.headers;
-      if (status < 300 || status >= 400 || location === undefined) return { status, body: response };
+      if (status < 300 || status >= 400 || location === undefined)
+        return { status, headers: response.headers, body: response };
       response.destroy();
       const next = new URL(location, at);
       if (!/^https?:$/.test(next.protocol) || (at.protocol === 'https:' && next.protocol === 'http:'))
-        throw new PackageError(`${url}: refusing the redirect to ${next.origin}`);
+        throw this.#fail(`${url}: refusing the redirect to ${next.origin}`);
       at = next;
     }
-    throw new PackageError(`${url}: too many redirects`);
+    throw this.#fail(`${url}: too many redirects`);
   }
 
-  #request(url: URL, offset: number): Promise<IncomingMessage> {
+  #request(url: URL, offset: number, given: Readonly<Record<string, string>>): Promise<IncomingMessage> {
     if (url.protocol !== 'http:' && url.protocol !== 'https:')
-      throw new PackageError(`${url}: '${url.protocol}' is not supported; http, https and file are`);
+      throw this.#fail(`${url}: '${url.protocol}' is not supported; http, https and file are`);
     const secure = url.protocol === 'https:';
     if (secure) this.#trustSystem();
-    const headers = { 'user-agent': 'powervisor', ...(offset > 0 && { range: `bytes=${offset}-` }) };
+    const headers = { 'user-agent': 'powervisor', ...given, ...(offset > 0 && { range: `bytes=${offset}-` }) };
     return new Promise((resolve, reject) => {
       const request = (secure ? https : http).get(url, { agent: this.#agents[secure ? 'https' : 'http'], headers });
       request.setTimeout(SILENCE_MS, () => request.destroy(new Error(`silent for ${SILENCE_MS / 1000} s`)));
@@ -76,7 +87,7 @@ export class HttpClient {
 function readFile(url: URL, offset: number): Answer {
   const path = fileURLToPath(url);
   const status = statSync(path, { throwIfNoEntry: false });
-  if (!status?.isFile()) return { status: 404, body: createReadStream('/dev/null') };
+  if (!status?.isFile()) return { status: 404, headers: {}, body: createReadStream('/dev/null') };
   const whole = offset === 0 || offset > status.size;
-  return { status: whole ? 200 : 206, body: createReadStream(path, { start: whole ? 0 : offset }) };
+  return { status: whole ? 200 : 206, headers: {}, body: createReadStream(path, { start: whole ? 0 : offset }) };
 }

@@ -13,7 +13,6 @@ import { type Arrival, type Journey, travel } from './journey.ts';
 
 const GUESTS = [
   { name: '440', board: 'bamboo', kernel: 'uImage', console: 'ttyS0', icount: 8, accels: ['assist', 'trap'] },
-  { name: 'e500', board: 'ppce500', kernel: 'uImage', console: 'ttyS0', icount: 8, accels: ['trap'] },
   {
     name: 'book3s64',
     board: 'pseries',

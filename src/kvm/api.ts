@@ -139,6 +139,26 @@ export interface KvmTranslation {
   usermode: boolean;
 }
 
+/** What KVM has of a guest's translation, for who looks inside; no ioctl of the reference's. Addresses are BigInts. */
+export interface KvmTable {
+  readonly name: string;
+  readonly columns: readonly string[];
+  /** At most as many as were asked for. */
+  readonly rows: readonly (readonly (string | number | bigint)[])[];
+  /** How many there are. */
+  readonly total: number;
+}
+
+/** A step of an address's way from the guest to the host. */
+export interface KvmChainStep {
+  /** What the address is by now: "effective address", "guest virtual address", "guest real address" … */
+  readonly what: string;
+  /** Undefined: the way ends here. */
+  readonly address: bigint | undefined;
+  /** How it came about: the entry that says so. */
+  readonly by: string;
+}
+
 /** Guest physical memory as user space and devices see it. Every address is checked; a miss answers false/undefined, never throws. */
 export interface GuestMemory {
   /** Byte order of `read16` … `write32`: that in which the guest's memory is kept. */
@@ -244,6 +264,10 @@ export interface Vcpu {
    * @throws KvmError when there are more breakpoints than the struct has room for, or one that is none.
    */
   setGuestDebug(debug: KvmGuestDebug): void;
+  /** The guest's translations and KVM's shadows of them, at most `limit` rows each. Only between runs. */
+  tables(limit: number): readonly KvmTable[];
+  /** An effective address's way to the host's memory, by what guest and KVM have at the moment. Only between runs. */
+  chain(effectiveAddress: bigint): readonly KvmChainStep[];
   /** KVM_ENABLE_CAP. False: this processor has no such capability. */
   enableCap(capability: VcpuCapability, argument?: number | KvmConfigTlb): boolean;
   /** Back to the state after power-on reset; memory is left alone. */
@@ -296,6 +320,8 @@ export interface Vm {
    * @throws KvmError when it does not fit: the virtual machine is then good for nothing.
    */
   restore(state: KvmState): void;
+  /** A word of the guest's code as the assembler would have it, for the processor that this is. */
+  disassemble(word: number, address: bigint): string;
   /** All its memory: the slots', and the hash table's. */
   memoryAreas(): readonly MemoryArea[];
   /** What byte addresses are XORed with where memory is kept: 0 as it is, 3 or 7 with words or doublewords reversed. */

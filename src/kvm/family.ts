@@ -2,6 +2,7 @@
 import type { HostCpu, HostMemory } from '../processor/index.ts';
 import type {
   Accel,
+  KvmChainStep,
   KvmConfigTlb,
   KvmGuestDebug,
   KvmRegs,
@@ -9,6 +10,7 @@ import type {
   KvmSregs,
   KvmState,
   KvmStats,
+  KvmTable,
   KvmTranslation,
   TlbEntry,
   VcpuCapability,
@@ -84,6 +86,9 @@ export interface VcpuFamily {
   setGuestDebug(debug: KvmGuestDebug): void;
   /** `KVM_TRANSLATE` of an effective address, whose words are unsigned. */
   translate(low: number, high: number): KvmTranslation;
+  /** `Vcpu.tables` and `Vcpu.chain` (of an address's unsigned words), where the family shows them. */
+  tables?(limit: number): readonly KvmTable[];
+  chain?(low: number, high: number): readonly KvmChainStep[];
   /** Entries of the TLB that `setTlbEntry` sets; 0: there is none. */
   readonly tlbEntries: number;
   setTlbEntry(index: number, entry: TlbEntry): void;

@@ -2,6 +2,7 @@ import { BUDGET, EVENT, type HostCpu, PC, VECTOR_HOST_STACK } from '../processor
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
+  type KvmChainStep,
   type KvmConfigTlb,
   KvmError,
   type KvmExitReason,
@@ -11,6 +12,7 @@ import {
   type KvmSregs,
   type KvmState,
   type KvmStats,
+  type KvmTable,
   type KvmTranslation,
   type TlbEntry,
   type Vcpu,
@@ -274,6 +276,25 @@ export class VirtualCpu implements Vcpu {
       checkInteger('tid', entry.tid, 0, 255);
     }
     this.#family.setTlbEntry(index, entry);
+  }
+
+  tables(limit: number): readonly KvmTable[] {
+    checkInteger('the limit of rows', limit, 0, 2 ** 32);
+    return this.#family.tables?.(limit) ?? [];
+  }
+
+  chain(effectiveAddress: bigint): readonly KvmChainStep[] {
+    checkBits('an effective address', effectiveAddress, 64);
+    const low = Number(BigInt.asUintN(32, effectiveAddress));
+    const high = Number(BigInt.asUintN(32, effectiveAddress >> 32n));
+    const steps = this.#family.chain?.(low, high);
+    if (steps !== undefined) return steps;
+    // Where it comes from the family does not say.
+    const { valid, physicalAddress } = this.#family.translate(low, high);
+    return [
+      { what: 'effective address', address: BigInt.asUintN(64, effectiveAddress), by: '' },
+      { what: 'guest real address', address: valid ? BigInt(physicalAddress) : undefined, by: 'KVM_TRANSLATE' },
+    ];
   }
 
   /** For `Vm.save`. */

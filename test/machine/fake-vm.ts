@@ -89,6 +89,7 @@ export function makeFakeVm(memoryBytes: number, script: Script): FakeVm {
     memoryAreas: unused,
     memoryOrder: 7,
     getPvinfo: () => vm.pvinfo,
+    disassemble: unused,
     memory: {
       contains,
       read8: (address) => (contains(address, 1) ? view.getUint8(address) : undefined),
@@ -134,6 +135,8 @@ export function makeFakeVm(memoryBytes: number, script: Script): FakeVm {
       translate: unused,
       setTlbEntry: (index, entry) => void vm.tlb.set(index, entry),
       setGuestDebug: unused,
+      tables: () => [],
+      chain: () => [],
       enableCap: (capability) => vm.capabilities.push(capability) > 0,
       reset: () => void vm.resets++,
       stats: { sum_exits: 5 },

@@ -55,7 +55,14 @@ export function portsOf({ network }: ServedCards): MessagePort[] {
 export interface ServedOptions
   extends Omit<
       MachineOptions,
-      'board' | 'host' | 'translation' | 'cores' | 'createVm' | keyof ServedCards | (typeof UNSENDABLE)[number]
+      | 'board'
+      | 'host'
+      | 'translation'
+      | 'cores'
+      | 'createVm'
+      | 'trace'
+      | keyof ServedCards
+      | (typeof UNSENDABLE)[number]
     >,
     ServedCards {
   /** A board's name: one of the package's, or one that the worker's own script has (`serveMachine`). */
@@ -71,7 +78,14 @@ export interface ServedOptions
 export interface ServedRestoreOptions
   extends Omit<
       RestoreOptions,
-      'board' | 'host' | 'translation' | 'cores' | 'createVm' | keyof ServedCards | (typeof UNSENDABLE)[number]
+      | 'board'
+      | 'host'
+      | 'translation'
+      | 'cores'
+      | 'createVm'
+      | 'trace'
+      | keyof ServedCards
+      | (typeof UNSENDABLE)[number]
     >,
     ServedCards,
     Pick<ServedOptions, 'translationWorker'> {}

@@ -204,6 +204,9 @@ export async function refusals() {
     await refusal(() => make({ board: 'bamboo', console, kernel, extra: () => {} })),
     await refusal(() => make({ board: 'bamboo', console, kernel, worker: 'w.js' })),
     await refusal(() => make({ board: 'bare', console, kernel, worker: new Worker('/nowhere.js', { type: 'module' }) })),
+    await refusal(() => make({ board: 'bamboo', console, kernel, disks: [{ file: '/nowhere.raw' }] })),
+    await refusal(() => make({ board: 'bamboo', console, kernel, disks: [{ file: new Blob([]), size: 1 }] })),
+    await refusal(() => make({ board: 'bamboo', console, kernel, network: {} })),
     await refusal(() => run),
   ];
 }
@@ -349,6 +352,9 @@ test('what a page does wrong is told in one line', { skip: noBrowser, timeout: 1
     /^what a machine's worker is given must be data/,
     /^the option worker is neither a Worker nor false$/,
     /^the machine's worker failed: its script does not load$/,
+    /^cannot read the disk image '\/nowhere\.raw': its server answers 404$/,
+    /^a page's disk has no option 'size'; file, format, readOnly, snapshot, serial fit$/,
+    /^the option network has no port; a MessagePort would fit$/,
     /^aborted by the page$/,
   ];
   assert.equal(lines.length, wanted.length);

@@ -6,6 +6,7 @@ export const g5: CpuSpec = {
   ...ppc970,
   name: '970fx',
   kernelBits: 64,
+  accels: ['assist', 'pv', 'trap'],
   timebaseFrequency: 100_000_000,
   clockFrequency: 900_000_000,
 };

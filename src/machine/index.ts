@@ -76,6 +76,7 @@ export {
   type Hypercall,
   type HypercallArguments,
 } from './hypercalls.ts';
+export type { DeviceView } from './instance.ts';
 export type { InterruptLine, InterruptSink } from './interrupts.ts';
 export type { FastCodecs } from './loaders/gzip.ts';
 export type { MachineEnd } from './loop.ts';
@@ -86,6 +87,15 @@ export {
   type RunSignal,
   type SaveOptions,
 } from './machine.ts';
+export {
+  type CodeLine,
+  type FoundSymbol,
+  type InspectedMachine,
+  Inspector,
+  Monitor,
+  type RegisterView,
+  SymbolTable,
+} from './monitor/index.ts';
 export { formatAddress, parseAddress } from './network/addresses.ts';
 export { type Forward, parseNetwork, type UserNetworkOptions } from './network/options.ts';
 export { type OpenForward, UserNetwork } from './network/user-network.ts';

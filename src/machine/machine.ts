@@ -16,7 +16,7 @@ import {
   repeatableWorld,
   type World,
 } from './host.ts';
-import { BoardInstance } from './instance.ts';
+import { BoardInstance, type DeviceView } from './instance.ts';
 import { isElf } from './loaders/elf-file.ts';
 import type { KernelImage, Segment } from './loaders/image.ts';
 import { loadKernel } from './loaders/index.ts';
@@ -413,8 +413,8 @@ export class Machine {
     return this.#loop.pause;
   }
 
-  /** Does `work` while the guest stands still; afterwards it goes on if it did before. */
-  async #whileStill<Result>(work: () => Result): Promise<Result> {
+  /** Does `work` while the guest stands still, between two instructions; afterwards it goes on if it did before. */
+  async whileStill<Result>(work: () => Result): Promise<Result> {
     for (;;) {
       if (this.#state !== 'ended') {
         const pause = this.#standing();
@@ -462,7 +462,7 @@ export class Machine {
         `snapshots are compressed with none, deflate or zstd, not ${String(compression).slice(0, 40)}`,
       );
     const fast = this.#host;
-    await this.#whileStill(() => {
+    await this.whileStill(() => {
       const profile = this.#options.codeCache?.profile.bytes(MAX_PROFILE_BYTES);
       writeSnapshot(this.#header(), this.vm.memoryAreas(), profile, { compression, fast, write });
     });
@@ -474,7 +474,7 @@ export class Machine {
    */
   fork(options: RestoreOptions): Promise<Machine> {
     checkRestoreOptions(options);
-    return this.#whileStill(() => {
+    return this.whileStill(() => {
       const header = this.#header();
       const own = { board: this.board, accel: this.accel, ...options };
       return new Machine(restoredOptions(header, own), {
@@ -545,6 +545,11 @@ export class Machine {
       loop_sleeps: this.#loop.sleeps,
       machine_resets: this.#resets,
     };
+  }
+
+  /** The devices that there are, and their interrupt lines. */
+  devices(): readonly DeviceView[] {
+    return this.#instance.describe();
   }
 
   /** The state of every device by its name, as JSON. Only between runs. */

@@ -199,6 +199,16 @@ test('user space sets the size of the TLBs', () => {
     assert.equal(guest.vcpu.enableCap('sw-tlb', { tlbSizes, tlbWays }), false);
 });
 
+test('a state whose TLBs have no size that there is gets the usual ones', () => {
+  const guest = new E500Guest();
+  const state = JSON.parse(JSON.stringify(guest.vm.save()));
+  Object.assign(state.vcpus[0].guest, { tlb0Sets: 0x7fff_ffff, tlb0Ways: 0x7fff_ffff, tlb1Entries: 0x7fff_ffff });
+  const other = new E500Guest();
+  other.vm.restore(state);
+  other.write(`mfspr 3,688; ${END}`);
+  assert.equal(other.run(), 0x0211_0100);
+});
+
 test('large pages of the guest are large in the host', () => {
   const guest = new E500Guest();
   guest.write(`${li32(10, 0x80_0000)} li 22,0; li 23,256; again: lwz 24,0(10); addi 10,10,0x4000; addi 23,23,-1;

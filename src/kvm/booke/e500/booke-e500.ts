@@ -52,6 +52,15 @@ const TLB0_ENTRIES = 256;
 const TLB0_WAYS = 2;
 const TLB1_ENTRIES = 16;
 
+const isPowerOf2 = (n: number): boolean => Number.isInteger(n) && n > 0 && (n & (n - 1)) === 0;
+
+/** Whether a guest's TLBs can have so many entries and ways. */
+function areTlbs(entries0: number, ways0: number, entries1: number): boolean {
+  if (!(isPowerOf2(ways0) && ways0 >= 2 && ways0 <= 16)) return false;
+  if (!(isPowerOf2(entries0 / ways0) && entries0 <= E500_TLB0_MOST)) return false;
+  return Number.isInteger(entries1) && entries1 >= 1 && entries1 <= E500_TLB1_MOST;
+}
+
 let decoderE500: Decoder | null = null;
 
 /** The e500's decoder: one for all vCPUs, made when the first one is. */
@@ -147,10 +156,7 @@ export class BookeE500 extends BookeFamily<PartsE500> {
   #configureTlb({ tlbSizes, tlbWays }: KvmConfigTlb): boolean {
     const [size0 = 0, size1 = 0] = tlbSizes;
     const [ways0 = 0, ways1 = size1] = tlbWays;
-    const isPowerOf2 = (n: number): boolean => Number.isInteger(n) && n > 0 && (n & (n - 1)) === 0;
-    if (!(isPowerOf2(ways0) && ways0 >= 2 && ways0 <= 16 && isPowerOf2(size0 / ways0) && size0 <= E500_TLB0_MOST))
-      return false;
-    if (!(Number.isInteger(size1) && size1 >= 1 && size1 <= E500_TLB1_MOST && ways1 === size1)) return false;
+    if (!areTlbs(size0, ways0, size1) || ways1 !== size1) return false;
     if ([...tlbSizes.slice(2), ...tlbWays.slice(2)].some((n) => n !== 0)) return false;
     const { emulation, shadow, context, tlb } = this.own;
     emulation.applyTlbWrites();
@@ -182,6 +188,12 @@ export class BookeE500 extends BookeFamily<PartsE500> {
   }
 
   protected override restoredOwn(): void {
+    // Searches go by these: what somebody says they are must be sizes.
+    const { words } = this;
+    const [sets, ways, entries1] = [W_TLB0_SETS, W_TLB0_WAYS, W_TLB1_ENTRIES].map((at) => words[at] as number);
+    if (!areTlbs((sets ?? 0) * (ways ?? 0), ways ?? 0, entries1 ?? 0))
+      this.#describe(TLB0_ENTRIES, TLB0_WAYS, TLB1_ENTRIES);
+    words[W_NEXT_VICTIM0] = (words[W_NEXT_VICTIM0] as number) & ((words[W_TLB0_WAYS] as number) - 1);
     this.own.tlb.restored();
   }
 

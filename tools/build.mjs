@@ -23,7 +23,7 @@ const LIBRARY = {
   'translation-worker': 'src/web/translation-worker.ts',
 };
 /** What is bundled, with its licence. */
-const BUNDLED = ['commander', 'fflate'];
+const BUNDLED = ['commander', 'fflate', 'modern-tar', 'xz-decompress'];
 
 const common = { outdir: join(root, 'dist'), bundle: true, format: 'esm', logLevel: 'error' };
 

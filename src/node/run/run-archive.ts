@@ -2,9 +2,10 @@
  * What `powervisor run` puts before an image's own files: busybox and the kernel's modules for the devices of its machine, all
  * in a folder of their own. The script that uses them comes with the command (src/node/run).
  */
+
+import { decompress, readBytes, readEntries } from '../../src/node/packages/archive.ts';
+import { PackageError } from '../../src/node/packages/error.ts';
 import { directory, type Entry, file, packCpio } from '../../src/node/run/cpio.ts';
-import { decompress, readBytes, readEntries } from '../packages/archive.ts';
-import { PackageError } from '../packages/error.ts';
 
 const FOLDER = '.powervisor';
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { packageCache } from '../../src/node/packages/cache.ts';
 import { PackageClient } from '../../src/node/packages/client.ts';
 import { TerminalReporter } from '../../src/node/packages/progress.ts';
-import { modulesOf } from '../../tools/guests/run-archive.ts';
+import { modulesOf } from '../../src/node/run/run-archive.ts';
 
 /** Fetches a package for ppc64el, or one for every architecture; the path of its file. */
 export async function fetchPackage(name: string): Promise<string> {

@@ -1,7 +1,7 @@
 import { fstatSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Command } from 'commander';
-import { type RunResult, startCommand } from '../../node/run/index.ts';
+import { type RunResult, startCommand, TerminalReporter } from '../../node/run/index.ts';
 import { OWN_STATUS, oneLine, UsageError } from '../errors.ts';
 import { isIgnored } from '../signals.ts';
 import { parseChoice, parseMemory, parseSeconds } from '../values.ts';
@@ -93,6 +93,7 @@ async function run(command: readonly string[], options: RunArguments): Promise<n
   try {
     running = await startCommand(command, {
       image: options.image,
+      report: new TerminalReporter(process.stderr, 'powervisor: '),
       env: options.env,
       cwd: options.cwd,
       folder: options.folder,

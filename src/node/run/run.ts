@@ -3,16 +3,19 @@ import { type Machine, type MachineEnd, MachineError, type PortEnd } from '../..
 import { shareFolder } from '../folder.ts';
 import { createMachine, restoreMachine } from '../machine.ts';
 import { createUserNetwork } from '../network.ts';
+import type { Reporter } from '../packages/progress.ts';
 import { randomBytes } from '../random.ts';
 import { AGENT_PATH, agentArchive, FOLDER_TAG, formatRequest, PORTS, type PortName } from './agent.ts';
-import { DEFAULT_IMAGE, findImage, type Image } from './image.ts';
+import { findImage, type Image } from './image.ts';
 import { RANDOM_BYTES } from './reseed.ts';
 import { InputPort, LinePort, OutputPort } from './streams.ts';
 import { dropTemplate, hasTemplate, saveTemplate, templatePath } from './template.ts';
 
 export interface RunOptions {
-  /** Default: `debian`. */
+  /** Default: `debian`, which is made of Debian's packages when it is not there. */
   readonly image?: string | undefined;
+  /** Hears what is fetched for an image. Default: nobody. */
+  readonly report?: Reporter | undefined;
   /** The host's folder that the guest has at the same path; false: none. Default: `cwd`. */
   readonly folder?: string | false | undefined;
   /** What the guest writes in the folder is written on the host; else it is gone with the guest. */
@@ -116,7 +119,7 @@ export async function startCommand(command: readonly string[], options: RunOptio
   const share = folder === false ? undefined : shareFolder(folder, { writable });
   let image: Image;
   try {
-    image = findImage(options.image ?? DEFAULT_IMAGE);
+    image = await findImage(options.image, { report: options.report });
   } catch (error) {
     share?.close();
     throw error;

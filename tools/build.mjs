@@ -47,10 +47,17 @@ function neverUsed(name) {
 const nodeModules = {
   name: 'node-modules',
   setup(build) {
-    build.onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: 'node-modules' }));
-    build.onLoad({ filter: /.*/, namespace: 'node-modules' }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule('${path}');`,
+    build.onResolve({ filter: /^node:/ }, ({ path, kind }) => ({
+      path,
+      namespace: 'node-modules',
+      pluginData: kind,
+      suffix: `?${kind}`,
     }));
+    build.onLoad({ filter: /.*/, namespace: 'node-modules' }, ({ path, pluginData: kind }) => {
+      const found = `process.getBuiltinModule('${path}')`;
+      // What is imported by names inherits them: a copy of the names would look at each.
+      return { contents: `module.exports = ${kind === 'require-call' ? found : `Object.create(${found})`};` };
+    });
   },
 };
 
@@ -59,7 +66,7 @@ function licenceOf(folder) {
   const file = join(folder, 'LICENSE');
   if (existsSync(file)) return readFileSync(file, 'utf8');
   const { license, author, main } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-  const [head = ''] = /^\/\*![^]*?\*\//.exec(readFileSync(join(folder, main), 'latin1')) ?? [];
+  const [head = ''] = /^\/\*![\s\S]*?\*\//.exec(readFileSync(join(folder, main), 'latin1')) ?? [];
   return `${license}, ${author}\n${head}`;
 }
 

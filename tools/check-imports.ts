@@ -21,7 +21,7 @@ const layers: Readonly<Record<string, Layer>> = {
   kvm: { uses: { processor: ['index.ts', 'interface.ts'], isa: anyFile }, packages: [] },
   machine: { uses: { kvm: ['index.ts', 'api.ts'] }, packages: ['fflate'] },
   node: {
-    uses: { machine: machineFiles, kvm: ['index.ts', 'api.ts'] },
+    uses: { machine: machineFiles, kvm: ['index.ts', 'api.ts'], isa: ['index.ts'] },
     packages: ['node:*', 'modern-tar', 'xz-decompress'],
   },
   cli: {

@@ -11,7 +11,8 @@ import type { Meaning } from './semantics.ts';
  * it · `2.02`, `2.05`, `2.06`, `2.07`: what the architecture of that version has added · `vector`: AltiVec of the 970,
  * `vector-2.07`: what POWER8 has added · `vsx`, `vsx-2.07`: the same of vector-scalar · `decimal`: decimal floating point ·
  * `e500`: TLB, cache-lock and performance-monitor instructions of the e500 · `spe`: its signal processing engine ·
- * `970`, `power7`: registers that only this processor has.
+ * `book3s32`: synchronisation, segments and TLB of 32-bit Book3S processors · `604`, `7xx` (750 and 74xx), `74xx`, `745x`,
+ * `7455`, `970`, `power7`: registers that only this processor has, or its kind.
  */
 export type Level = (typeof LEVELS)[number];
 export const LEVELS = [
@@ -24,6 +25,12 @@ export const LEVELS = [
   '4xx',
   'e500',
   'spe',
+  'book3s32',
+  '604',
+  '7xx',
+  '74xx',
+  '745x',
+  '7455',
   'float',
   '64-bit',
   'float-64',
@@ -42,6 +49,7 @@ export const LEVELS = [
 ] as const;
 
 const EMBEDDED: ReadonlySet<Level> = new Set(['booke', '44x', '4xx', 'e500', 'spe']);
+const CLASSIC: ReadonlySet<Level> = new Set(['book3s32', '604', '7xx', '74xx', '745x', '7455']);
 const PPC4XX: ReadonlySet<Level> = new Set(['44x', '4xx']);
 const E500: ReadonlySet<Level> = new Set(['e500', 'spe']);
 const SERVER: ReadonlySet<Level> = new Set([
@@ -66,9 +74,14 @@ export function isOf({ level, until }: Pick<Instruction, 'level' | 'until'>, lev
   return levels.has(level) && !(until !== undefined && levels.has(until));
 }
 
+/** AltiVec came to 32-bit processors first. */
+const WIDE: ReadonlySet<Level> = new Set([...SERVER].filter((level) => level !== 'vector'));
+
 /** No processor has levels of both. */
 const APART = [
   [EMBEDDED, SERVER],
+  [EMBEDDED, CLASSIC],
+  [WIDE, CLASSIC],
   [PPC4XX, E500],
 ] as const;
 

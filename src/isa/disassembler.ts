@@ -4,13 +4,14 @@ import { areCompatible, type Instruction, LEVELS, type Level } from './define.ts
 import { FIELDS, fieldBits, fieldValue } from './fields.ts';
 import { FORMS, type Form, matches, type Slot, SUFFIXES, slotValue } from './forms.ts';
 
-/** Every level that a processor of the 440's kind can have, one of the e500's, and a server. */
+/** Every level that a processor of the 440's kind can have, one of the e500's, a 32-bit Book3S, and a server. */
 export const EMBEDDED_LEVELS: ReadonlySet<Level> = new Set(
   LEVELS.filter((level) => areCompatible(level, 'booke') && areCompatible(level, '44x')),
 );
 export const E500_LEVELS: ReadonlySet<Level> = new Set(
   LEVELS.filter((level) => areCompatible(level, 'booke') && areCompatible(level, 'e500')),
 );
+export const CLASSIC_LEVELS: ReadonlySet<Level> = new Set(LEVELS.filter((level) => areCompatible(level, 'book3s32')));
 export const SERVER_LEVELS: ReadonlySet<Level> = new Set(LEVELS.filter((level) => areCompatible(level, 'server')));
 
 const decoders = new WeakMap<ReadonlySet<Level>, Decoder>();

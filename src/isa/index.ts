@@ -3,7 +3,7 @@ export { AssemblerError, assemble, assembleWords } from './assembler.ts';
 export { Decoder } from './decoder.ts';
 export type { Access, Instruction, Level, Traits } from './define.ts';
 export { areCompatible, define, isOf, LEVELS } from './define.ts';
-export { disassemble, E500_LEVELS, EMBEDDED_LEVELS, SERVER_LEVELS } from './disassembler.ts';
+export { CLASSIC_LEVELS, disassemble, E500_LEVELS, EMBEDDED_LEVELS, SERVER_LEVELS } from './disassembler.ts';
 export type { Field, FieldKind, FieldName } from './fields.ts';
 export { encodeField, FIELDS, fieldBits, fieldValue, rotateMask } from './fields.ts';
 export { FLOAT_OPS, type FloatOp, type FloatOperation } from './float-ops.ts';

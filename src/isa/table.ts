@@ -4,6 +4,7 @@ import { ARITHMETIC64_INSTRUCTIONS } from './instructions/arithmetic64.ts';
 import { BCD_INSTRUCTIONS } from './instructions/bcd.ts';
 import { BRANCH_INSTRUCTIONS } from './instructions/branch.ts';
 import { CACHE_INSTRUCTIONS } from './instructions/cache.ts';
+import { CLASSIC_INSTRUCTIONS } from './instructions/classic.ts';
 import { CONDITION_INSTRUCTIONS } from './instructions/condition.ts';
 import { DECIMAL_INSTRUCTIONS } from './instructions/decimal.ts';
 import { FLOAT_INSTRUCTIONS } from './instructions/float.ts';
@@ -65,6 +66,7 @@ const ROWS: readonly InstructionRow[] = [
   ...SPE_MULTIPLY_INSTRUCTIONS,
   ...SPE_STORAGE_INSTRUCTIONS,
   ...SPE_FLOAT_INSTRUCTIONS,
+  ...CLASSIC_INSTRUCTIONS,
 ];
 
 /** All instructions of all processors. */

@@ -2,6 +2,7 @@
 import {
   CodeProfile,
   type CoreImages,
+  createClassicCpu,
   createE500Cpu,
   createHostCpu,
   createServerCpu,
@@ -21,7 +22,7 @@ export { CodeProfile };
  * @throws KvmError when an option does not fit.
  */
 export function createVm(options: VmOptions): Vm {
-  return new VirtualMachine(options, { createHostCpu, createE500Cpu, createServerCpu });
+  return new VirtualMachine(options, { createHostCpu, createE500Cpu, createServerCpu, createClassicCpu });
 }
 
 /**

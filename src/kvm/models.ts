@@ -1,6 +1,8 @@
 /** The processor models that a VM can have: each knows its family, and makes the host's processor for it. */
 import {
   type AssistTable,
+  type ClassicCpu,
+  type ClassicCpuOptions,
   type Host440Cpu,
   type HostCpu,
   type HostCpuOptions,
@@ -13,6 +15,9 @@ import {
 } from '../processor/index.ts';
 import type { Accel } from './api.ts';
 import { HCALL_INSTRUCTIONS } from './book3s/hypercalls.ts';
+import { Book3s32 } from './book3s32/book3s32.ts';
+import { EMULATED_MNEMONICS as CLASSIC_MNEMONICS } from './book3s32/emulate.ts';
+import { CLASSIC_MODELS } from './book3s32/models.ts';
 import { book3sAssist } from './book3s64/assist.ts';
 import { Book3s64 } from './book3s64/book3s64.ts';
 import { EMULATED_MNEMONICS as BOOK3S_MNEMONICS } from './book3s64/emulate.ts';
@@ -33,6 +38,7 @@ export interface Processors {
   createHostCpu(options: HostCpuOptions): Host440Cpu;
   createE500Cpu(options: HostCpuOptions): HostE500Cpu;
   createServerCpu(options: ServerCpuOptions): ServerCpu;
+  createClassicCpu(options: ClassicCpuOptions): ClassicCpu;
 }
 
 /** A vCPU's halves: the host's processor, and the guest's privileged state. */
@@ -116,4 +122,21 @@ const BOOK3S = BOOK3S_MODELS.map((model): [string, Model] => [
   },
 ]);
 
-export const MODELS: ReadonlyMap<string, Model> = new Map([['440ep', BOOKE], ['e500v2', E500], ...BOOK3S]);
+const CLASSIC = CLASSIC_MODELS.map((model): [string, Model] => [
+  model.name,
+  {
+    processor: model.name,
+    accels: ['trap', 'pv'],
+    hashTable: null,
+    hypercall: HCALL_INSTRUCTIONS,
+    mnemonics: CLASSIC_MNEMONICS,
+    sprName: (spr) => book3sSprName(LEVELS_OF[model.name], spr),
+    order: () => 7,
+    create(processors, options, parts) {
+      const cpu = processors.createClassicCpu({ ...options, model: model.name });
+      return { cpu, family: new Book3s32({ ...parts, cpu }, model) };
+    },
+  },
+]);
+
+export const MODELS: ReadonlyMap<string, Model> = new Map([['440ep', BOOKE], ['e500v2', E500], ...BOOK3S, ...CLASSIC]);

@@ -50,6 +50,13 @@ export const LEVELS_POWER8: ReadonlySet<Level> = new Set([
   'vsx-2.07',
 ]);
 
+/** The instruction groups of the 604, the 750 (G3), the 7400, the 7450 and the 7455 (G4). */
+export const LEVELS_604: ReadonlySet<Level> = new Set(['base', 'string', 'classic', 'float', 'book3s32', '604']);
+export const LEVELS_750: ReadonlySet<Level> = new Set([...without(LEVELS_604, '604'), '7xx']);
+export const LEVELS_7400: ReadonlySet<Level> = new Set([...LEVELS_750, '74xx', 'vector']);
+export const LEVELS_7450: ReadonlySet<Level> = new Set([...LEVELS_7400, '745x']);
+export const LEVELS_7455: ReadonlySet<Level> = new Set([...LEVELS_7450, '7455']);
+
 /** The instruction groups of each processor. */
 export const LEVELS_OF = {
   '440': LEVELS_440,
@@ -57,5 +64,10 @@ export const LEVELS_OF = {
   '970': LEVELS_970,
   power7: LEVELS_POWER7,
   power8: LEVELS_POWER8,
+  '604': LEVELS_604,
+  '750': LEVELS_750,
+  '7400': LEVELS_7400,
+  '7450': LEVELS_7450,
+  '7455': LEVELS_7455,
 } as const;
 export type ProcessorName = keyof typeof LEVELS_OF;

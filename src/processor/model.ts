@@ -1,9 +1,11 @@
 import type { Level } from '../isa/define.ts';
 import { FLOAT_ROUTINES } from '../isa/float/index.ts';
+import { VECTOR_ROUTINES as FLOAT_VECTOR_ROUTINES } from '../isa/float/vector.ts';
 import { registersOf } from '../isa/registers/index.ts';
 import { ROUTINES } from '../isa/routines.ts';
 import type { Routine } from '../isa/semantics.ts';
 import { SPE_ROUTINES } from '../isa/spe/float.ts';
+import { VECTOR_ROUTINES } from '../isa/vector/index.ts';
 import { BOOKE_INTERRUPTS, type InterruptNumbers, SERVER_INTERRUPTS } from './backend/traps.ts';
 import { LEVELS_440, LEVELS_E500V2, LEVELS_OF, LEVELS_POWER8, type ProcessorName } from './levels.ts';
 import type { MemoryOrder } from './memory.ts';
@@ -70,11 +72,27 @@ export const MODEL_SERVER: ProcessorModel = {
 };
 export const MODEL_SERVER_LITTLE_ENDIAN: ProcessorModel = { ...MODEL_SERVER, order: 0, littleEndian: true };
 
+/** Book3S of 32 bits: a G4. */
+const MODEL_CLASSIC: ProcessorModel = {
+  levels: LEVELS_OF['7400'],
+  word: 'i32',
+  computation: 'i32',
+  order: 7,
+  littleEndian: false,
+  blockBytes: 32,
+  hasFloat: true,
+  notesBranches: false,
+  routines: [...FLOAT_ROUTINES, ...FLOAT_VECTOR_ROUTINES, ...VECTOR_ROUTINES],
+  interrupts: SERVER_INTERRUPTS,
+};
+
 /** What a processor's translated code depends on, by the order that storage is kept in. */
 export function modelOf(name: ProcessorName, order: MemoryOrder): ProcessorModel {
   if (name === '440') return MODEL_440;
   if (name === 'e500v2') return MODEL_E500V2;
   const levels = LEVELS_OF[name];
+  if (levels.has('book3s32'))
+    return { ...MODEL_CLASSIC, levels, ...(!levels.has('vector') && { routines: FLOAT_ROUTINES }) };
   const model = order === 0 ? MODEL_SERVER_LITTLE_ENDIAN : MODEL_SERVER;
   return { ...model, levels, notesBranches: registersOf(levels).has(CFAR_SPR) };
 }

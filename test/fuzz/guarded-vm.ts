@@ -6,7 +6,13 @@
 import type { Vcpu, Vm, VmOptions } from '../../src/kvm/index.ts';
 import { VirtualMachine } from '../../src/kvm/vm.ts';
 import { NodeTranslationPort } from '../../src/node/translation-port.ts';
-import { createE500Cpu, createHostCpu, createServerCpu, type HostMemory } from '../../src/processor/index.ts';
+import {
+  createClassicCpu,
+  createE500Cpu,
+  createHostCpu,
+  createServerCpu,
+  type HostMemory,
+} from '../../src/processor/index.ts';
 import { Guards } from './guards.ts';
 
 /** Machines that one virtual machine serves. */
@@ -105,6 +111,10 @@ export class GuardedVms {
         createE500Cpu: (cpu) => {
           memory = cpu.memory;
           return createE500Cpu({ ...cpu, hotThreshold: HOT_THRESHOLD });
+        },
+        createClassicCpu: (cpu) => {
+          memory = cpu.memory;
+          return createClassicCpu({ ...cpu, hotThreshold: HOT_THRESHOLD });
         },
         createServerCpu: (cpu) => {
           memory = cpu.memory;

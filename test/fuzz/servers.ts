@@ -10,7 +10,13 @@ import type { ConsoleDevice } from '../../src/machine/device.ts';
 import { RTAS_TOKENS } from '../../src/machine/devices/spapr-rtas.ts';
 import { repeatableWorld } from '../../src/machine/host.ts';
 import { BoardInstance } from '../../src/machine/instance.ts';
-import { createE500Cpu, createHostCpu, createServerCpu, type HostMemory } from '../../src/processor/index.ts';
+import {
+  createClassicCpu,
+  createE500Cpu,
+  createHostCpu,
+  createServerCpu,
+  type HostMemory,
+} from '../../src/processor/index.ts';
 import { interestingWord } from '../truth/machine-state.ts';
 import { Random } from '../truth/random.ts';
 import { HostileDebugger } from './debugger.ts';
@@ -98,6 +104,7 @@ export class HostileServers {
     let memory: HostMemory | undefined;
     const vm = new VirtualMachine(options, {
       createHostCpu,
+      createClassicCpu,
       createE500Cpu,
       createServerCpu: (cpu) => {
         memory = cpu.memory;

@@ -3,6 +3,7 @@ import { VirtualMachine } from '../../src/kvm/vm.ts';
 import {
   BOOKE_VECTOR,
   BUDGET,
+  createClassicCpu,
   createE500Cpu,
   createServerCpu,
   ESR,
@@ -165,6 +166,7 @@ export class Rig {
       },
       {
         createServerCpu,
+        createClassicCpu,
         createE500Cpu,
         createHostCpu: (hostOptions) => (cpu = new FakeCpu(hostOptions)),
       },

@@ -4,6 +4,7 @@
  * disassembler take it from here.
  */
 import { BOOKE_REGISTERS } from './booke.ts';
+import { CLASSIC_REGISTERS } from './classic.ts';
 import { COMMON_REGISTERS } from './common.ts';
 import { register, type SpecialRegister } from './define.ts';
 import { SERVER_REGISTERS } from './server.ts';
@@ -16,13 +17,6 @@ const NAMES: readonly SpecialRegister[] = [
   register(5, 'rtcl', '--', [], { mnemonics: 'from' }),
   register(20, 'rtcu', '--', [], { mnemonics: 'to' }),
   register(21, 'rtcl', '--', [], { mnemonics: 'to' }),
-  register(282, 'ear', '--', []),
-  ...[0, 1, 2, 3].flatMap((n) => [
-    register(528 + 2 * n, `ibatu${n}`, '--', []),
-    register(529 + 2 * n, `ibatl${n}`, '--', []),
-    register(536 + 2 * n, `dbatu${n}`, '--', []),
-    register(537 + 2 * n, `dbatl${n}`, '--', []),
-  ]),
 ];
 
 /** Every row; a number has one for each kind of processor that has it otherwise. */
@@ -30,6 +24,7 @@ export const SPECIAL_REGISTERS: readonly SpecialRegister[] = [
   ...COMMON_REGISTERS,
   ...BOOKE_REGISTERS,
   ...SERVER_REGISTERS,
+  ...CLASSIC_REGISTERS,
   ...NAMES,
 ];
 

@@ -8,6 +8,8 @@ import type { StateName, WideStateName } from '../semantics.ts';
 import { register, type SpecialRegister } from './define.ts';
 
 const SERVER = ['server'] as const;
+/** What 32-bit processors have under the same number, too. */
+const BOOK3S = ['server', 'book3s32'] as const;
 /** POWER7 and later. */
 const POWER7 = ['2.06'] as const;
 const POWER8 = ['2.07'] as const;
@@ -65,9 +67,9 @@ export const SERVER_REGISTERS: readonly SpecialRegister[] = [
   register(3, 'dscr', 'uu', POWER8, { ...none, facility: 'dscr' }),
   register(13, 'amr', 'uu', POWER7, none),
   register(17, 'dscr', 'pp', POWER7, none),
-  register(18, 'dsisr', 'pp', SERVER, { bits: 32 }),
-  register(19, 'dar', 'pp', SERVER),
-  register(25, 'sdr1', 'pp', SERVER),
+  register(18, 'dsisr', 'pp', BOOK3S, { bits: 32 }),
+  register(19, 'dar', 'pp', BOOK3S),
+  register(25, 'sdr1', 'pp', BOOK3S),
   register(28, 'cfar', 'pp', POWER7, none),
   register(29, 'amr', 'pp', POWER7, none),
   register(61, 'iamr', 'pp', POWER8, none),

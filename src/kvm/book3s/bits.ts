@@ -5,6 +5,9 @@ export const MSR = {
   VEC: 0x0200_0000,
   VSX: 0x0080_0000,
   POW: 0x0004_0000,
+  /** Of 32-bit processors: interrupts are taken in little-endian mode; they begin at PREFIX. */
+  ILE: 0x0001_0000,
+  IP: 0x40,
   EE: 0x8000,
   PR: 0x4000,
   FP: 0x2000,
@@ -19,6 +22,8 @@ export const MSR = {
   RI: 0x2,
   LE: 0x1,
 } as const;
+/** Where interrupts begin with MSR[IP] = 1. */
+export const PREFIX = 0xfff0_0000 | 0;
 /** MSR[SF], high word. Of the high word only this exists: no guest is a hypervisor or has transactions. */
 export const MSR_SF = 0x8000_0000 | 0;
 /** Bits that select the host's translation context. */

@@ -1,8 +1,8 @@
 /** The guest's context: MSR with its side effects, and what KVM itself reads of the guest's code and data. */
-import type { HostMemory, ServerCpu } from '../../processor/index.ts';
+import type { HostCpu, HostMemory } from '../../processor/index.ts';
 import { SHARED } from '../../processor/index.ts';
 import { FRAME_SHIFT, type MemorySlots, PAGE_FRAMES } from '../slots.ts';
-import { MSR, MSR_CONTEXT, MSR_FACILITIES, MSR_SF, MSR_TRACE } from './bits.ts';
+import { MSR, MSR_CONTEXT, MSR_FACILITIES, MSR_TRACE, PREFIX } from './bits.ts';
 import { type HostContexts, MODE, modeOf } from './host-contexts.ts';
 import {
   BOOK3S_STATE_END,
@@ -12,6 +12,7 @@ import {
   W_FLOAT_INTERRUPTS,
   W_FSCR,
   W_GPR,
+  W_HIOR,
   W_MAGIC_EFFECTIVE,
   W_MAGIC_MAPPED,
   W_MAGIC_REAL,
@@ -64,7 +65,7 @@ export class Book3sContext {
   #generation = 0;
 
   constructor(
-    cpu: ServerCpu,
+    cpu: HostCpu,
     model: Book3sModel,
     memory: HostMemory,
     slots: MemorySlots,
@@ -90,16 +91,17 @@ export class Book3sContext {
     return ((this.words[W_MSR] as number) & MSR.PR) !== 0;
   }
 
-  /** Writes MSR; problem state implies EE, IR and DR. What changes of the mode selects another host context, and no more. */
+  /** Writes MSR. What changes of the mode selects another host context, and no more. */
   setMsr(low: number, high: number): void {
     const words = this.words;
     let value = low & this.model.msrMask & ~MSR.POW;
-    if ((value & MSR.PR) !== 0) value |= MSR.EE | MSR.IR | MSR.DR;
+    if ((value & MSR.PR) !== 0) value |= this.model.problemState;
     if (words[W_PAPR] !== 0) value |= MSR.ME;
     const changed = (words[W_MSR] as number) ^ value;
-    const sixtyFour = high & MSR_SF;
+    const sixtyFour = high & this.model.msrMaskHigh;
     if (this.beforeState !== null && (changed & MSR.PR) !== 0) this.beforeState();
     words[W_MSR] = value;
+    if (this.model.hasPrefix) words[W_HIOR] = (value & MSR.IP) !== 0 ? PREFIX : 0;
     const wide = words[W_MSR + 1] !== sixtyFour;
     words[W_MSR + 1] = sixtyFour;
     if ((changed & (MSR_FACILITIES | MSR.PR)) !== 0) this.#setFacilities(value);

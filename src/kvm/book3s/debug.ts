@@ -4,7 +4,7 @@
  * whether it was run there, emulated, or given to user space. Code with a breakpoint in its page is run like that, too;
  * watched data the processor shows (`Watch`).
  */
-import { DSISR, SERVER_VECTOR, type ServerCpu, type Watch } from '../../processor/index.ts';
+import { DSISR, type HostCpu, SERVER_VECTOR, type Watch } from '../../processor/index.ts';
 import { KVM_GUESTDBG, KVMPPC_DEBUG, KVMPPC_INST_SW_BREAKPOINT, type KvmGuestDebug } from '../api.ts';
 import type { GuestDebug } from '../debug.ts';
 import { RESUME_GUEST, STEP_GUEST } from '../family.ts';
@@ -44,7 +44,7 @@ const rangeOf = (low: number, high: number, bytes: number, loads: boolean, store
 
 export class Book3sDebug implements Watch {
   readonly host: GuestDebug;
-  readonly #cpu: ServerCpu;
+  readonly #cpu: HostCpu;
   readonly #words: Int32Array;
   readonly #context: Book3sContext;
   readonly #interrupts: Book3sInterrupts;
@@ -69,7 +69,7 @@ export class Book3sDebug implements Watch {
   #hitHigh = 0;
   readonly #operand = new Int32Array(2);
 
-  constructor(host: GuestDebug, cpu: ServerCpu, context: Book3sContext, interrupts: Book3sInterrupts) {
+  constructor(host: GuestDebug, cpu: HostCpu, context: Book3sContext, interrupts: Book3sInterrupts) {
     this.host = host;
     this.#cpu = cpu;
     this.#words = context.words;
@@ -252,7 +252,8 @@ export class Book3sDebug implements Watch {
     }
     const what = kind === OPERAND.LOAD ? SRR1_TRACE.LOAD : kind === OPERAND.STORE ? SRR1_TRACE.STORE : 0;
     const why = this.#isCompared ? SRR1_TRACE.CIABR : 0;
-    this.#interrupts.take(SERVER_VECTOR.trace, SRR1_TRACE.ALWAYS | what | why);
+    const flags = this.#context.model.tellsTraced ? SRR1_TRACE.ALWAYS | what | why : 0;
+    this.#interrupts.take(SERVER_VECTOR.trace, flags);
   }
 
   #pc(): bigint {

@@ -1,5 +1,5 @@
 /** What is done about each interrupt that ends a Book3S guest's run (the reference's kvmppc_handle_exit_pr). */
-import { DSISR, SERVER_VECTOR, SRR1_PROGRAM } from '../../processor/index.ts';
+import { DSISR, DSISR_DIRECT_STORE, SERVER_VECTOR, SRR1_PROGRAM } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST } from '../family.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
@@ -13,7 +13,7 @@ import { W_EXIT_ADDRESS, W_EXIT_SYNDROME, W_PAPR, W_PC } from './layout.ts';
 /** sc with LEV = 1. */
 const SC_1 = 0x4400_0022;
 /** What a shadow fault may be of. */
-const SHADOW = DSISR.NOHPTE | DSISR.PROTFAULT;
+const SHADOW = DSISR.NOHPTE | DSISR.PROTFAULT | DSISR_DIRECT_STORE;
 /** The bits of SRR1 that tell why an instruction storage interrupt is one. */
 const ISI_FLAGS = 0x5800_0000;
 

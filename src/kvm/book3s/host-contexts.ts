@@ -3,7 +3,7 @@
  * flushes nothing. User, kernel and real mode of the usual width and byte order keep theirs; the other modes take turns in
  * the rest.
  */
-import { type ContextMode, SERVER_CONTEXTS, type ServerCpu } from '../../processor/index.ts';
+import { type ContextMode, SERVER_CONTEXTS } from '../../processor/index.ts';
 import { MSR, MSR_SF } from './bits.ts';
 
 /** A mode as a number: MSR[PR], [IR], [DR], [SF] and [LE]. */
@@ -31,8 +31,14 @@ export interface ContextSegments {
   dropAll(context: number): void;
 }
 
+/** A processor with translation contexts, SERVER_CONTEXTS of them. */
+export interface ContextCpu {
+  selectContext(context: number): void;
+  configureContext(context: number, mode: ContextMode): void;
+}
+
 export class HostContexts {
-  readonly #cpu: ServerCpu;
+  readonly #cpu: ContextCpu;
   readonly #segments: ContextSegments;
   readonly #modes: readonly ContextMode[];
   /** By mode: its context, -1 for none; by context: its mode, -1 for none. */
@@ -43,8 +49,8 @@ export class HostContexts {
   current = -1;
   mode = -1;
 
-  /** `assist`: the guest's kernel runs with assist meanings. */
-  constructor(cpu: ServerCpu, segments: ContextSegments, assist: boolean) {
+  /** `assist`: the guest's kernel runs with assist meanings. `usual`: bits of MODE of the usual width and byte order. */
+  constructor(cpu: ContextCpu, segments: ContextSegments, assist: boolean, usual: number) {
     this.#cpu = cpu;
     this.#segments = segments;
     this.#modes = Array.from({ length: MODES }, (_, mode) => ({
@@ -52,7 +58,6 @@ export class HostContexts {
       sixtyFour: (mode & MODE.SF) !== 0,
       littleEndian: (mode & MODE.LE) !== 0,
     }));
-    const usual = MODE.SF | (cpu.memory.littleEndian ? MODE.LE : 0);
     this.#assign(CONTEXT_USER, usual | MODE.PR | MODE.IR | MODE.DR);
     this.#assign(CONTEXT_KERNEL, usual | MODE.IR | MODE.DR);
     this.#assign(CONTEXT_REAL, usual);

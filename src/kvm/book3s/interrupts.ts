@@ -39,8 +39,6 @@ const VECTORS: readonly number[] = [
   PERFORMANCE_MONITOR_VECTOR,
 ];
 
-/** MSR bits that an interrupt leaves as they are. */
-export const KEPT = MSR.ME;
 const TRANSLATION = MSR.IR | MSR.DR;
 
 export class Book3sInterrupts {
@@ -100,7 +98,8 @@ export class Book3sInterrupts {
     words[W_PC] = (relocated ? AIL_BASE.LOW : (words[W_HIOR] as number)) | vector;
     words[W_PC + 1] = relocated ? AIL_BASE.HIGH : (words[W_HIOR + 1] as number);
     const littleEndian = (lpcr & LPCR_ILE) !== 0 ? MSR.LE : 0;
-    this.#context.setMsr((msr & KEPT) | littleEndian | (relocated ? TRANSLATION : 0), MSR_SF);
+    const { keptByInterrupts } = this.#context.model;
+    this.#context.setMsr((msr & keptByInterrupts) | littleEndian | (relocated ? TRANSLATION : 0), MSR_SF);
   }
 
   /** Data storage and alignment interrupts: DAR and DSISR. */

@@ -1,5 +1,5 @@
 /**
- * Where a Book3S 64 guest's privileged state stands in the vCPU's block. What the shared struct has (SPRG0-3, SRR0/1, DAR,
+ * Where a Book3S guest's privileged state stands in the vCPU's block. What the shared struct has (SPRG0-3, SRR0/1, DAR,
  * DSISR, MSR) is kept there and nowhere else; the rest is in doublewords and words from BOOK3S_STATE on. All W_ constants
  * are indexes of 32-bit words in the block; a doubleword's high word follows its low one.
  */
@@ -60,6 +60,9 @@ export const WORD_NAMES = [
   // MAP_MAGIC_PAGE was called; sc 1 makes hypercalls.
   'magicMapped',
   'papr',
+  // System calls with OSI's numbers go to user space; one has.
+  'osi',
+  'osiCall',
   // What an assist interrupt is for (assist.ts), and the MSR that it wants.
   'assistKind',
   'assistMsr',
@@ -138,6 +141,8 @@ export const W_HCALL = stateWord('hcall');
 export const W_HALTED = stateWord('halted');
 export const W_MAGIC_MAPPED = stateWord('magicMapped');
 export const W_PAPR = stateWord('papr');
+export const W_OSI = stateWord('osi');
+export const W_OSI_CALL = stateWord('osiCall');
 export const W_ASSIST_KIND = stateWord('assistKind');
 export const W_ASSIST_MSR = stateWord('assistMsr');
 export const W_MONITORED = stateWord('monitored');
@@ -151,18 +156,28 @@ const MASKS: Readonly<Record<string, number>> = {
   halted: 1,
   magicMapped: 1,
   papr: 1,
+  osi: 1,
+  osiCall: 1,
   monitored: 1,
 };
 /** Areas are registered anew, so that they are where memory is. */
 const REGISTERED: ReadonlySet<string> = new Set(['vpa', 'slbShadow', 'dispatchTrace']);
 
-/** What a state has of a vCPU (state.ts), beside time and registered areas. */
+/** What a state has of any vCPU of the family: the processor's registers … */
+export const SAVED_REGISTERS_OF_BOOK3S: readonly SavedWords[] = [...SAVED_REGISTERS, { name: 'vscr', word: W_VSCR }];
+/** … and words that are none. */
+export const SAVED_WORD_NAMES: readonly SavedWords[] = WORD_NAMES.map((name) => ({
+  name,
+  word: stateWord(name),
+  ...(name in MASKS && { mask: MASKS[name] as number }),
+}));
+
+/** What a state has of a 64-bit vCPU (state.ts), beside time and registered areas. */
 export const SAVED_WORDS: readonly SavedWords[] = [
-  ...SAVED_REGISTERS,
+  ...SAVED_REGISTERS_OF_BOOK3S,
   { name: 'tar', word: W_TAR, count: 2 },
   { name: 'ppr', word: W_PPR, count: 2 },
   { name: 'cfar', word: W_CFAR, count: 2 },
-  { name: 'vscr', word: W_VSCR },
   { name: 'decimalRounding', word: DECIMAL_ROUNDING >> 2, mask: 7 },
   { name: 'vsr', word: VSR >> 2, count: 64 * 4 },
   { name: 'reserveAddress', word: W_WIDE_RESERVE_ADDRESS, count: 2 },
@@ -170,5 +185,5 @@ export const SAVED_WORDS: readonly SavedWords[] = [
   { name: 'reserveValueHigh', word: WIDE_RESERVE_VALUE_HIGH >> 2, count: 2 },
   { name: 'slb', word: GUEST_SLB >> 2, count: GUEST_SLB_ENTRIES * 4 },
   ...DOUBLEWORD_NAMES.filter((name) => !REGISTERED.has(name)).map((name) => ({ name, word: wordOf(name), count: 2 })),
-  ...WORD_NAMES.map((name) => ({ name, word: stateWord(name), ...(name in MASKS && { mask: MASKS[name] as number }) })),
+  ...SAVED_WORD_NAMES,
 ];

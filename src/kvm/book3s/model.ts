@@ -1,15 +1,20 @@
-import type { ServerModelName } from '../../processor/index.ts';
+import type { ClassicModelName, ServerModelName } from '../../processor/index.ts';
 
 /** A processor of the family, and what the guest sees differently on it. */
 export interface Book3sModel {
-  readonly name: ServerModelName;
+  readonly name: ServerModelName | ClassicModelName;
   readonly pvr: number;
-  /** Large pages of several sizes, told apart by LP; else every large page has 16 MB (and tlbie says so in the instruction). */
-  readonly multiPageSize: boolean;
   /** Bits of real addresses that are implemented; those on their left are ignored. At most 53, which a double holds. */
   readonly realBits: number;
-  /** The bits of MSR's low word that exist. */
+  /** The bits of MSR's words that exist. */
   readonly msrMask: number;
-  /** Guests that PAPR does not run begin with HIOR here (the reference's value). */
-  readonly hior: number;
+  readonly msrMaskHigh: number;
+  /** MSR bits that problem state has set whatever is written. */
+  readonly problemState: number;
+  /** MSR bits that an interrupt leaves as they are. */
+  readonly keptByInterrupts: number;
+  /** MSR[IP] says where interrupts begin: it is HIOR that follows. */
+  readonly hasPrefix: boolean;
+  /** SRR1 of a trace interrupt tells what was traced. */
+  readonly tellsTraced: boolean;
 }

@@ -4,9 +4,10 @@
  * life: its guest virtual page (tlbie), its host page (dirty log), its host VSID (recycling). A full group or a full
  * cache costs one entry its place, never all.
  */
-import { HPTE, HPTE_BYTES, HPTES_PER_GROUP, type ServerCpu } from '../../processor/index.ts';
+import { HPTES_PER_GROUP } from '../../processor/index.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { Chains } from './chains.ts';
+import type { HostTable } from './host-table.ts';
 import { PAGE_16M, PAGE_64K } from './mmu.ts';
 import type { VsidMap } from './vsid-map.ts';
 
@@ -16,8 +17,7 @@ export const SHADOW_LIMIT = 65536;
 const CLOCK_STEPS = 32;
 
 export class ShadowPages {
-  readonly #cpu: ServerCpu;
-  readonly #words: Int32Array;
+  readonly #table: HostTable;
   readonly #vsids: VsidMap;
   readonly #counts: Float64Array;
   readonly #groupMask: number;
@@ -41,12 +41,11 @@ export class ShadowPages {
   readonly #byHostPage: Chains;
   readonly #byVsid: Chains;
 
-  constructor(cpu: ServerCpu, vsids: VsidMap, counters: VcpuCounters, limit = SHADOW_LIMIT) {
-    this.#cpu = cpu;
-    this.#words = cpu.memory.i32;
+  constructor(table: HostTable, vsids: VsidMap, counters: VcpuCounters, limit = SHADOW_LIMIT) {
+    this.#table = table;
     this.#vsids = vsids;
     this.#counts = counters.counts;
-    const { log2Groups } = cpu.hashTable;
+    const { log2Groups } = table;
     this.#groupMask = (1 << log2Groups) - 1;
     this.#limit = limit;
     this.#recordOf = new Int32Array(HPTES_PER_GROUP << log2Groups).fill(-1);
@@ -102,18 +101,8 @@ export class ShadowPages {
     by16M.insert(by16M.chain(vpnLow >>> 12), record);
     this.#byHostPage.insert(this.#byHostPage.chain(hostPage), record);
     this.#byVsid.insert(this.#byVsid.chain(n), record);
-    const words = this.#words;
-    const at = (this.#cpu.hashTable.address + slot * HPTE_BYTES) >>> 2;
-    const secondary = ((slot >>> 3) ^ this.#hash(n, page)) & this.#groupMask;
-    const vsid = this.#vsids.hostVsid(n);
-    words[at + 2] =
-      (hostPage << 12) |
-      HPTE.R |
-      (writable ? HPTE.C | HPTE.PP_READ_WRITE : HPTE.PP_READ_ONLY) |
-      (executable ? 0 : HPTE.N);
-    words[at + 3] = hostPage >>> 20;
-    words[at + 1] = Math.floor(vsid / 2 ** 20);
-    words[at] = (vsid << 12) | ((page >> 4) & ~0x7f) | (secondary === 0 ? 0 : HPTE.H) | HPTE.V;
+    const secondary = (((slot >>> 3) ^ this.#hash(n, page)) & this.#groupMask) !== 0;
+    this.#table.write(slot, this.#vsids.hostVsid(n), page, secondary, hostPage, writable, executable);
   }
 
   /** tlbie: drops the shadows of a guest page, of one of the guest's page sizes. `highMask`: the bits of `vpnHigh` that it named. */
@@ -168,7 +157,7 @@ export class ShadowPages {
   /** Host real address of the page's entry, for tests; -1: it has none. */
   entryAddress(n: number, page: number): number {
     const record = this.#find(n, page);
-    return record < 0 ? -1 : this.#cpu.hashTable.address + (this.#slot[record] as number) * HPTE_BYTES;
+    return record < 0 ? -1 : this.#table.address(this.#slot[record] as number);
   }
 
   /** The hash's low bits; those of the VSID's context part count too (Book III-S, 5.7.7.3). */
@@ -205,13 +194,9 @@ export class ShadowPages {
   /** A free record; when there is none, that of an entry which was not used since the clock's hand last came by. */
   #takeRecord(): number {
     if (this.#freeCount === 0) {
-      const words = this.#words;
       let record = this.#clock;
       for (let step = 0; step < CLOCK_STEPS; step++) {
-        const at = ((this.#cpu.hashTable.address + (this.#slot[record] as number) * HPTE_BYTES) >>> 2) + 2;
-        const low = words[at] as number;
-        if ((low & HPTE.R) === 0) break;
-        words[at] = low & ~HPTE.R;
+        if (!this.#table.takeReferenced(this.#slot[record] as number)) break;
         record = record + 1 === this.#limit ? 0 : record + 1;
       }
       this.#clock = record + 1 === this.#limit ? 0 : record + 1;
@@ -230,7 +215,6 @@ export class ShadowPages {
     this.#byHostPage.remove(record);
     this.#byVsid.remove(record);
     this.#free[this.#freeCount++] = record;
-    this.#words[(this.#cpu.hashTable.address + slot * HPTE_BYTES) >>> 2] = 0;
-    this.#cpu.tlbInvalidate(this.#vsids.hostVsid(this.#vsid[record] as number), this.#page[record] as number);
+    this.#table.clear(slot, this.#vsids.hostVsid(this.#vsid[record] as number), this.#page[record] as number);
   }
 }

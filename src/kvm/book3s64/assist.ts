@@ -7,7 +7,7 @@ import type { Expr, Meaning, Semantics } from '../../isa/semantics.ts';
 import { type AssistTable, LEVELS_OF } from '../../processor/index.ts';
 import { FPSCR_FEX, MSR, MSR_FE, MSR_KEPT, MSR_L1, MSR_TRACE } from '../book3s/bits.ts';
 import { W_ASSIST_KIND, W_ASSIST_MSR, W_PPR } from '../book3s/layout.ts';
-import type { Book3sModel } from '../book3s/model.ts';
+import type { ServerModel } from './models.ts';
 import { RIGHT, SPECIAL, type SprRow, sprTable } from './sprs.ts';
 
 /** What an assist interrupt is: the vector code does it (vectors.ts). */
@@ -54,7 +54,7 @@ const setExternal: Meaning = (s, f) => {
  * emulation's.
  */
 const moveToMsr =
-  ({ msrMask }: Book3sModel, wide: boolean): Meaning =>
+  ({ msrMask }: ServerModel, wide: boolean): Meaning =>
   (s, f) => {
     if (f.MSR_L === 1) return setExternal(s, f);
     const value = s.let(s.gpr(f.RS));
@@ -132,7 +132,7 @@ const mtspr =
 const nothing: Meaning = () => {};
 
 /** Mode 1's meanings on a model, by mnemonic. */
-export function book3sAssist(model: Book3sModel): AssistTable {
+export function book3sAssist(model: ServerModel): AssistTable {
   const registers = new Map<number, SprRow>(
     sprTable(LEVELS_OF[model.name])
       .rows.filter((row) => INLINED.includes(row.special) && !STAND_INS.includes(row.spr))

@@ -16,7 +16,7 @@ import { Book3sContext } from '../book3s/context.ts';
 import { Book3sDebug } from '../book3s/debug.ts';
 import { Decrementer } from '../book3s/decrementer.ts';
 import { Book3sExits } from '../book3s/exits.ts';
-import { HostContexts } from '../book3s/host-contexts.ts';
+import { HostContexts, MODE } from '../book3s/host-contexts.ts';
 import { ParavirtHypercalls } from '../book3s/hypercalls.ts';
 import { Book3sInterrupts, PRIORITY } from '../book3s/interrupts.ts';
 import {
@@ -42,8 +42,8 @@ import {
   W_WIDE_RESERVE_ADDRESS,
 } from '../book3s/layout.ts';
 import { ACCESS, TRANSLATION } from '../book3s/mmu.ts';
-import type { Book3sModel } from '../book3s/model.ts';
 import { ShadowPages } from '../book3s/shadow.ts';
+import { StorageEmulation } from '../book3s/storage.ts';
 import { VirtualTime } from '../book3s/virtual-time.ts';
 import { VsidMap } from '../book3s/vsid-map.ts';
 import { GuestDebug } from '../debug.ts';
@@ -56,8 +56,10 @@ import { Book3sEmulation } from './emulate.ts';
 import { ShadowFaults } from './faults.ts';
 import { GuestHtab } from './guest-htab.ts';
 import { HostSegments } from './host-segments.ts';
+import { ServerTable } from './host-table.ts';
 import { HashTableCalls } from './htab-calls.ts';
 import { GuestMmu64 } from './mmu.ts';
+import type { ServerModel } from './models.ts';
 import { PaprHypercalls } from './papr.ts';
 import { PerformanceMonitor } from './performance.ts';
 import { Book3sRegisters } from './registers.ts';
@@ -65,7 +67,7 @@ import { SegmentEmulation } from './segments.ts';
 import { GuestSlb } from './slb.ts';
 import { SprEmulation } from './spr-emulation.ts';
 import { sprTable } from './sprs.ts';
-import { StorageEmulation } from './storage.ts';
+
 import { VirtualProcessorAreas, VPA_KIND, type VpaKind } from './vpa.ts';
 
 /** Number of the host's process context that the first vCPU has: that of the talk's example. */
@@ -94,7 +96,7 @@ const LIMITS: Book3sLimits = { vsids: 65535, shadows: 65536 };
 
 export class Book3s64 implements VcpuFamily {
   readonly #parts: FamilyParts<ServerCpu>;
-  readonly #model: Book3sModel;
+  readonly #model: ServerModel;
   readonly #words: Int32Array;
   readonly #time: GuestTime;
   readonly #counts: Float64Array;
@@ -117,7 +119,7 @@ export class Book3s64 implements VcpuFamily {
   readonly #registers: Book3sRegisters;
   readonly #debug: Book3sDebug;
 
-  constructor(parts: FamilyParts<ServerCpu>, model: Book3sModel, limits: Book3sLimits = LIMITS) {
+  constructor(parts: FamilyParts<ServerCpu>, model: ServerModel, limits: Book3sLimits = LIMITS) {
     const { cpu, memory, slots, time, counters, run, accel, hashTable } = parts;
     const { buffer } = memory.wasm;
     this.#parts = parts;
@@ -132,8 +134,8 @@ export class Book3s64 implements VcpuFamily {
       shadow.dropVsid(n);
       segments.dropVsid(n);
     });
-    const shadow: ShadowPages = new ShadowPages(cpu, vsids, counters, limits.shadows);
-    const hosts = new HostContexts(cpu, segments, accel === 'assist');
+    const shadow: ShadowPages = new ShadowPages(new ServerTable(cpu), vsids, counters, limits.shadows);
+    const hosts = new HostContexts(cpu, segments, accel === 'assist', MODE.SF | (memory.littleEndian ? MODE.LE : 0));
     const context = new Book3sContext(cpu, model, memory, slots, mmu, hosts, vsids);
     const interrupts = new Book3sInterrupts(context, counters);
     const decrementer = new Decrementer(context.words, buffer, cpu.base, time, (pending) =>
@@ -149,10 +151,19 @@ export class Book3s64 implements VcpuFamily {
       (counters.counts[COUNTER.emulated_inst_exits] as number) -
       assisted('assisted_sc') -
       assisted('assisted_unavailable');
-    const monitor = new PerformanceMonitor(context, interrupts, time, virtualTime, buffer, cpu.base, instructions);
+    const monitor = new PerformanceMonitor(
+      model.name,
+      context,
+      interrupts,
+      time,
+      virtualTime,
+      buffer,
+      cpu.base,
+      instructions,
+    );
     const debug = new Book3sDebug(new GuestDebug(counters, run), cpu, context, interrupts);
     const storage = new StorageEmulation(context, interrupts, memory.littleEndian, counters, run, debug);
-    const emulatedSegments = new SegmentEmulation(context, slb, hosts, shadow, vsids);
+    const emulatedSegments = new SegmentEmulation(context, slb, hosts, shadow, vsids, model.multiPageSize);
     const codeWritten = (address: number, length: number): void => cpu.codeWritten(address, length);
     const areas = new VirtualProcessorAreas(context.words, slots, memory, codeWritten);
     const papr = new PaprHypercalls(

@@ -12,13 +12,13 @@ import type { Book3sInterrupts } from '../book3s/interrupts.ts';
 import { W_MAGIC_EFFECTIVE, W_MAGIC_MAPPED, W_MSR, W_PC } from '../book3s/layout.ts';
 import { ACCESS, type GuestMmu, PAGE_4K, TRANSLATION } from '../book3s/mmu.ts';
 import type { ShadowPages } from '../book3s/shadow.ts';
+import type { StorageEmulation } from '../book3s/storage.ts';
 import { SEGMENT, type VsidMap } from '../book3s/vsid-map.ts';
 import { RESUME_GUEST, RETRY_DATA, RETRY_FETCH } from '../family.ts';
 import { type MemorySlot, type MemorySlots, PAGE_FRAMES } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import type { HostSegments } from './host-segments.ts';
 import { esidOf, type GuestSlb, SEGMENTS_PER_1T } from './slb.ts';
-import type { StorageEmulation } from './storage.ts';
 
 const TWO_20 = 2 ** 20;
 /** The virtual page of what tlbie does not reach: real mode's pages, the magic page. */

@@ -1,5 +1,5 @@
 /** What the performance monitors' counters count, as their control registers select it. */
-import type { Book3sModel } from '../book3s/model.ts';
+import type { ServerModelName } from '../../processor/index.ts';
 
 /** What a counter counts. */
 export const EVENT = { NONE: 0, INSTRUCTIONS: 1, CYCLES: 2, RUN_INSTRUCTIONS: 3, RUN_CYCLES: 4 } as const;
@@ -63,7 +63,7 @@ const PPC970: MonitorEvents = {
   },
 };
 
-export const EVENTS_OF: Readonly<Record<Book3sModel['name'], MonitorEvents>> = {
+export const EVENTS_OF: Readonly<Record<ServerModelName, MonitorEvents>> = {
   '970': PPC970,
   power7: LATER,
   power8: LATER,

@@ -4,7 +4,7 @@
  * when they are looked at, and where that makes a difference, as the state changes.
  */
 import { registersOf } from '../../isa/registers/index.ts';
-import { LEVELS_OF } from '../../processor/index.ts';
+import { LEVELS_OF, type ServerModelName } from '../../processor/index.ts';
 import type { Book3sContext } from '../book3s/context.ts';
 import { type Book3sInterrupts, PRIORITY } from '../book3s/interrupts.ts';
 import {
@@ -102,6 +102,7 @@ export class PerformanceMonitor {
   };
 
   constructor(
+    name: ServerModelName,
     context: Book3sContext,
     interrupts: Book3sInterrupts,
     time: GuestTime,
@@ -110,7 +111,6 @@ export class PerformanceMonitor {
     base: number,
     retired: () => number,
   ) {
-    const { name } = context.model;
     this.#words = context.words;
     this.#doubles = new Float64Array(buffer, base + DOUBLES, DOUBLE_COUNT);
     this.#context = context;

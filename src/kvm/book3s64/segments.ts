@@ -24,8 +24,17 @@ export class SegmentEmulation {
   readonly #hosts: HostContexts;
   readonly #shadow: ShadowPages;
   readonly #vsids: VsidMap;
+  readonly #multiPageSize: boolean;
 
-  constructor(context: Book3sContext, slb: GuestSlb, hosts: HostContexts, shadow: ShadowPages, vsids: VsidMap) {
+  constructor(
+    context: Book3sContext,
+    slb: GuestSlb,
+    hosts: HostContexts,
+    shadow: ShadowPages,
+    vsids: VsidMap,
+    multiPageSize: boolean,
+  ) {
+    this.#multiPageSize = multiPageSize;
     this.#words = context.words;
     this.#context = context;
     this.#slb = slb;
@@ -99,7 +108,7 @@ export class SegmentEmulation {
       this.#shadow.dropAll();
       return;
     }
-    const mask = this.#context.model.multiPageSize ? VPN_HIGH : VPN_HIGH_970;
+    const mask = this.#multiPageSize ? VPN_HIGH : VPN_HIGH_970;
     this.#shadow.dropVpn((low >>> 12) | (high << 20), (high >>> 12) & mask, this.#tlbieShift(low, word), mask);
   }
 
@@ -122,11 +131,7 @@ export class SegmentEmulation {
     this.#context.invalidate();
     // AVPN is VPN >> 11; the low bits follow from the group, which the hash with the VSID made.
     const large = (low0 & GUEST_HPTE.L) !== 0;
-    const shift = !large
-      ? PAGE_4K
-      : this.#context.model.multiPageSize && (low1 & 0xf000) === 0x1000
-        ? PAGE_64K
-        : PAGE_16M;
+    const shift = !large ? PAGE_4K : this.#multiPageSize && (low1 & 0xf000) === 0x1000 ? PAGE_64K : PAGE_16M;
     const group = ((low0 & GUEST_HPTE.H) !== 0 ? ~(index >>> 3) : index >>> 3) & 0x7ff;
     const vsid = (high0 & SLB.B) === SLB.B_1T ? (low0 >>> 24) | (high0 << 8) : (low0 >>> 12) | (high0 << 20);
     let below = (group ^ vsid) & 0x7ff;
@@ -159,7 +164,7 @@ export class SegmentEmulation {
   }
 
   #tlbieShift(low: number, word: number): number {
-    if (!this.#context.model.multiPageSize) return (word & TLBIE_970_L) !== 0 ? PAGE_16M : PAGE_4K;
+    if (!this.#multiPageSize) return (word & TLBIE_970_L) !== 0 ? PAGE_16M : PAGE_4K;
     if ((low & TLBIE.L) === 0) return PAGE_4K;
     return (low & TLBIE.LP) === TLBIE.LP_64K ? PAGE_64K : PAGE_16M;
   }

@@ -21,7 +21,6 @@ import {
 } from '../../processor/index.ts';
 import { AIL_BASE, LPCR_AIL, LPCR_ILE, MSR, MSR_TRACE, SRR1_OWN } from '../book3s/bits.ts';
 import { CONTEXT_KERNEL, CONTEXT_REAL, CONTEXT_USER } from '../book3s/host-contexts.ts';
-import { KEPT } from '../book3s/interrupts.ts';
 import {
   ASSISTED,
   ASSISTED_NAMES,
@@ -32,8 +31,8 @@ import {
   W_LPCR,
   W_MONITORED,
 } from '../book3s/layout.ts';
-import type { Book3sModel } from '../book3s/model.ts';
 import { ASSIST_KIND, letsFloatInterrupt, letsInterruptIn, setFacilities } from './assist.ts';
+import type { ServerModel } from './models.ts';
 
 /** Modes that translated code is for; the others have an interpreter each, and `run` begins with the right one. */
 const LAST_TRANSLATED = 1;
@@ -56,7 +55,7 @@ function resume(s: VectorSemantics, msr: Expr, name: (typeof ASSISTED_NAMES)[num
 }
 
 /** The vector code of a model whose memory has a byte order. */
-export const book3sVectors = ({ name, msrMask }: Book3sModel, littleEndian: boolean): VectorCode => {
+export const book3sVectors = ({ name, msrMask, keptByInterrupts }: ServerModel, littleEndian: boolean): VectorCode => {
   const registers = registersOf(LEVELS_OF[name]);
   const hasFacilities = registers.has(FSCR);
   const notesBranches = registers.has(CFAR_SPR);
@@ -77,7 +76,7 @@ export const book3sVectors = ({ name, msrMask }: Book3sModel, littleEndian: bool
     const relocated = s.let(s.and(relocating, s.eq(s.and(msr, TRANSLATION), TRANSLATION)));
     const ile = s.and(lpcr, LPCR_ILE);
     const order = s.select(ile, MSR.LE & msrMask, s.i32(0));
-    const next = s.let(s.or(s.or(s.and(msr, KEPT), order), s.select(relocated, TRANSLATION, s.i32(0))));
+    const next = s.let(s.or(s.or(s.and(msr, keptByInterrupts), order), s.select(relocated, TRANSLATION, s.i32(0))));
     s.if(isUsual(s, next), () => {
       s.setSharedWide('srr0', s.blockDoubleword(PC));
       s.setSharedWide('srr1', s.and(s.sharedWide('msr'), s.i64(~BigInt(SRR1_OWN))));

@@ -1,18 +1,21 @@
 /** Images by name: what a machine boots for a run, and what files its command finds. */
 import { readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { MachineError } from '../../machine/index.ts';
+import { join, resolve } from 'node:path';
+import { MachineError, type NinePServer } from '../../machine/index.ts';
 import { codeCacheFolder } from '../code-cache.ts';
+import { shareFolder } from '../folder.ts';
 import { guestFolders } from '../guest-files.ts';
+import type { ImageConfig } from '../images/oci.ts';
 import type { Reporter } from '../packages/progress.ts';
 import { agentArchive } from './agent.ts';
+import type { Architecture } from './agent-program.ts';
 
-/** Processors, by the names that container images have for them. */
-export const ARCHITECTURES = ['ppc64le'] as const;
-export type Architecture = (typeof ARCHITECTURES)[number];
+/** Of the command's programs, by the names that container images have for them; `ppc`: 32-bit ones on the kernel of `ppc64`. */
+export const PROGRAM_ARCHITECTURES = ['ppc64le', 'ppc64', 'ppc'] as const;
+export type ProgramArchitecture = (typeof PROGRAM_ARCHITECTURES)[number];
 
 interface ImageEntry {
-  readonly architecture: Architecture;
+  readonly architecture: ProgramArchitecture;
   /** The guest whose kernel and run.cpio it boots with. */
   readonly kernel: string;
   /** The guest whose initial RAM disk its files are. */
@@ -37,23 +40,57 @@ const IMAGES: Readonly<Record<string, ImageEntry>> = {
     archive: 'initramfs.cpio.zst',
     memoryBytes: 2 ** 31,
   },
+  ppc64: {
+    architecture: 'ppc64',
+    kernel: 'ppc64',
+    root: 'ppc64',
+    archive: 'initramfs.cpio.gz',
+    memoryBytes: 2 ** 28,
+  },
+  ppc: {
+    architecture: 'ppc',
+    kernel: 'ppc64',
+    root: 'ppc64',
+    archive: 'initramfs-32.cpio.gz',
+    memoryBytes: 2 ** 28,
+  },
 };
 
 /** What images that say nothing of it are for, and those that are made elsewhere. */
-const CUSTOMARY: Readonly<Record<Architecture, keyof typeof IMAGES>> = { ppc64le: 'debian' };
+const CUSTOMARY: Readonly<Record<ProgramArchitecture, keyof typeof IMAGES>> = {
+  ppc64le: 'debian',
+  ppc64: 'ppc64',
+  ppc: 'ppc',
+};
 
 /** What a machine boots for a run; `read` reads its files. */
 export interface Image {
+  /** The kernel's. */
   readonly architecture: Architecture;
+  /** Its programs are of 32 bits. */
+  readonly is32Bit: boolean;
   read(): { readonly kernel: Uint8Array; readonly initrd: Uint8Array };
   /** Guest memory that it is content with. */
   readonly memoryBytes: number;
   /** Differs where the files are others: their paths, sizes and times. */
   readonly stamp: string;
+  /** Files that are in the place of the initial RAM disk's. */
+  readonly root?: ImageRoot | undefined;
+}
+
+/** A root file system that is a share. */
+export interface ImageRoot {
+  readonly config: ImageConfig;
+  /** For one run. @throws MachineError */
+  open(): Promise<NinePServer>;
+  /** A file's text; undefined where it is not there. */
+  read(path: string): Promise<string | undefined>;
 }
 
 export interface ImageOptions {
-  readonly architecture?: Architecture | undefined;
+  readonly architecture?: ProgramArchitecture | undefined;
+  /** Ask again for what a tag stands for. */
+  readonly refresh?: boolean | undefined;
   /** Hears what is fetched. Default: nobody. */
   readonly report?: Reporter | undefined;
 }
@@ -105,24 +142,60 @@ async function ownImage(name: string, report: Reporter): Promise<Image> {
     const { size, mtimeMs } = statSync(path);
     return [path, size, mtimeMs];
   });
+  const architecture = entry.architecture === 'ppc64le' ? 'ppc64le' : 'ppc64';
   return {
-    architecture: entry.architecture,
+    architecture,
+    is32Bit: entry.architecture === 'ppc',
     read: () => {
       const [kernel, run, root] = paths.map((path) => readFileSync(path)) as [Buffer, Buffer, Buffer];
-      return { kernel, initrd: Buffer.concat([...padded(run), ...padded(agentArchive()), root]) };
+      return { kernel, initrd: Buffer.concat([...padded(run), ...padded(agentArchive(architecture)), root]) };
     },
     memoryBytes: entry.memoryBytes,
     stamp: JSON.stringify(stamp),
   };
 }
 
+/** Files of a container image, or of a folder, for the kernel of the customary image. */
+async function containerRoot(name: string, architecture: ProgramArchitecture, refresh: boolean): Promise<ImageRoot> {
+  const isPath = /^[./~]/.test(name);
+  const {
+    fetchImage,
+    imageOfArchive,
+    imageOfLayout,
+    isLayout,
+    PLAIN_CONFIG,
+    parseReference,
+    readFromLayers,
+    shareLayers,
+  } = await import('../images/index.ts');
+  const status = isPath ? statSync(name, { throwIfNoEntry: false }) : undefined;
+  if (isPath && status === undefined) throw new MachineError(`there is no image '${name}': no such file or folder`);
+  if (status?.isDirectory() && !isLayout(name)) {
+    const folder = resolve(name);
+    const path = (one: string): string => join(folder, one);
+    return {
+      config: PLAIN_CONFIG,
+      open: async () => shareFolder(folder),
+      read: async (one) => (isFile(path(one)) ? readFileSync(path(one), 'utf8') : undefined),
+    };
+  }
+  const contents = status?.isDirectory()
+    ? await imageOfLayout(resolve(name), architecture)
+    : status
+      ? await imageOfArchive(resolve(name), architecture)
+      : await fetchImage(parseReference(name), architecture, { refresh });
+  const { layers, config } = contents;
+  return { config, open: async () => shareLayers(name, layers), read: (path) => readFromLayers(name, layers, path) };
+}
+
 /**
- * The image of a name, or the architecture's customary one.
+ * The image of a name of ours, of a path (a folder or an archive), or of a reference to a registry; the architecture's customary one
+ * where none is named.
  * @throws MachineError when there is no such image, or it has not been made
  */
 export async function findImage(
   name: string | undefined,
-  { architecture, report = SILENT }: ImageOptions = {},
+  { architecture, refresh = false, report = SILENT }: ImageOptions = {},
 ): Promise<Image> {
   const own = name ?? CUSTOMARY[architecture ?? 'ppc64le'];
   if (Object.hasOwn(IMAGES, own)) {
@@ -131,5 +204,11 @@ export async function findImage(
       throw new MachineError(`the image '${own}' is for ${entry.architecture}, not for ${architecture}`);
     return ownImage(own, report);
   }
-  throw new MachineError(`there is no image '${own}'; there are: ${Object.keys(IMAGES).join(', ')}`);
+  if (!/[./:]/.test(own))
+    throw new MachineError(
+      `there is no image '${own}'; there are: ${Object.keys(IMAGES).join(', ')}, folders and archives by path, and HOST/NAME:TAG of a registry`,
+    );
+  const wanted = architecture ?? 'ppc64le';
+  const root = await containerRoot(own, wanted, refresh);
+  return { ...(await ownImage(CUSTOMARY[wanted], report)), root };
 }

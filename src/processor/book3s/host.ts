@@ -5,7 +5,7 @@ import type { CoreImage, CoreImages, HostCpuOptions } from '../interface.ts';
 import { CodeCache, type DecodingMode } from '../interpreter/code-cache.ts';
 import { HandlerTable } from '../interpreter/handlers.ts';
 import { MODE } from '../layout.ts';
-import { LEVELS_OF, type ProcessorName } from '../levels.ts';
+import { LEVELS_OF } from '../levels.ts';
 import type { HostMemory } from '../memory.ts';
 import { modelOf, type ProcessorModel } from '../model.ts';
 import { DEFAULT_TRANSLATION_MEMORY, HOT_THRESHOLD, RegionManager } from '../region/manager.ts';
@@ -17,7 +17,7 @@ import { FACILITIES, HOST_HTAB, HOST_HTAB_LOG2_GROUPS, WIDE_RESERVE_ADDRESS } fr
 import { serverRuntime } from './refill.ts';
 import { ServerTlb } from './tlb.ts';
 
-export type ServerModelName = Exclude<ProcessorName, '440' | 'e500v2'>;
+export type ServerModelName = '970' | 'power7' | 'power8';
 
 export interface ServerCpuOptions extends HostCpuOptions {
   readonly model: ServerModelName;

@@ -12,13 +12,20 @@ import { DEFAULT_TRANSLATION_MEMORY, HOT_THRESHOLD, RegionManager } from '../reg
 import { Translator } from '../region/translate.ts';
 import { RunLoop } from '../run-loop.ts';
 import { type Watch, WatchUnit } from '../watch.ts';
-import type { SoftTlb } from './soft-tlb.ts';
 
 /** The mode of records that are stepped over. */
 const STEP_MODE = TRANSLATION_MODES;
 
-/** A BookE processor in software: interpreter, translator, and the TLB that makes the difference. */
-export class BookeHost<Tlb extends SoftTlb> implements HostCpu {
+/** What is asked of a TLB here. */
+interface HostTlb {
+  pageInvalidations: number;
+  setFlushes: number;
+  protectPage(hostPage: number): void;
+  dropWatched(watch: Watch): void;
+}
+
+/** A 32-bit processor in software: interpreter, translator, and the TLB that makes the difference. */
+export class BookeHost<Tlb extends HostTlb> implements HostCpu {
   readonly memory: HostMemory;
   readonly base: number;
   protected readonly tlb: Tlb;

@@ -33,7 +33,8 @@ const LPCR = { ILE: 0x200_0000n, AIL: 0x180_0000n } as const;
 
 /** What the time base says is another matter; SDR1 and HIOR are where this guest's table and vectors are. */
 const TIMED = [22, 268, 269, 308, 309, 848, 849];
-const NUMBERS = [...new Set(Object.values(LEVELS_OF).flatMap((levels) => [...registersOf(levels).keys()]))];
+const SERVERS = Object.values(LEVELS_OF).filter((levels) => levels.has('server'));
+const NUMBERS = [...new Set(SERVERS.flatMap((levels) => [...registersOf(levels).keys()]))];
 const READ = [...NUMBERS.filter((spr) => !TIMED.includes(spr)), 0, 5, 19, 600, 1000];
 const WRITE = READ.filter((spr) => spr !== 25 && spr !== 311);
 

@@ -1,10 +1,9 @@
 /** A Book3S 64 guest on a host processor that runs nothing: the test says which interrupt comes, and reads the host's SLBs and table. */
 import { assembleWords } from '../../../src/isa/index.ts';
 import type { Accel } from '../../../src/kvm/api.ts';
-import type { Book3sModel } from '../../../src/kvm/book3s/model.ts';
 import { Book3s64, type Book3sLimits } from '../../../src/kvm/book3s64/book3s64.ts';
 import { EMULATED_MNEMONICS } from '../../../src/kvm/book3s64/emulate.ts';
-import { BOOK3S_MODELS } from '../../../src/kvm/book3s64/models.ts';
+import { BOOK3S_MODELS, type ServerModel } from '../../../src/kvm/book3s64/models.ts';
 import { MemorySlot, MemorySlots } from '../../../src/kvm/slots.ts';
 import { VcpuCounters } from '../../../src/kvm/stats.ts';
 import { GuestTime } from '../../../src/kvm/time.ts';
@@ -135,7 +134,7 @@ export class FakeServer implements ServerCpu {
 }
 
 export interface RigOptions {
-  readonly model?: Book3sModel['name'];
+  readonly model?: ServerModel['name'];
   readonly accel?: Accel;
   readonly limits?: Book3sLimits;
   readonly log2Groups?: number;
@@ -165,7 +164,7 @@ export class Rig {
       accel,
       hashTable: { address: TABLE, log2Bytes: TABLE_LOG2 },
     };
-    this.family = new Book3s64(parts, BOOK3S_MODELS.find(({ name }) => name === model) as Book3sModel, limits);
+    this.family = new Book3s64(parts, BOOK3S_MODELS.find(({ name }) => name === model) as ServerModel, limits);
     this.family.reset();
   }
 

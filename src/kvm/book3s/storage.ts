@@ -2,18 +2,18 @@
 import { Decoder } from '../../isa/decoder.ts';
 import { LEVELS_OF, SERVER_VECTOR } from '../../processor/index.ts';
 import type { KvmRun } from '../api.ts';
-import { alignmentDsisr } from '../book3s/alignment.ts';
-import { MSR } from '../book3s/bits.ts';
-import type { Book3sContext } from '../book3s/context.ts';
-import type { Book3sDebug } from '../book3s/debug.ts';
-import type { Book3sInterrupts } from '../book3s/interrupts.ts';
-import { W_GPR, W_IO_ADDRESS, W_IO_INSTRUCTION, W_IO_KIND, W_MSR } from '../book3s/layout.ts';
 import { RESUME_GUEST } from '../family.ts';
 import { Mmio } from '../mmio.ts';
 import { FORM, type Move, moveById } from '../moves.ts';
 import type { MemorySlot } from '../slots.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { CACHE, cacheKindById } from '../storage.ts';
+import { alignmentDsisr } from './alignment.ts';
+import { MSR } from './bits.ts';
+import type { Book3sContext } from './context.ts';
+import type { Book3sDebug } from './debug.ts';
+import type { Book3sInterrupts } from './interrupts.ts';
+import { W_GPR, W_IO_ADDRESS, W_IO_INSTRUCTION, W_IO_KIND, W_MSR } from './layout.ts';
 
 /** DSISR: an access that cannot be made to storage of this kind, as reservations are. */
 const DSISR_BADACCESS = 0x0400_0000;
@@ -86,8 +86,8 @@ export class StorageEmulation {
     if (move.update) {
       const base = W_GPR + 2 * ((word >>> 16) & 31);
       words[base] = low;
-      // All of the sum, in 32-bit mode too (Book I, 1.10.3).
-      words[base + 1] = this.#sumHigh;
+      // All of the sum, in 32-bit mode too (Book I, 1.10.3); a 32-bit processor has no more.
+      words[base + 1] = context.model.msrMaskHigh === 0 ? 0 : this.#sumHigh;
     }
     context.step();
     return this.#mmio.begin(littleEndian, littleEndian !== this.#littleEndian);

@@ -139,6 +139,42 @@ export interface KvmTranslation {
   usermode: boolean;
 }
 
+/** What KVM has of a guest's translation, for who looks inside; no ioctl of the reference's. Addresses are BigInts. */
+export interface KvmTable {
+  readonly name: string;
+  readonly columns: readonly string[];
+  /** At most as many as were asked for. */
+  readonly rows: readonly (readonly (string | number | bigint)[])[];
+  /** How many there are. */
+  readonly total: number;
+}
+
+/** A step of an address's way from the guest to the host. */
+export interface KvmChainStep {
+  /** What the address is by now: "effective address", "guest virtual address", "guest real address" … */
+  readonly what: string;
+  /** Undefined: the way ends here. */
+  readonly address: bigint | undefined;
+  /** How it came about: the entry that says so. */
+  readonly by: string;
+}
+
+/**
+ * Hears of what a vCPU does, in the midst of a run: it may look at the clock and write down, and must call nothing of KVM's. An
+ * address is two words, unsigned or not.
+ */
+export interface KvmTracer {
+  /** The guest has left for KVM. `word`: the instruction at PC, where a program interrupt made it known; else 0. */
+  exit(vector: number, pcLow: number, pcHigh: number, word: number): void;
+  /**
+   * What became of that: `shadowed`: the host has a translation more, and the guest notices nothing; `hypercall`: its number,
+   * or -1; `reason`: what user space is to do (KVM_EXIT), or -1.
+   */
+  handled(shadowed: boolean, hypercall: number, reason: number): void;
+  /** KVM has the guest take an interrupt, whose handler is at an address. */
+  interrupt(pcLow: number, pcHigh: number): void;
+}
+
 /** Guest physical memory as user space and devices see it. Every address is checked; a miss answers false/undefined, never throws. */
 export interface GuestMemory {
   /** Byte order of `read16` … `write32`: that in which the guest's memory is kept. */
@@ -244,6 +280,15 @@ export interface Vcpu {
    * @throws KvmError when there are more breakpoints than the struct has room for, or one that is none.
    */
   setGuestDebug(debug: KvmGuestDebug): void;
+  /** Tells a tracer (null: none) of what this vCPU does from now on. It costs as much as it does; without one, nothing. */
+  setTracer(tracer: KvmTracer | null): void;
+  /** Names of what a tracer hears of: a vector, "dataStorage"; a hypercall of KVM's own, "H_ENTER". */
+  vectorName(vector: number): string;
+  hypercallName(number: number): string | undefined;
+  /** The guest's translations and KVM's shadows of them, at most `limit` rows each. Only between runs. */
+  tables(limit: number): readonly KvmTable[];
+  /** An effective address's way to the host's memory, by what guest and KVM have at the moment. Only between runs. */
+  chain(effectiveAddress: bigint): readonly KvmChainStep[];
   /** KVM_ENABLE_CAP. False: this processor has no such capability. */
   enableCap(capability: VcpuCapability, argument?: number | KvmConfigTlb): boolean;
   /** Back to the state after power-on reset; memory is left alone. */
@@ -296,6 +341,8 @@ export interface Vm {
    * @throws KvmError when it does not fit: the virtual machine is then good for nothing.
    */
   restore(state: KvmState): void;
+  /** A word of the guest's code as the assembler would have it, for the processor that this is. */
+  disassemble(word: number, address: bigint): string;
   /** All its memory: the slots', and the hash table's. */
   memoryAreas(): readonly MemoryArea[];
   /** What byte addresses are XORed with where memory is kept: 0 as it is, 3 or 7 with words or doublewords reversed. */

@@ -76,6 +76,7 @@ export {
   type Hypercall,
   type HypercallArguments,
 } from './hypercalls.ts';
+export type { DeviceView } from './instance.ts';
 export type { InterruptLine, InterruptSink } from './interrupts.ts';
 export type { FastCodecs } from './loaders/gzip.ts';
 export type { MachineEnd } from './loop.ts';
@@ -86,6 +87,15 @@ export {
   type RunSignal,
   type SaveOptions,
 } from './machine.ts';
+export {
+  type CodeLine,
+  type FoundSymbol,
+  type InspectedMachine,
+  Inspector,
+  Monitor,
+  type RegisterView,
+  SymbolTable,
+} from './monitor/index.ts';
 export { formatAddress, parseAddress } from './network/addresses.ts';
 export { type Forward, parseNetwork, type UserNetworkOptions } from './network/options.ts';
 export { type OpenForward, UserNetwork } from './network/user-network.ts';
@@ -104,7 +114,7 @@ export {
   type NinePServerOptions,
   type Soon,
 } from './ninep/index.ts';
-export type { CodeCache, MachineOptions, RestoreOptions } from './options.ts';
+export type { CodeCache, MachineOptions, MachineTrace, RestoreOptions } from './options.ts';
 export type { BlockStore, ByteStore } from './outside/blocks.ts';
 export type { Outside } from './outside/events.ts';
 export type { MessageServer } from './outside/messages.ts';
@@ -125,6 +135,13 @@ export type { PowerEvent, PowerSwitch } from './power.ts';
 export type { Seat } from './seat.ts';
 export type { SnapshotCompression } from './snapshot/codec.ts';
 export { BytesSource, type SnapshotHeader, SnapshotReader, type SnapshotSource } from './snapshot/container.ts';
+export {
+  TRACE_FORMATS,
+  type TraceFormatName,
+  type TraceOptions,
+  type TraceSink,
+  traceFormatOf,
+} from './trace/index.ts';
 export type { Chain } from './virtio/chain.ts';
 export { VIRTIO_ID, type VirtioDevice, type VirtioPort, type VirtioSpec } from './virtio/device.ts';
 export { QueueService } from './virtio/service.ts';

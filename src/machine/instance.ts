@@ -1,4 +1,4 @@
-import type { Vcpu, Vm } from '../kvm/api.ts';
+import type { GuestMemory, Vcpu, Vm } from '../kvm/api.ts';
 import { KVM_INTERRUPT } from '../kvm/api.ts';
 import type { Board, BoardConfiguration } from './board.ts';
 import { Bus } from './bus.ts';
@@ -37,6 +37,14 @@ function isTimed(device: Device): device is TimedDevice {
   return 'due' in device && 'turn' in device;
 }
 
+/** A device and its interrupt lines at the moment. `mmio` in bytes of guest physical addresses. */
+export interface DeviceView {
+  readonly name: string;
+  readonly mmio: readonly { readonly base: number; readonly size: number }[];
+  readonly dcr: readonly { readonly base: number; readonly count: number }[];
+  readonly interrupts: readonly { readonly controller: string; readonly input: number; readonly active: boolean }[];
+}
+
 /** A board with its devices made, mapped and wired to a processor. */
 export class BoardInstance {
   readonly bus: Bus;
@@ -46,6 +54,7 @@ export class BoardInstance {
   readonly specs: readonly DeviceSpec[];
   readonly #devices = new Map<string, Device>();
   readonly #timed: readonly TimedDevice[];
+  readonly #lines = new Map<DeviceSpec, InterruptLine[]>();
   /** The controller that gives the processor its vectors, where there is one. */
   readonly proxy: ExternalProxy | undefined;
 
@@ -56,19 +65,20 @@ export class BoardInstance {
     vcpu: Vcpu,
     world: World,
     outside: OutsideEvents = new OutsideEvents(() => {}, false),
+    memory: GuestMemory = vm.memory,
   ) {
     this.outside = outside;
     this.bus = new Bus(vm.memory.littleEndian);
     this.specs = board.devices(configuration);
     const pins = new ProcessorPins(vcpu);
-    const lines = new Map<DeviceSpec, InterruptLine[]>();
+    const lines = this.#lines;
     for (const spec of this.specs) {
       if (this.#devices.has(spec.name)) throw new MachineError(`two devices of this board are called "${spec.name}"`);
       const outputs = (spec.interrupts ?? []).map(() => new InterruptLine());
       lines.set(spec, outputs);
       const device = spec.create({
         interrupts: outputs,
-        memory: vm.memory,
+        memory,
         bus: this.bus,
         clock: vm.clock,
         world,
@@ -112,6 +122,20 @@ export class BoardInstance {
   reset(): void {
     this.power.release();
     for (const device of this.#devices.values()) device.reset();
+  }
+
+  /** The devices as the board has them, for who looks inside. */
+  describe(): DeviceView[] {
+    return this.specs.map((spec) => ({
+      name: spec.name,
+      mmio: (spec.mmio ?? []).map(({ base, size }) => ({ base, size })),
+      dcr: (spec.dcr ?? []).map(({ base, count }) => ({ base, count })),
+      interrupts: (spec.interrupts ?? []).map(({ controller, input }, i) => ({
+        controller,
+        input,
+        active: this.#lines.get(spec)?.[i]?.active ?? false,
+      })),
+    }));
   }
 
   /** When a device has something to do, by the guest's clock; Infinity: none has. */

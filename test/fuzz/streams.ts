@@ -102,6 +102,7 @@ export class HostileStreams {
       input: (bytes) => input.push(bytes),
       quit,
       save: () => {},
+      monitor: () => {},
       picture: () => {},
       say: () => {},
     });

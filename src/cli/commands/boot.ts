@@ -1,13 +1,14 @@
 import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
 import { formatBytes } from '../../machine/error.ts';
-import { encodePng, findBoard, hasFirmware, type MachineEnd } from '../../machine/index.ts';
+import { encodePng, findBoard, hasFirmware, type MachineEnd, Monitor, SymbolTable } from '../../machine/index.ts';
 import {
   codeCacheFolder,
   createMachine,
   findFirmware,
   type GdbServer,
   NodeHost,
+  openTrace,
   restoreMachine,
   serveGdb,
   shareFolder,
@@ -19,6 +20,7 @@ import { closeDisks, type DiskArgument, openDisks, parseDisk } from '../disks.ts
 import { CommandError, fileProblem, oneLine, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
 import { type GdbAddress, parseGdb } from '../gdb.ts';
+import { MonitorLine } from '../monitor-line.ts';
 import { type NetworkArgument, parseNetworkArgument, plugIn } from '../network.ts';
 import { ConsoleOutput } from '../output.ts';
 import { parseShare, type ShareArgument } from '../shares.ts';
@@ -62,6 +64,9 @@ interface BootArguments {
   share?: readonly ShareArgument[];
   gdb?: GdbAddress;
   wait?: boolean;
+  symbols?: string;
+  trace?: string;
+  traceLimit?: number;
 }
 
 /** What a snapshot has, and a machine that is restored from one is not given, by the options' names. */
@@ -136,6 +141,12 @@ export function addBoot(program: Command): void {
       parseGdb,
     )
     .option('--wait', 'with --gdb: begin only when gdb says so')
+    .option('--trace <file>', 'write down exits, interrupts and accesses, for Perfetto: .json or .pftrace')
+    .option('--trace-limit <size>', 'where the trace ends, such as 64M (256M if absent)', parseMemory)
+    .option(
+      '--symbols <file>',
+      "the kernel's vmlinux or System.map, for the monitor (the kernel itself if it has symbols)",
+    )
     .option('--rng', 'a source of random numbers (virtio)')
     .addHelpText(
       'after',
@@ -170,14 +181,20 @@ function firmware(machine: string, file: string | undefined): Uint8Array | undef
   return path === undefined ? undefined : readInput(path, 'firmware');
 }
 
+/** Names of the kernel's functions: of a file, or the kernel's own. @throws MachineError when a file that was named has none. */
+function symbolsOf(file: string | undefined, kernel: Uint8Array | undefined): SymbolTable | undefined {
+  if (file !== undefined) return SymbolTable.parse(readInput(file, 'symbols'));
+  try {
+    return kernel && SymbolTable.parse(kernel);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Boots, runs until the end, and answers the exit status. */
 async function boot(options: BootArguments): Promise<number> {
   if (options.statsInterval !== undefined && (options.stats ?? '-') === '-')
     throw new UsageError('--stats-interval writes a file: --stats FILE names it');
-  if (options.disk !== undefined && options.icount !== undefined)
-    throw new UsageError(
-      '--icount has runs repeat exactly, which a disk on the host does not: --initrd is there in both',
-    );
   if (options.net !== undefined && options.icount !== undefined)
     throw new UsageError('--icount has runs repeat exactly, which a network cannot: --net none fits');
   if (options.wait === true && options.gdb === undefined)
@@ -212,6 +229,7 @@ async function boot(options: BootArguments): Promise<number> {
   const disks = await openDisks(options.disk ?? []);
   const network = await plugIn(options.net);
   const start = performance.now();
+  const trace = options.trace === undefined ? undefined : openTrace(options.trace, options.traceLimit);
   const common = {
     host,
     disks,
@@ -223,6 +241,7 @@ async function boot(options: BootArguments): Promise<number> {
     translationMemory: options.translationMemory,
     consolePorts,
     rng: options.rng,
+    trace: trace && { ...trace, symbols: symbolsOf(options.symbols, kernel) },
     display: options.display,
     translationThreads: options.translationThreads,
     shares: options.share?.map(({ tag, folder, writable }) => ({ tag, server: shareFolder(folder, { writable }) })),
@@ -275,10 +294,14 @@ async function boot(options: BootArguments): Promise<number> {
     }
   };
   if (options.save !== undefined) process.on('SIGUSR1', save);
+  let monitor: Monitor | undefined;
+  const theMonitor = (): Monitor => (monitor ??= new Monitor(machine, symbolsOf(options.symbols, kernel)));
+  const monitorLine = new MonitorLine(theMonitor, say);
   const terminal = new Terminal(process.stdin, {
-    input: (bytes) => input.push(bytes),
+    input: (bytes) => (monitorLine.isOn ? monitorLine.push(bytes) : input.push(bytes)),
     quit: () => stop(0),
     save,
+    monitor: () => monitorLine.toggle(),
     picture: () => picture(),
     say,
   });
@@ -295,7 +318,7 @@ async function boot(options: BootArguments): Promise<number> {
   try {
     if (options.wait === true) await machine.debugger.stop();
     if (options.gdb !== undefined) {
-      gdb = await serveGdb(machine, options.gdb);
+      gdb = await serveGdb(machine, { ...options.gdb, monitor: (line) => theMonitor().execute(line) });
       console.error(`powervisor: gdb: target remote ${gdb.host}:${gdb.port}`);
     }
     end = await machine.run();

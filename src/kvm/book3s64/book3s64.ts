@@ -1,14 +1,16 @@
 /** The Book3S 64 family: wires the guest's MMU, shadow pages, interrupts, emulation and hypercalls together for one vCPU. */
-import { LEVELS_OF, type ServerCpu } from '../../processor/index.ts';
+import { LEVELS_OF, SERVER_VECTOR, type ServerCpu } from '../../processor/index.ts';
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
+  type KvmChainStep,
   KvmError,
   type KvmGuestDebug,
   type KvmRegs,
   type KvmSregs,
   type KvmState,
   type KvmStats,
+  type KvmTable,
   type KvmTranslation,
 } from '../api.ts';
 import { MSR, MSR_SF } from '../book3s/bits.ts';
@@ -47,7 +49,7 @@ import { StorageEmulation } from '../book3s/storage.ts';
 import { VirtualTime } from '../book3s/virtual-time.ts';
 import { VsidMap } from '../book3s/vsid-map.ts';
 import { GuestDebug } from '../debug.ts';
-import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
+import { type FamilyParts, type FamilyTrace, RESUME_GUEST, type VcpuFamily, vectorNames } from '../family.ts';
 import { type MemorySlot, PAGE_FRAMES } from '../slots.ts';
 import { readWords, savedBoolean, savedInteger, savedNumber, saveWords } from '../state.ts';
 import { COUNTER } from '../stats.ts';
@@ -58,9 +60,10 @@ import { GuestHtab } from './guest-htab.ts';
 import { HostSegments } from './host-segments.ts';
 import { ServerTable } from './host-table.ts';
 import { HashTableCalls } from './htab-calls.ts';
+import { Inspection64 } from './inspection.ts';
 import { GuestMmu64 } from './mmu.ts';
 import type { ServerModel } from './models.ts';
-import { PaprHypercalls } from './papr.ts';
+import { HCALL, PaprHypercalls } from './papr.ts';
 import { PerformanceMonitor } from './performance.ts';
 import { Book3sRegisters } from './registers.ts';
 import { SegmentEmulation } from './segments.ts';
@@ -85,6 +88,9 @@ const SAVED_AREAS: readonly (readonly [name: string, kind: VpaKind])[] = [
   ['slbShadow', VPA_KIND.SLB_SHADOW],
   ['dispatchTrace', VPA_KIND.DISPATCH_TRACE],
 ];
+
+const VECTOR_NAMES = vectorNames(SERVER_VECTOR);
+const HYPERCALL_NAMES = vectorNames(HCALL);
 
 /** What tests make smaller. */
 export interface Book3sLimits {
@@ -118,6 +124,7 @@ export class Book3s64 implements VcpuFamily {
   readonly #exits: Book3sExits;
   readonly #registers: Book3sRegisters;
   readonly #debug: Book3sDebug;
+  readonly #inspection: Inspection64;
 
   constructor(parts: FamilyParts<ServerCpu>, model: ServerModel, limits: Book3sLimits = LIMITS) {
     const { cpu, memory, slots, time, counters, run, accel, hashTable } = parts;
@@ -229,6 +236,7 @@ export class Book3s64 implements VcpuFamily {
       },
     );
     this.#debug = debug;
+    this.#inspection = new Inspection64(context, slb, htab, mmu, vsids, shadow, faults, slots);
     this.#words = context.words;
     this.#slb = slb;
     this.#htab = htab;
@@ -326,6 +334,22 @@ export class Book3s64 implements VcpuFamily {
     const reason = this.#exits.handle(vector);
     return this.#debug.begun ? this.#debug.end(vector, reason) : reason;
   }
+
+  tables(limit: number): readonly KvmTable[] {
+    return this.#inspection.tables(limit);
+  }
+
+  chain(low: number, high: number): readonly KvmChainStep[] {
+    return this.#inspection.chain(low, high);
+  }
+
+  readonly traced: FamilyTrace = {
+    vectors: VECTOR_NAMES,
+    hypercalls: HYPERCALL_NAMES,
+    program: SERVER_VECTOR.program,
+    word: () => (this.#context.fetch() ? this.#context.instruction : 0),
+    taken: () => this.#interrupts.taken,
+  };
 
   setGuestDebug(debug: KvmGuestDebug): void {
     this.#debug.set(debug);

@@ -127,8 +127,8 @@ try {
   await check('apt-get update', 'apt-get update', /Reading package lists/, 900);
   const install = `DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ${PACKAGES}`;
   await check('apt-get install', install, /Setting up git /, 3000);
-  await check('dpkg --audit', 'dpkg --audit && echo sound', /^sound$/);
-  await check('dpkg --verify', 'dpkg --verify git make curl && echo sound', /^sound$/);
+  await check('dpkg --audit', 'dpkg --audit && echo sound', /^sound$/m);
+  await check('dpkg --verify', 'dpkg --verify git make curl && echo sound', /^sound$/m);
   const md5 = createHash('md5').update(download).digest('hex');
   await check('curl', `curl -s ${host}:${webPort}/ | md5sum`, new RegExp(md5));
   await check(

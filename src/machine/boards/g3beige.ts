@@ -14,7 +14,7 @@ import { FIRMWARE_TREE, GiB, MACHINE_ID, MiB, macFwCfg, openBios, VIA } from './
 import { g3, ppc604 } from './mac-cpus.ts';
 import { macIdeParts, macIdes } from './mac-ide.ts';
 
-const BUS_FREQUENCY = 66_820_000;
+const BUS_FREQUENCY = 66_000_000;
 const NVRAM_STRIDE = 16;
 
 /** The bus: bridge, cards, and the I/O chip at its place. */

@@ -14,7 +14,13 @@ import { PciPins, SUBSYSTEM } from './pci-pins.ts';
 
 /** The host bridges in Apple's memory controllers: what they are and the slot that they have on their own bus. */
 const APPLE = 0x106b;
-const bridge = (device: number): PciIdentity => ({ vendor: APPLE, device, classCode: 0x060000, revision: 0, ...SUBSYSTEM });
+const bridge = (device: number): PciIdentity => ({
+  vendor: APPLE,
+  device,
+  classCode: 0x060000,
+  revision: 0,
+  ...SUBSYSTEM,
+});
 export const UNINORTH = {
   agp: { identity: bridge(0x0020), slot: 11 },
   main: { identity: bridge(0x001f), slot: 11 },

@@ -15,8 +15,8 @@ const TOKEN = { FEATURES: 0x2a_0003, MAP_MAGIC_PAGE: 0x2a_0004, EV_IDLE: 0x1_001
 const EV_SUCCESS = 0;
 const EV_UNIMPLEMENTED = 12;
 const FEATURE_MAGIC_PAGE = 1 << 1;
-/** The magic page has the segment registers and SPRG4-7: what the reference always answers. */
-const MAGIC_FEATURES = 3;
+/** The magic page has the segment registers, and SPRG4-7: what the reference always answers. */
+export const MAGIC_FEATURE = { SEGMENTS: 1, SPRGS: 2 } as const;
 
 export class ParavirtHypercalls {
   readonly #words: Int32Array;
@@ -24,8 +24,15 @@ export class ParavirtHypercalls {
   readonly #littleEndian: boolean;
   /** Everything shadowed so far must go: the magic page has moved. */
   readonly #onMap: () => void;
+  readonly #features: number;
 
-  constructor(context: Book3sContext, littleEndian: boolean, onMap: () => void) {
+  constructor(
+    context: Book3sContext,
+    littleEndian: boolean,
+    onMap: () => void,
+    features = MAGIC_FEATURE.SEGMENTS | MAGIC_FEATURE.SPRGS,
+  ) {
+    this.#features = features;
     this.#words = context.words;
     this.#context = context;
     this.#littleEndian = littleEndian;
@@ -58,7 +65,7 @@ export class ParavirtHypercalls {
         words[W_MAGIC_EFFECTIVE + 1] = this.#narrow ? 0 : (words[W_GPR + 9] as number);
         words[W_MAGIC_MAPPED] = 1;
         this.#onMap();
-        result = MAGIC_FEATURES;
+        result = this.#features;
         break;
       case TOKEN.EV_IDLE:
         words[W_HALTED] = 1;

@@ -18,7 +18,7 @@ import { Book3sDebug } from '../book3s/debug.ts';
 import { Decrementer } from '../book3s/decrementer.ts';
 import { Book3sExits } from '../book3s/exits.ts';
 import { HostContexts } from '../book3s/host-contexts.ts';
-import { ParavirtHypercalls } from '../book3s/hypercalls.ts';
+import { MAGIC_FEATURE, ParavirtHypercalls } from '../book3s/hypercalls.ts';
 import { Book3sInterrupts, PRIORITY } from '../book3s/interrupts.ts';
 import { ACCESS, TRANSLATION } from '../book3s/mmu.ts';
 import { ShadowPages } from '../book3s/shadow.ts';
@@ -55,6 +55,7 @@ import {
   W_PIR,
   W_PVR,
   W_RESERVE_ADDRESS,
+  W_SEGMENTS_STALE,
   W_SPRG,
   W_SPRG_HIGH,
   W_SR,
@@ -117,7 +118,7 @@ export class Book3s32 implements VcpuFamily {
       segments.dropVsid(n);
     });
     const shadow: ShadowPages = new ShadowPages(new ClassicTable(cpu), vsids, counters, limits.shadows);
-    const hosts = new HostContexts(segments, segments, accel === 'assist', 0);
+    const hosts = new HostContexts(segments, segments, accel === 'assist', 0, true);
     const context = new Book3sContext(cpu, model, memory, slots, mmu, hosts, vsids);
     const interrupts = new Book3sInterrupts(context, counters);
     // The exception comes when the sign is set, and stays until it is taken (PEM 32, 2.3.10).
@@ -142,10 +143,16 @@ export class Book3s32 implements VcpuFamily {
     const paravirt =
       accel === 'trap'
         ? null
-        : new ParavirtHypercalls(context, false, () => {
-            shadow.dropAll();
-            hosts.dropAll();
-          });
+        : new ParavirtHypercalls(
+            context,
+            false,
+            () => {
+              shadow.dropAll();
+              hosts.dropAll();
+            },
+            // Segments that are written behind its back the vector code does not see.
+            MAGIC_FEATURE.SPRGS | (accel === 'assist' ? 0 : MAGIC_FEATURE.SEGMENTS),
+          );
     // There is no sc 1.
     const none = { serve: () => RESUME_GUEST };
     this.#exits = new Book3sExits(context, interrupts, emulation, faults, none, paravirt, counters, run, debug);
@@ -222,6 +229,11 @@ export class Book3s32 implements VcpuFamily {
     if (words[W_PENDING] !== 0 && !(stepping && this.#debug.host.blocksInterrupts)) this.#interrupts.deliver();
     if (words[W_HALTED] !== 0) return this.#halt();
     const action = this.#context.stepping === 0 ? RESUME_GUEST : this.#debug.begin();
+    if (words[W_SEGMENTS_STALE] !== 0) {
+      words[W_SEGMENTS_STALE] = 0;
+      this.#segments.isStale = true;
+      this.#context.invalidate();
+    }
     if (this.#segments.isStale) this.#segments.refresh(this.#hosts, this.#vsids);
     return action;
   }

@@ -47,10 +47,17 @@ function neverUsed(name) {
 const nodeModules = {
   name: 'node-modules',
   setup(build) {
-    build.onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: 'node-modules' }));
-    build.onLoad({ filter: /.*/, namespace: 'node-modules' }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule('${path}');`,
+    build.onResolve({ filter: /^node:/ }, ({ path, kind }) => ({
+      path,
+      namespace: 'node-modules',
+      pluginData: kind,
+      suffix: `?${kind}`,
     }));
+    build.onLoad({ filter: /.*/, namespace: 'node-modules' }, ({ path, pluginData: kind }) => {
+      const found = `process.getBuiltinModule('${path}')`;
+      // What is imported by names inherits them: a copy of the names would look at each.
+      return { contents: `module.exports = ${kind === 'require-call' ? found : `Object.create(${found})`};` };
+    });
   },
 };
 

@@ -1,12 +1,14 @@
 /** What a key after Ctrl-A asks for, in QEMU's way. */
-export type EscapeAction = 'quit' | 'help' | 'save';
+export type EscapeAction = 'quit' | 'help' | 'save' | 'monitor' | 'picture';
 
-const ctrlA = 0x01;
+export const ctrlA = 0x01;
 
 export const escapeHelp = [
   'Ctrl-A h    prints this help',
   'Ctrl-A x    ends the machine',
   'Ctrl-A s    saves the machine to the file that --save names',
+  'Ctrl-A c    goes to the monitor, and back to the guest',
+  'Ctrl-A p    writes what the display shows to the file that --screenshot names',
   'Ctrl-A a    sends Ctrl-A (so does Ctrl-A Ctrl-A)',
 ].join('\r\n');
 
@@ -29,6 +31,8 @@ export class EscapeFilter {
       const key = String.fromCharCode(byte);
       if (key === 'x') actions.push('quit');
       else if (key === 's') actions.push('save');
+      else if (key === 'c') actions.push('monitor');
+      else if (key === 'p') actions.push('picture');
       else if (key === 'h' || key === '?') actions.push('help');
       else if (key === 'a' || byte === ctrlA) bytes[length++] = ctrlA;
     }

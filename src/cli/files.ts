@@ -42,7 +42,7 @@ function readAll(descriptor: number, path: string, what: string): Uint8Array {
 }
 
 /** Puts a file in the place of the one that is there, so that who reads it meanwhile gets the old or the new one. */
-function replaceFile(path: string, text: string): boolean {
+function replaceFile(path: string, text: string | Uint8Array): boolean {
   // Not of a terminal, a pipe or a link.
   if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false) return false;
   const made = `${path}.${process.pid}`;
@@ -58,7 +58,7 @@ function replaceFile(path: string, text: string): boolean {
 }
 
 /** Writes a file that the user named. */
-export function writeOutput(path: string, text: string, what: string): void {
+export function writeOutput(path: string, text: string | Uint8Array, what: string): void {
   try {
     if (!replaceFile(path, text)) writeFileSync(path, text);
   } catch (error) {

@@ -1,4 +1,4 @@
-import { EscapeFilter, escapeHelp } from './escape.ts';
+import { ctrlA, EscapeFilter, escapeHelp } from './escape.ts';
 
 export interface TerminalEvents {
   /** What was typed, for the guest. */
@@ -7,6 +7,10 @@ export interface TerminalEvents {
   quit(): void;
   /** Ctrl-A s. */
   save(): void;
+  /** Ctrl-A c. */
+  monitor(): void;
+  /** Ctrl-A p. */
+  picture(): void;
   /** Text for whoever sits at the terminal. */
   say(text: string): void;
 }
@@ -34,14 +38,25 @@ export class Terminal {
       this.#setRaw(true);
     }
     const filter = new EscapeFilter();
-    stdin.on('data', (data: Uint8Array) => {
+    const piece = (data: Uint8Array): void => {
       const { bytes, actions } = filter.push(data);
       if (bytes.length > 0) events.input(bytes);
       for (const action of actions) {
         if (action === 'quit') events.quit();
         else if (action === 'save') events.save();
+        else if (action === 'monitor') events.monitor();
+        else if (action === 'picture') events.picture();
         else events.say(`\r\n${escapeHelp}\r\n`);
       }
+    };
+    stdin.on('data', (data: Uint8Array) => {
+      // What is typed behind an escape key may be for somebody else.
+      let start = 0;
+      for (let at = data.indexOf(ctrlA); at >= 0; at = data.indexOf(ctrlA, at + 2)) {
+        piece(data.subarray(start, at + 2));
+        start = at + 2;
+      }
+      if (start < data.length) piece(data.subarray(start));
     });
     // A terminal that goes away is an end of the input like any other.
     stdin.on('error', () => {});

@@ -77,7 +77,13 @@ function crBit(bit: number): string {
   return bit < 4 ? name : `4*cr${bit >> 2}+${name}`;
 }
 
-function operand(form: Form, slot: Slot, word: number, address: number): string {
+/** Where a branch goes: addresses of 64 bits come as BigInts. */
+function target(base: number | bigint, offset: number): string {
+  if (typeof base === 'number') return hex(base + offset);
+  return `0x${BigInt.asUintN(64, base + BigInt(offset)).toString(16)}`;
+}
+
+function operand(form: Form, slot: Slot, word: number, address: number | bigint): string {
   const value = slotValue(form, slot, word);
   if (slot.name === 'n' || slot.name === 'literal') return String(value);
   if (slot.name === 'NB') return String(value || 32);
@@ -98,13 +104,13 @@ function operand(form: Form, slot: Slot, word: number, address: number): string 
     case 'crBit':
       return crBit(value);
     case 'branch':
-      return hex(fieldBits(word, 'AA') ? value : address + value);
+      return target(fieldBits(word, 'AA') ? 0 : address, value);
     default:
       return String(value);
   }
 }
 
-function operands(form: Form, word: number, address: number): string {
+function operands(form: Form, word: number, address: number | bigint): string {
   const { slots } = form;
   const values = slots.map((slot) => slotValue(form, slot, word));
   const parts: string[] = [];
@@ -127,7 +133,11 @@ function prediction(form: Form, word: number): string {
 }
 
 /** The text of an instruction word that stands at `address`; `.long 0x…` where there is no such instruction. */
-export function disassemble(word: number, address: number, levels: ReadonlySet<Level> = EMBEDDED_LEVELS): string {
+export function disassemble(
+  word: number,
+  address: number | bigint,
+  levels: ReadonlySet<Level> = EMBEDDED_LEVELS,
+): string {
   const instruction = decoderFor(levels).find(word | 0);
   const form = instruction && formOf(instruction, word);
   if (!form) return `.long ${hex(word)}`;

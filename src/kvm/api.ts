@@ -27,6 +27,7 @@ export const KVM_EXIT = {
   INTERNAL_ERROR: 17,
   PAPR_HCALL: 19,
   WATCHDOG: 21,
+  EPR: 23,
   SYSTEM_EVENT: 24,
 } as const;
 export type KvmExitReason = (typeof KVM_EXIT)[keyof typeof KVM_EXIT];
@@ -93,6 +94,8 @@ export interface KvmRun {
   readonly hlt: { wakeAt: number };
   /** KVM_EXIT_PAPR_HCALL: `args` are r4 … r12; user space leaves the results in `ret` (r3) and `args` (back to r4 … r12). */
   readonly paprHcall: { nr: number; ret: bigint; readonly args: BigUint64Array };
+  /** KVM_EXIT_EPR: an external interrupt was taken, and user space sets `epr` to its vector before it calls `run()` again. */
+  readonly epr: { epr: number };
   readonly systemEvent: { type: number };
   /** KVM_EXIT_INTERNAL_ERROR: what happened and where, one line for the user. */
   readonly internal: { message: string; pc: number };
@@ -134,6 +137,26 @@ export interface KvmTranslation {
   valid: boolean;
   writeable: boolean;
   usermode: boolean;
+}
+
+/** What KVM has of a guest's translation, for who looks inside; no ioctl of the reference's. Addresses are BigInts. */
+export interface KvmTable {
+  readonly name: string;
+  readonly columns: readonly string[];
+  /** At most as many as were asked for. */
+  readonly rows: readonly (readonly (string | number | bigint)[])[];
+  /** How many there are. */
+  readonly total: number;
+}
+
+/** A step of an address's way from the guest to the host. */
+export interface KvmChainStep {
+  /** What the address is by now: "effective address", "guest virtual address", "guest real address" … */
+  readonly what: string;
+  /** Undefined: the way ends here. */
+  readonly address: bigint | undefined;
+  /** How it came about: the entry that says so. */
+  readonly by: string;
 }
 
 /** Guest physical memory as user space and devices see it. Every address is checked; a miss answers false/undefined, never throws. */
@@ -192,8 +215,18 @@ export type TlbEntry = TlbEntry44x | TlbEntry206;
 /** Counters by cause: one number a name, the reference's names where it has them (`sum_exits`, `emulated_inst_exits` …). */
 export type KvmStats = Record<string, number>;
 
-/** KVM_ENABLE_CAP's capabilities of a vCPU: PAPR has `sc 1` with guest PR=0 make hypercalls (Book3S 64). */
-export type VcpuCapability = 'papr';
+/**
+ * KVM_ENABLE_CAP's capabilities of a vCPU: PAPR has `sc 1` with guest PR=0 make hypercalls (Book3S 64). Of an e500, EPR asks
+ * user space for the vector of each external interrupt (argument 1, 0 to end it), BOOKE_WATCHDOG has the watchdog's end come
+ * to it, SW_TLB gives the guest's TLBs another size (argument: KvmConfigTlb) and empties them.
+ */
+export type VcpuCapability = 'papr' | 'epr' | 'booke-watchdog' | 'sw-tlb';
+
+/** The uapi's kvm_book3e_206_tlb_params: entries and ways of TLB0 and TLB1; TLB1's ways are its entries. */
+export interface KvmConfigTlb {
+  readonly tlbSizes: readonly number[];
+  readonly tlbWays: readonly number[];
+}
 
 export interface Vcpu {
   readonly id: number;
@@ -231,8 +264,12 @@ export interface Vcpu {
    * @throws KvmError when there are more breakpoints than the struct has room for, or one that is none.
    */
   setGuestDebug(debug: KvmGuestDebug): void;
+  /** The guest's translations and KVM's shadows of them, at most `limit` rows each. Only between runs. */
+  tables(limit: number): readonly KvmTable[];
+  /** An effective address's way to the host's memory, by what guest and KVM have at the moment. Only between runs. */
+  chain(effectiveAddress: bigint): readonly KvmChainStep[];
   /** KVM_ENABLE_CAP. False: this processor has no such capability. */
-  enableCap(capability: VcpuCapability): boolean;
+  enableCap(capability: VcpuCapability, argument?: number | KvmConfigTlb): boolean;
   /** Back to the state after power-on reset; memory is left alone. */
   reset(): void;
   readonly stats: KvmStats;
@@ -283,6 +320,8 @@ export interface Vm {
    * @throws KvmError when it does not fit: the virtual machine is then good for nothing.
    */
   restore(state: KvmState): void;
+  /** A word of the guest's code as the assembler would have it, for the processor that this is. */
+  disassemble(word: number, address: bigint): string;
   /** All its memory: the slots', and the hash table's. */
   memoryAreas(): readonly MemoryArea[];
   /** What byte addresses are XORed with where memory is kept: 0 as it is, 3 or 7 with words or doublewords reversed. */

@@ -2,12 +2,15 @@
 import type { HostCpu, HostMemory } from '../processor/index.ts';
 import type {
   Accel,
+  KvmChainStep,
+  KvmConfigTlb,
   KvmGuestDebug,
   KvmRegs,
   KvmRun,
   KvmSregs,
   KvmState,
   KvmStats,
+  KvmTable,
   KvmTranslation,
   TlbEntry,
   VcpuCapability,
@@ -71,7 +74,7 @@ export interface VcpuFamily {
   interrupt(kind: number): void;
   criticalInterrupt(kind: number): void;
   /** KVM_ENABLE_CAP. False: the family has no such capability. */
-  enableCap(capability: VcpuCapability): boolean;
+  enableCap(capability: VcpuCapability, argument: number | KvmConfigTlb): boolean;
   getRegs(): KvmRegs;
   setRegs(regs: KvmRegs): void;
   getSregs(): KvmSregs;
@@ -83,6 +86,9 @@ export interface VcpuFamily {
   setGuestDebug(debug: KvmGuestDebug): void;
   /** `KVM_TRANSLATE` of an effective address, whose words are unsigned. */
   translate(low: number, high: number): KvmTranslation;
+  /** `Vcpu.tables` and `Vcpu.chain` (of an address's unsigned words), where the family shows them. */
+  tables?(limit: number): readonly KvmTable[];
+  chain?(low: number, high: number): readonly KvmChainStep[];
   /** Entries of the TLB that `setTlbEntry` sets; 0: there is none. */
   readonly tlbEntries: number;
   setTlbEntry(index: number, entry: TlbEntry): void;

@@ -14,7 +14,6 @@ import {
   type ServerCpuOptions,
 } from '../processor/index.ts';
 import type { Accel } from './api.ts';
-import { HCALL_INSTRUCTIONS } from './book3s/hypercalls.ts';
 import { classicAssist } from './book3s32/assist.ts';
 import { Book3s32 } from './book3s32/book3s32.ts';
 import { EMULATED_MNEMONICS as CLASSIC_MNEMONICS } from './book3s32/emulate.ts';
@@ -29,11 +28,14 @@ import { book3sVectors } from './book3s64/vectors.ts';
 import { BOOKE_ASSIST } from './booke/44x/assist.ts';
 import { Booke440 } from './booke/44x/booke440.ts';
 import { EMULATED_MNEMONICS } from './booke/44x/emulate.ts';
-import { bookeVectors } from './booke/44x/vectors.ts';
+import { vectors440 } from './booke/44x/vectors.ts';
+import { E500_ASSIST } from './booke/e500/assist.ts';
 import { BookeE500 } from './booke/e500/booke-e500.ts';
 import { EMULATED_MNEMONICS as E500_MNEMONICS } from './booke/e500/emulate.ts';
+import { vectorsE500 } from './booke/e500/vectors.ts';
 import { SPRS_440, SPRS_E500 } from './booke/sprs.ts';
 import type { FamilyParts, VcpuFamily } from './family.ts';
+import { HCALL_INSTRUCTIONS } from './paravirt.ts';
 
 /** Makes host processors: `createHostCpu` and its kin, or stand-ins in tests. */
 export interface Processors {
@@ -67,6 +69,7 @@ export interface Model {
 export const ASSIST: Partial<Record<ProcessorName, AssistTable>> = {
   '440': BOOKE_ASSIST,
   ...Object.fromEntries(CLASSIC_MODELS.map((model) => [model.name, classicAssist(model)])),
+  e500v2: E500_ASSIST,
   ...Object.fromEntries(BOOK3S_MODELS.map((model) => [model.name, book3sAssist(model)])),
 };
 
@@ -81,7 +84,7 @@ const BOOKE: Model = {
   create(processors, options, parts) {
     const cpu = processors.createHostCpu({
       ...options,
-      ...(parts.accel === 'assist' && { assist: BOOKE_ASSIST, vectorCode: bookeVectors }),
+      ...(parts.accel === 'assist' && { assist: BOOKE_ASSIST, vectorCode: vectors440 }),
     });
     return { cpu, family: new Booke440({ ...parts, cpu }) };
   },
@@ -89,14 +92,17 @@ const BOOKE: Model = {
 
 const E500: Model = {
   processor: 'e500v2',
-  accels: ['trap'],
+  accels: ['trap', 'pv', 'assist'],
   hashTable: null,
-  hypercall: null,
+  hypercall: HCALL_INSTRUCTIONS,
   mnemonics: E500_MNEMONICS,
   sprName: (spr) => SPRS_E500.nameOf(spr),
   order: () => 3,
   create(processors, options, parts) {
-    const cpu = processors.createE500Cpu(options);
+    const cpu = processors.createE500Cpu({
+      ...options,
+      ...(parts.accel === 'assist' && { assist: E500_ASSIST, vectorCode: vectorsE500 }),
+    });
     return { cpu, family: new BookeE500({ ...parts, cpu }) };
   },
 };

@@ -9,7 +9,7 @@ const NEVER = 2 ** 53;
 /** The values of a hypercall as words: its result, then its arguments. */
 const HCALL_WORDS: readonly SavedWords[] = [{ name: 'values', word: 0, count: 2 * 10 }];
 
-export function saveRun({ exitReason, mmio, dcr, hlt, paprHcall }: KvmRun): KvmState {
+export function saveRun({ exitReason, mmio, dcr, hlt, paprHcall, epr }: KvmRun): KvmState {
   const values = [paprHcall.ret, ...paprHcall.args].flatMap((value) => [
     Number(BigInt.asUintN(32, value)),
     Number(BigInt.asUintN(32, value >> 32n)),
@@ -20,6 +20,7 @@ export function saveRun({ exitReason, mmio, dcr, hlt, paprHcall }: KvmRun): KvmS
     dcr: { ...dcr },
     wakeAt: Math.min(hlt.wakeAt, NEVER),
     hcall: { nr: paprHcall.nr, values },
+    epr: epr.epr,
   };
 }
 
@@ -41,6 +42,7 @@ export function readRun(state: KvmState): (run: KvmRun) => void {
     isWrite: savedBoolean(dcrState, 'isWrite'),
   };
   const wakeAt = savedNumber(state, 'wakeAt');
+  const epr = savedInteger(state, 'epr', 0, 2 ** 32 - 1);
   const hcall = savedPart(state, 'hcall');
   const nr = savedInteger(hcall, 'nr', 0, 2 ** 64);
   const words = new Int32Array(2 * 10);
@@ -51,6 +53,7 @@ export function readRun(state: KvmState): (run: KvmRun) => void {
     Object.assign(run.mmio, mmio);
     Object.assign(run.dcr, dcr);
     run.hlt.wakeAt = wakeAt === NEVER ? Number.POSITIVE_INFINITY : wakeAt;
+    run.epr.epr = epr;
     run.paprHcall.nr = nr;
     run.paprHcall.ret = ret;
     run.paprHcall.args.set(args);

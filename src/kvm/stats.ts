@@ -40,6 +40,8 @@ export const COUNTER = {
   debug_exits: 34,
   /** Exits of which the guest notices nothing: RETRY_DATA and RETRY_FETCH. */
   retry_exits: 35,
+  /** KVM_EXIT_EPR. */
+  epr_exits: 36,
 } as const;
 
 const NAMES = Object.keys(COUNTER);

@@ -2,6 +2,8 @@ import { BUDGET, EVENT, type HostCpu, PC, VECTOR_HOST_STACK } from '../processor
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
+  type KvmChainStep,
+  type KvmConfigTlb,
   KvmError,
   type KvmExitReason,
   type KvmGuestDebug,
@@ -10,6 +12,7 @@ import {
   type KvmSregs,
   type KvmState,
   type KvmStats,
+  type KvmTable,
   type KvmTranslation,
   type TlbEntry,
   type Vcpu,
@@ -51,6 +54,16 @@ const INTERRUPTS = Object.values(KVM_INTERRUPT);
 /** The registers of `KvmRegs` that are one. */
 const REGISTERS = ['pc', 'cr', 'ctr', 'lr', 'xer', 'msr', 'srr0', 'srr1', 'pid'] as const;
 
+const CAPABILITIES: readonly string[] = ['papr', 'epr', 'booke-watchdog', 'sw-tlb'] satisfies VcpuCapability[];
+
+function checkTlbs(config: unknown): void {
+  checkObject('the sizes of TLBs', config);
+  const { tlbSizes, tlbWays } = config as KvmConfigTlb;
+  for (const list of [tlbSizes, tlbWays])
+    if (!(Array.isArray(list) && list.length <= 4 && list.every((n) => Number.isInteger(n) && n >= 0 && n < 2 ** 16)))
+      throw new KvmError('the sizes of TLBs are tlbSizes and tlbWays, up to four whole numbers each');
+}
+
 /** Nanoseconds: any number. */
 function checkTime(name: string, value: unknown): void {
   if (typeof value !== 'number' || Number.isNaN(value))
@@ -66,6 +79,7 @@ export function createKvmRun(): KvmRun {
     dcr: { dcrn: 0, data: 0, isWrite: false },
     hlt: { wakeAt: 0 },
     paprHcall: { nr: 0, ret: 0n, args: new BigUint64Array(9) },
+    epr: { epr: 0 },
     systemEvent: { type: 0 },
     internal: { message: '', pc: 0 },
     debug: { arch: { address: 0n, status: 0 } },
@@ -186,8 +200,11 @@ export class VirtualCpu implements Vcpu {
     this.#family.setGuestDebug(debug);
   }
 
-  enableCap(capability: VcpuCapability): boolean {
-    return capability === 'papr' && this.#family.enableCap(capability);
+  enableCap(capability: VcpuCapability, argument: number | KvmConfigTlb = 1): boolean {
+    if (!CAPABILITIES.includes(capability)) return false;
+    if (capability === 'sw-tlb') checkTlbs(argument);
+    else checkWord('the argument of a capability', argument);
+    return this.#family.enableCap(capability, argument);
   }
 
   interrupt(kind: number): void {
@@ -259,6 +276,25 @@ export class VirtualCpu implements Vcpu {
       checkInteger('tid', entry.tid, 0, 255);
     }
     this.#family.setTlbEntry(index, entry);
+  }
+
+  tables(limit: number): readonly KvmTable[] {
+    checkInteger('the limit of rows', limit, 0, 2 ** 32);
+    return this.#family.tables?.(limit) ?? [];
+  }
+
+  chain(effectiveAddress: bigint): readonly KvmChainStep[] {
+    checkBits('an effective address', effectiveAddress, 64);
+    const low = Number(BigInt.asUintN(32, effectiveAddress));
+    const high = Number(BigInt.asUintN(32, effectiveAddress >> 32n));
+    const steps = this.#family.chain?.(low, high);
+    if (steps !== undefined) return steps;
+    // Where it comes from the family does not say.
+    const { valid, physicalAddress } = this.#family.translate(low, high);
+    return [
+      { what: 'effective address', address: BigInt.asUintN(64, effectiveAddress), by: '' },
+      { what: 'guest real address', address: valid ? BigInt(physicalAddress) : undefined, by: 'KVM_TRANSLATE' },
+    ];
   }
 
   /** For `Vm.save`. */

@@ -1,7 +1,9 @@
+import { disassemble } from '../isa/index.ts';
 import {
   BUDGET,
   type HostCpu,
   HostMemory,
+  LEVELS_OF,
   MAX_VCPUS,
   RAM_BASE,
   TOUCHED_PAGE_BYTES,
@@ -22,7 +24,7 @@ import {
   type Vm,
   type VmOptions,
 } from './api.ts';
-import { checkInteger, checkObject, checkSwitch } from './checks.ts';
+import { checkBits, checkInteger, checkObject, checkSwitch, checkWord } from './checks.ts';
 import type { HashTable, VcpuFamily } from './family.ts';
 import { MODELS, type Model, type Processors } from './models.ts';
 import { FRAME_SHIFT, MemorySlots, PHYSICAL_ADDRESS_LIMIT, SlotMemory } from './slots.ts';
@@ -216,6 +218,12 @@ export class VirtualMachine implements Vm {
       if (vcpu === undefined) throw new KvmError(`the saved state has a vCPU ${id}, which this machine has not`);
       vcpu.restore(one);
     }
+  }
+
+  disassemble(word: number, address: bigint): string {
+    checkWord('a word of code', word);
+    checkBits('an address', address, 64);
+    return disassemble(word, address < 2n ** 32n ? Number(address) : address, LEVELS_OF[this.#model.processor]);
   }
 
   get memoryOrder(): 0 | 3 | 7 {

@@ -92,6 +92,8 @@ export interface BoardConfiguration {
   readonly cpu: CpuSpec;
   /** The devices that were plugged in: the board gives each its place. Absent: none. */
   readonly cards?: readonly PlacedCard[];
+  /** It has a display (`Board.hasDisplay`). */
+  readonly display?: boolean;
 }
 
 /** What a board's device tree says of a particular machine beyond its devices. */
@@ -124,6 +126,8 @@ export interface Board {
   };
   /** The buses that devices can be plugged into, and how many each has room for; the first is the customary one. Absent: none. */
   readonly buses?: Readonly<Record<string, number>>;
+  /** A display can be had. */
+  readonly hasDisplay?: boolean;
   /** Its devices, those that were plugged in among them: no more than the buses have room for. */
   devices(configuration: BoardConfiguration): readonly DeviceSpec[];
   /** Device-tree nodes that are not devices' own: the root and buses, parents first; none where firmware makes the tree. */

@@ -40,6 +40,8 @@ export interface CardOptions {
   readonly rng?: boolean | undefined;
   /** A memory balloon, which also hears of pages that the guest has no use for. */
   readonly balloon?: boolean | undefined;
+  /** A display: `machine.seat` has its picture. */
+  readonly display?: boolean | undefined;
   /** Devices of one's own. */
   readonly devices?: readonly Card[] | undefined;
 }

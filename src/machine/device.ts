@@ -107,6 +107,8 @@ export interface DeviceSpec {
   /** One for each interrupt output, in the device's own order. */
   readonly interrupts?: readonly InterruptSpec[];
   readonly node?: TreeNodeSpec;
+  /** Memory of the device's own in the guest's physical address space, such as a frame buffer. Pages of 4 KB. */
+  readonly memory?: { readonly base: number; readonly bytes: number };
   /** What firmware leaves in guest memory for it; the device tree reserves the place. */
   readonly firmware?: { readonly address: number; readonly reservedBytes: number; readonly bytes: Uint8Array };
   create(wiring: Wiring): Device;

@@ -76,6 +76,7 @@ export {
   type Hypercall,
   type HypercallArguments,
 } from './hypercalls.ts';
+export type { DeviceView } from './instance.ts';
 export type { InterruptLine, InterruptSink } from './interrupts.ts';
 export type { FastCodecs } from './loaders/gzip.ts';
 export type { MachineEnd } from './loop.ts';
@@ -86,6 +87,15 @@ export {
   type RunSignal,
   type SaveOptions,
 } from './machine.ts';
+export {
+  type CodeLine,
+  type FoundSymbol,
+  type InspectedMachine,
+  Inspector,
+  Monitor,
+  type RegisterView,
+  SymbolTable,
+} from './monitor/index.ts';
 export { formatAddress, parseAddress } from './network/addresses.ts';
 export { type Forward, parseNetwork, type UserNetworkOptions } from './network/options.ts';
 export { type OpenForward, UserNetwork } from './network/user-network.ts';
@@ -120,7 +130,9 @@ export type {
   StreamEnd,
   StreamUser,
 } from './outside/sockets.ts';
+export { encodePng, type Picture } from './picture.ts';
 export type { PowerEvent, PowerSwitch } from './power.ts';
+export type { Seat } from './seat.ts';
 export type { SnapshotCompression } from './snapshot/codec.ts';
 export { BytesSource, type SnapshotHeader, SnapshotReader, type SnapshotSource } from './snapshot/container.ts';
 export type { Chain } from './virtio/chain.ts';

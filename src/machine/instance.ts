@@ -6,7 +6,7 @@ import { type Device, type DeviceSpec, type DeviceState, savedPart, type TimedDe
 import { MachineError } from './error.ts';
 import type { World } from './host.ts';
 import { Hypercalls } from './hypercalls.ts';
-import { InterruptLine, type InterruptSink, SharedInput } from './interrupts.ts';
+import { type ExternalProxy, InterruptLine, type InterruptSink, SharedInput } from './interrupts.ts';
 import { OutsideEvents } from './outside/events.ts';
 import { PowerSwitch } from './power.ts';
 
@@ -29,8 +29,20 @@ function isSink(device: Device | undefined): device is Device & InterruptSink {
   return device !== undefined && 'setInput' in device;
 }
 
+function isProxy(device: Device): device is Device & ExternalProxy {
+  return 'proxied' in device;
+}
+
 function isTimed(device: Device): device is TimedDevice {
   return 'due' in device && 'turn' in device;
+}
+
+/** A device and its interrupt lines at the moment. `mmio` in bytes of guest physical addresses. */
+export interface DeviceView {
+  readonly name: string;
+  readonly mmio: readonly { readonly base: number; readonly size: number }[];
+  readonly dcr: readonly { readonly base: number; readonly count: number }[];
+  readonly interrupts: readonly { readonly controller: string; readonly input: number; readonly active: boolean }[];
 }
 
 /** A board with its devices made, mapped and wired to a processor. */
@@ -42,6 +54,9 @@ export class BoardInstance {
   readonly specs: readonly DeviceSpec[];
   readonly #devices = new Map<string, Device>();
   readonly #timed: readonly TimedDevice[];
+  readonly #lines = new Map<DeviceSpec, InterruptLine[]>();
+  /** The controller that gives the processor its vectors, where there is one. */
+  readonly proxy: ExternalProxy | undefined;
 
   constructor(
     board: Board,
@@ -55,7 +70,7 @@ export class BoardInstance {
     this.bus = new Bus(vm.memory.littleEndian);
     this.specs = board.devices(configuration);
     const pins = new ProcessorPins(vcpu);
-    const lines = new Map<DeviceSpec, InterruptLine[]>();
+    const lines = this.#lines;
     for (const spec of this.specs) {
       if (this.#devices.has(spec.name)) throw new MachineError(`two devices of this board are called "${spec.name}"`);
       const outputs = (spec.interrupts ?? []).map(() => new InterruptLine());
@@ -84,6 +99,7 @@ export class BoardInstance {
       for (const hypercall of device.hypercalls ?? []) this.hypercalls.add(hypercall);
     }
     this.#timed = [...this.#devices.values()].filter(isTimed);
+    this.proxy = [...this.#devices.values()].find(isProxy);
     const inputs = new Map<string, InterruptSink>();
     for (const [spec, outputs] of lines) {
       spec.interrupts?.forEach(({ controller, input }, i) => {
@@ -105,6 +121,20 @@ export class BoardInstance {
   reset(): void {
     this.power.release();
     for (const device of this.#devices.values()) device.reset();
+  }
+
+  /** The devices as the board has them, for who looks inside. */
+  describe(): DeviceView[] {
+    return this.specs.map((spec) => ({
+      name: spec.name,
+      mmio: (spec.mmio ?? []).map(({ base, size }) => ({ base, size })),
+      dcr: (spec.dcr ?? []).map(({ base, count }) => ({ base, count })),
+      interrupts: (spec.interrupts ?? []).map(({ controller, input }, i) => ({
+        controller,
+        input,
+        active: this.#lines.get(spec)?.[i]?.active ?? false,
+      })),
+    }));
   }
 
   /** When a device has something to do, by the guest's clock; Infinity: none has. */

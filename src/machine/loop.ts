@@ -73,6 +73,8 @@ export class MachineLoop {
   #turned = 0;
   /** Slices since then. */
   #goneOn = 0;
+  /** A step that ended in a wait was looked at once more. */
+  #stepped = false;
   /** So many slices are short: the outside was heard from. */
   #lively = 0;
 
@@ -109,7 +111,7 @@ export class MachineLoop {
       if (this.quit !== undefined) await this.#host.yield();
       else if (this.pause !== undefined) await (isComplete ? this.#standStill(this.pause) : this.#host.yield());
       else if (this.#console.full) await this.#host.sleep(this.#clock.toHost(this.#deadline));
-      else if (exitReason === KVM_EXIT.HLT && !hasHeard && this.debugger?.stepping !== true) await this.#sleep();
+      else if (exitReason === KVM_EXIT.HLT && !hasHeard && !this.#stepsOnce()) await this.#sleep();
       else if ((hasHeard || wasCut) && this.#mayGoOn()) continue;
       else await this.#host.yield();
       this.#turned = this.#clock.now();
@@ -117,6 +119,12 @@ export class MachineLoop {
     }
     this.#console.flush();
     return end;
+  }
+
+  /** The instruction of a step may be complete in a guest that waits, which KVM says when it is run once more. */
+  #stepsOnce(): boolean {
+    this.#stepped = this.debugger?.stepping === true && !this.#stepped;
+    return this.#stepped;
   }
 
   /** After a slice that was cut short for the outside: the event loop can wait. */
@@ -201,6 +209,9 @@ export class MachineLoop {
         case KVM_EXIT.DCR:
           if (dcr.isWrite) bus.writeDcr(dcr.dcrn, dcr.data);
           else dcr.data = bus.readDcr(dcr.dcrn);
+          break;
+        case KVM_EXIT.EPR:
+          run.epr.epr = this.#instance.proxy?.proxied() ?? 0;
           break;
         case KVM_EXIT.INTR:
           // A device may have been due before the slice is over.

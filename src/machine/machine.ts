@@ -16,7 +16,7 @@ import {
   repeatableWorld,
   type World,
 } from './host.ts';
-import { BoardInstance } from './instance.ts';
+import { BoardInstance, type DeviceView } from './instance.ts';
 import { isElf } from './loaders/elf-file.ts';
 import type { KernelImage, Segment } from './loaders/image.ts';
 import { loadKernel } from './loaders/index.ts';
@@ -26,6 +26,7 @@ import { checkOptions, checkRestoreOptions, type MachineOptions, type RestoreOpt
 import { OutsideEvents } from './outside/events.ts';
 import { PanicWatch } from './panic.ts';
 import { Pause } from './pause.ts';
+import { Seat } from './seat.ts';
 import { isCompression, type SnapshotCompression } from './snapshot/codec.ts';
 import {
   BytesSource,
@@ -61,6 +62,8 @@ export interface SaveOptions {
 
 /** As many random bytes the guest's own generator gets at a boot. */
 const RNG_SEED_BYTES = 32;
+/** Memory slots of devices; those below are RAM's and ROM's. */
+const FIRST_DEVICE_SLOT = 8;
 /** More than any host's clock says, nanoseconds. */
 const MAX_CLOCK = 2 ** 53;
 
@@ -115,6 +118,8 @@ export class Machine {
   readonly cpu: CpuSpec;
   readonly accel: Accel;
   readonly memoryBytes: number;
+  /** Display, keyboard and mouse. */
+  readonly seat: Seat;
   readonly vm: Vm;
   readonly vcpu: Vcpu;
   readonly #options: UnbootedOptions;
@@ -197,12 +202,18 @@ export class Machine {
       this.#payload = firmware === undefined && bios !== undefined ? kernel : undefined;
     }
     const littleEndian = from ? from.header.memoryOrder === 0 : firmware === undefined && this.#kernel?.littleEndian;
+    if (options.display === true && board.hasDisplay !== true)
+      throw new OptionError(`the board ${board.name} has no display: the option display does not fit`);
+    const cards = placeCards(board.name, board.buses ?? {}, cardsOf(options));
+    const configuration = { memoryBytes, cpu: this.cpu, cards, ...(options.display === true && { display: true }) };
+    const memories = board.devices(configuration).flatMap(({ memory }) => memory ?? []);
+    const further = (rom?.bytes ?? 0) + memories.reduce((sum, { bytes }) => sum + bytes, 0);
     this.vm = (options.createVm ?? createVm)({
       cpu: this.cpu.model,
       accel: this.accel,
       clock: this.#clock,
       timebaseFrequency: this.cpu.timebaseFrequency,
-      maxMemory: memoryBytes + (rom?.bytes ?? 0),
+      maxMemory: memoryBytes + further,
       ...(littleEndian && { littleEndian: true }),
       ...(options.icount !== undefined && { icount: options.icount }),
       ...(options.translationMemory !== undefined && { translationMemory: options.translationMemory }),
@@ -214,15 +225,17 @@ export class Machine {
     (rom ? romRanges(rom) : []).forEach(({ address, bytes }, i) => {
       this.vm.setUserMemoryRegion({ slot: 1 + i, guestPhysAddr: address, memorySize: bytes, readonly: true });
     });
+    memories.forEach(({ base, bytes }, i) => {
+      this.vm.setUserMemoryRegion({ slot: FIRST_DEVICE_SLOT + i, guestPhysAddr: base, memorySize: bytes });
+    });
     this.vcpu = this.vm.createVcpu(0);
     if (options.rng === true && this.#world.random === undefined)
       throw new OptionError(
         'the option rng is set, but the host has no random numbers; a host with random() would fit',
       );
-    const cards = placeCards(board.name, board.buses ?? {}, cardsOf(options));
-    const configuration = { memoryBytes, cpu: this.cpu, cards };
     this.#outside = new OutsideEvents(() => host.wake(), options.icount !== undefined);
     this.#instance = new BoardInstance(board, configuration, this.vm, this.vcpu, this.#world, this.#outside);
+    this.seat = new Seat(this.#instance, () => host.wake());
     this.#console = new ConsoleBuffer(host);
     this.#panic = new PanicWatch(this.#console, () => this.#systemCalls());
     const serial = this.#instance.device(board.serial[0] ?? '');
@@ -399,8 +412,8 @@ export class Machine {
     return this.#loop.pause;
   }
 
-  /** Does `work` while the guest stands still; afterwards it goes on if it did before. */
-  async #whileStill<Result>(work: () => Result): Promise<Result> {
+  /** Does `work` while the guest stands still, between two instructions; afterwards it goes on if it did before. */
+  async whileStill<Result>(work: () => Result): Promise<Result> {
     for (;;) {
       if (this.#state !== 'ended') {
         const pause = this.#standing();
@@ -448,7 +461,7 @@ export class Machine {
         `snapshots are compressed with none, deflate or zstd, not ${String(compression).slice(0, 40)}`,
       );
     const fast = this.#host;
-    await this.#whileStill(() => {
+    await this.whileStill(() => {
       const profile = this.#options.codeCache?.profile.bytes(MAX_PROFILE_BYTES);
       writeSnapshot(this.#header(), this.vm.memoryAreas(), profile, { compression, fast, write });
     });
@@ -460,7 +473,7 @@ export class Machine {
    */
   fork(options: RestoreOptions): Promise<Machine> {
     checkRestoreOptions(options);
-    return this.#whileStill(() => {
+    return this.whileStill(() => {
       const header = this.#header();
       const own = { board: this.board, accel: this.accel, ...options };
       return new Machine(restoredOptions(header, own), {
@@ -531,6 +544,11 @@ export class Machine {
       loop_sleeps: this.#loop.sleeps,
       machine_resets: this.#resets,
     };
+  }
+
+  /** The devices that there are, and their interrupt lines. */
+  devices(): readonly DeviceView[] {
+    return this.#instance.describe();
   }
 
   /** The state of every device by its name, as JSON. Only between runs. */

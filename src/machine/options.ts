@@ -210,6 +210,7 @@ const CHECKS: { readonly [Name in keyof Required<MachineOptions>]: Check } = {
   consolePorts: listOf('console ports', MOST_DEVICES, consolePort),
   rng: truth,
   balloon: truth,
+  display: truth,
   devices: listOf('devices', MOST_DEVICES, card),
 };
 const REQUIRED = ['board', 'host'] as const satisfies readonly (keyof MachineOptions)[];

@@ -1,6 +1,6 @@
 /** A machine's gdb server on a socket. */
 import { createServer, type Server, type Socket } from 'node:net';
-import { GdbConnection, type Machine, MachineError } from '../machine/index.ts';
+import { GdbConnection, type GdbTarget, type Machine, MachineError, Monitor } from '../machine/index.ts';
 import { problemOf } from './problems.ts';
 
 export interface GdbServerOptions {
@@ -8,6 +8,8 @@ export interface GdbServerOptions {
   readonly port: number;
   /** The interface that is listened on. Default: the loopback's, which only this computer reaches. */
   readonly host?: string | undefined;
+  /** Serves `monitor` lines in place of a `Monitor` without symbols. */
+  readonly monitor?: ((line: string) => Promise<string>) | undefined;
 }
 
 /** A server that waits for gdb, one client at a time. */
@@ -22,9 +24,9 @@ const LOOPBACK = '127.0.0.1';
 /** A client that does not read has its connection ended when so much waits for it. */
 const MOST_WAITING_BYTES = 2 ** 24;
 
-function serve(machine: Machine, socket: Socket, onEnd: () => void): GdbConnection {
+function serve(target: GdbTarget, socket: Socket, onEnd: () => void): GdbConnection {
   socket.setNoDelay(true);
-  const connection: GdbConnection = new GdbConnection(machine, {
+  const connection: GdbConnection = new GdbConnection(target, {
     write: (bytes) => {
       if (!socket.writable) return;
       socket.write(bytes);
@@ -48,14 +50,16 @@ function serve(machine: Machine, socket: Socket, onEnd: () => void): GdbConnecti
  * Serves gdb and lldb on a TCP port: `target remote HOST:PORT`. The guest stands still while a client is connected and has
  * not told it to run. @throws MachineError when the port cannot be had.
  */
-export async function serveGdb(machine: Machine, { port, host = LOOPBACK }: GdbServerOptions): Promise<GdbServer> {
+export async function serveGdb(machine: Machine, options: GdbServerOptions): Promise<GdbServer> {
+  const { port, host = LOOPBACK } = options;
+  const monitor = options.monitor ?? ((line: string) => new Monitor(machine).execute(line));
   let current: GdbConnection | undefined;
   const server: Server = createServer((socket) => {
     if (current !== undefined) {
       socket.destroy();
       return;
     }
-    current = serve(machine, socket, () => {
+    current = serve({ debugger: machine.debugger, monitor }, socket, () => {
       current = undefined;
     });
   });

@@ -7,6 +7,7 @@ import {
   Machine,
   MachineError,
   type MachineOptions,
+  Monitor,
   SnapshotReader,
 } from '../machine/index.ts';
 import { BrowserHost } from './host.ts';
@@ -69,7 +70,9 @@ class ServedHost extends BrowserHost {
 
 /** A client of gdb's protocol at the other end of a port. */
 function serveGdb(machine: Machine, port: MessagePort): void {
-  const connection = new GdbConnection(machine, {
+  const monitor = new Monitor(machine);
+  const target = { debugger: machine.debugger, monitor: (line: string) => monitor.execute(line) };
+  const connection = new GdbConnection(target, {
     write: (bytes) => port.postMessage(bytes.slice()),
     close: () => {
       port.postMessage(null);

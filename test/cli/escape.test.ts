@@ -20,6 +20,7 @@ test('what is typed goes to the guest as it is', () => {
 
 test('Ctrl-A x and Ctrl-A h are taken out, also when a read ends between the keys', () => {
   assert.deepEqual(typed('a\x01xb'), { text: 'ab', actions: ['quit'] });
+  assert.deepEqual(typed('\x01c'), { text: '', actions: ['monitor'] });
   assert.deepEqual(typed('\x01', 'h', '\x01', '?'), { text: '', actions: ['help', 'help'] });
 });
 

@@ -77,6 +77,7 @@ export class GuardedVms {
       allocateHtab: (log2Bytes) => vm.allocateHtab(log2Bytes),
       getDirtyLog: (slot) => vm.getDirtyLog(slot),
       getPvinfo: () => vm.getPvinfo(),
+      disassemble: (word, address) => vm.disassemble(word, address),
       createVcpu: () => vcpu,
       save: () => vm.save(),
       restore: (state) => vm.restore(state),

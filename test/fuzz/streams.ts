@@ -98,7 +98,14 @@ export class HostileStreams {
       createVm: this.#vms.createVm,
       ...(random.chance(0.2) && { timeoutNs: 1e6 * (1 + random.below(40)) }),
     });
-    const terminal = new Terminal(stdin, { input: (bytes) => input.push(bytes), quit, save: () => {}, say: () => {} });
+    const terminal = new Terminal(stdin, {
+      input: (bytes) => input.push(bytes),
+      quit,
+      save: () => {},
+      monitor: () => {},
+      picture: () => {},
+      say: () => {},
+    });
     const run = machine.run();
     for (let steps = random.below(6); steps > 0; steps--) {
       step(random, machine, reader, keyboard);

@@ -54,16 +54,21 @@ export class GuestConsole {
 
   /**
    * Starts the machine and waits for the guest's shell: a line GUEST-READY, and a prompt after it. `onText` is given what
-   * the console prints. @throws ConsoleError
+   * the console prints. `user`: there is a login in place of that line, and this user has no password. @throws ConsoleError
    */
   static async boot(
     command: readonly string[],
     timeoutSeconds: number,
     onText: (text: string) => void = () => {},
+    user?: string,
   ): Promise<GuestConsole> {
     const console = new GuestConsole(command, onText);
     try {
-      const ready = await console.#until(/^GUEST-READY /m, 0, timeoutSeconds, 'GUEST-READY');
+      const ready =
+        user === undefined
+          ? await console.#until(/^GUEST-READY /m, 0, timeoutSeconds, 'GUEST-READY')
+          : await console.#until(/login: $/, 0, timeoutSeconds, 'login');
+      if (user !== undefined) console.#type(`${user}\n`);
       const prompt = await console.#until(/[#$] $/, ready, timeoutSeconds, 'prompt');
       console.#type(`stty -echo 2>/dev/null; export TERM=dumb PAGER=cat PS1= PS2=; exec bash --norc --noediting\n`);
       console.#type(`printf '${OCTAL_MARK}ok${OCTAL_MARK}'\n`);
@@ -110,14 +115,27 @@ export class GuestConsole {
     if (status !== 0) throw new ConsoleError(`${path} cannot be written: ${output}`);
   }
 
-  /** Ends the machine from outside. */
-  async kill(): Promise<void> {
-    this.#child.kill('SIGTERM');
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 5000);
+  /** Has the guest end itself by a command, and answers how the machine ended. @throws ConsoleError when it does not */
+  async leave(command: string, timeoutSeconds: number): Promise<string> {
+    this.#type(`${command}\n`);
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), timeoutSeconds * 1000);
+    await this.#untilEnd();
+    clearTimeout(timer);
+    return this.#ended ?? '';
+  }
+
+  async #untilEnd(): Promise<void> {
     while (this.#ended === undefined)
       await new Promise<void>((resolve) => {
         this.#heard = resolve;
       });
+  }
+
+  /** Ends the machine from outside. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGTERM');
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 5000);
+    await this.#untilEnd();
     clearTimeout(timer);
   }
 

@@ -166,6 +166,25 @@ test('a driver that reads until nothing is there comes to an end, and is called 
   assert.deepEqual(received, Array.from(bytes));
 });
 
+test('without FIFOs, as many come one after the other before the driver comes to an end', () => {
+  const clock = new Standing();
+  const { uart, line, read, write } = make(clock);
+  write(IER, 1);
+  const sent = Array.from({ length: 40 }, (_, i) => i);
+  uart.receive(Uint8Array.from(sent));
+  const received: number[] = [];
+  for (const bytes of [16, 16, 8]) {
+    assert.equal(line.active, true);
+    let count = 0;
+    for (; (read(LSR) & 1) !== 0; count++) received.push(read(DATA));
+    assert.equal(count, bytes);
+    assert.equal(line.active, false);
+    clock.time = uart.due();
+    uart.turn();
+  }
+  assert.deepEqual(received, sent);
+});
+
 test('one that polls comes to an end as well', () => {
   const clock = new Standing();
   const { uart, read } = make(clock);

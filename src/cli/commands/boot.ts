@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Accel } from '../../kvm/api.ts';
 import { formatBytes } from '../../machine/error.ts';
-import { findBoard, hasFirmware, type MachineEnd } from '../../machine/index.ts';
+import { encodePng, findBoard, hasFirmware, type MachineEnd, Monitor, SymbolTable } from '../../machine/index.ts';
 import {
   codeCacheFolder,
   createMachine,
@@ -19,6 +19,7 @@ import { closeDisks, type DiskArgument, openDisks, parseDisk } from '../disks.ts
 import { CommandError, fileProblem, oneLine, UsageError } from '../errors.ts';
 import { readInput, writeOutput } from '../files.ts';
 import { type GdbAddress, parseGdb } from '../gdb.ts';
+import { MonitorLine } from '../monitor-line.ts';
 import { type NetworkArgument, parseNetworkArgument, plugIn } from '../network.ts';
 import { ConsoleOutput } from '../output.ts';
 import { parseShare, type ShareArgument } from '../shares.ts';
@@ -39,6 +40,8 @@ interface BootArguments {
   bios?: string;
   restore?: string;
   save?: string;
+  display?: boolean;
+  screenshot?: string;
   initrd?: string;
   append?: string;
   memory?: number;
@@ -60,6 +63,7 @@ interface BootArguments {
   share?: readonly ShareArgument[];
   gdb?: GdbAddress;
   wait?: boolean;
+  symbols?: string;
 }
 
 /** What a snapshot has, and a machine that is restored from one is not given, by the options' names. */
@@ -100,6 +104,11 @@ export function addBoot(program: Command): void {
       'go on from a snapshot in place of booting; it has the machine, its memory and its devices',
     )
     .option('--save <file>', 'where Ctrl-A s, or the signal SIGUSR1, saves the machine while it runs')
+    .option('--display', 'a display, keyboard and mouse where the machine can have them; firmware then uses them')
+    .option(
+      '--screenshot <file>',
+      'where Ctrl-A p writes what the display shows, as PNG, and what it showed in the end',
+    )
     .option('--no-reboot', 'a reset by the guest ends the command')
     .option('--icount <n>', 'time is the count of instructions, 2^n nanoseconds each: runs repeat exactly', parseIcount)
     .option('--code-cache <folder>', 'where to remember what code was hot, or off', codeCacheFolder())
@@ -129,6 +138,10 @@ export function addBoot(program: Command): void {
       parseGdb,
     )
     .option('--wait', 'with --gdb: begin only when gdb says so')
+    .option(
+      '--symbols <file>',
+      "the kernel's vmlinux or System.map, for the monitor (the kernel itself if it has symbols)",
+    )
     .option('--rng', 'a source of random numbers (virtio)')
     .addHelpText(
       'after',
@@ -163,14 +176,20 @@ function firmware(machine: string, file: string | undefined): Uint8Array | undef
   return path === undefined ? undefined : readInput(path, 'firmware');
 }
 
+/** Names of the kernel's functions: of a file, or the kernel's own. @throws MachineError when a file that was named has none. */
+function symbolsOf(file: string | undefined, kernel: Uint8Array | undefined): SymbolTable | undefined {
+  if (file !== undefined) return SymbolTable.parse(readInput(file, 'symbols'));
+  try {
+    return kernel && SymbolTable.parse(kernel);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Boots, runs until the end, and answers the exit status. */
 async function boot(options: BootArguments): Promise<number> {
   if (options.statsInterval !== undefined && (options.stats ?? '-') === '-')
     throw new UsageError('--stats-interval writes a file: --stats FILE names it');
-  if (options.disk !== undefined && options.icount !== undefined)
-    throw new UsageError(
-      '--icount has runs repeat exactly, which a disk on the host does not: --initrd is there in both',
-    );
   if (options.net !== undefined && options.icount !== undefined)
     throw new UsageError('--icount has runs repeat exactly, which a network cannot: --net none fits');
   if (options.wait === true && options.gdb === undefined)
@@ -216,6 +235,7 @@ async function boot(options: BootArguments): Promise<number> {
     translationMemory: options.translationMemory,
     consolePorts,
     rng: options.rng,
+    display: options.display,
     translationThreads: options.translationThreads,
     shares: options.share?.map(({ tag, folder, writable }) => ({ tag, server: shareFolder(folder, { writable }) })),
   };
@@ -253,11 +273,29 @@ async function boot(options: BootArguments): Promise<number> {
           saving = undefined;
         });
   };
+  const picture = (isEnd = false): void => {
+    const file = options.screenshot;
+    if (file === undefined) {
+      if (!isEnd) say('\r\npowervisor: there is no file for the picture; --screenshot FILE names one\r\n');
+      return;
+    }
+    const shown = machine.seat.picture();
+    if (shown === undefined) say('\r\npowervisor: the machine has no display, or it shows nothing\r\n');
+    else {
+      writeOutput(file, encodePng(shown), 'picture');
+      if (!isEnd) say(`\r\npowervisor: ${shown.width}x${shown.height} written to '${file}'\r\n`);
+    }
+  };
   if (options.save !== undefined) process.on('SIGUSR1', save);
+  let monitor: Monitor | undefined;
+  const theMonitor = (): Monitor => (monitor ??= new Monitor(machine, symbolsOf(options.symbols, kernel)));
+  const monitorLine = new MonitorLine(theMonitor, say);
   const terminal = new Terminal(process.stdin, {
-    input: (bytes) => input.push(bytes),
+    input: (bytes) => (monitorLine.isOn ? monitorLine.push(bytes) : input.push(bytes)),
     quit: () => stop(0),
     save,
+    monitor: () => monitorLine.toggle(),
+    picture: () => picture(),
     say,
   });
   const writeStats = (cause: MachineEnd['cause'] | 'running'): void => {
@@ -273,7 +311,7 @@ async function boot(options: BootArguments): Promise<number> {
   try {
     if (options.wait === true) await machine.debugger.stop();
     if (options.gdb !== undefined) {
-      gdb = await serveGdb(machine, options.gdb);
+      gdb = await serveGdb(machine, { ...options.gdb, monitor: (line) => theMonitor().execute(line) });
       console.error(`powervisor: gdb: target remote ${gdb.host}:${gdb.port}`);
     }
     end = await machine.run();
@@ -289,6 +327,7 @@ async function boot(options: BootArguments): Promise<number> {
   }
   output.endLine();
   writeStats(end.cause);
+  picture(true);
   await Promise.race([closePorts(), unheard]);
   isOver = true;
   // Whoever ended the machine does not wait for a reader that does not read, nor does whoever ends the command now.

@@ -2,11 +2,12 @@
 import { DSISR, DSISR_DIRECT_STORE, SERVER_VECTOR, SRR1_PROGRAM } from '../../processor/index.ts';
 import { KVM_EXIT, type KvmRun } from '../api.ts';
 import { RESUME_GUEST } from '../family.ts';
+import { SC_REVERSED } from '../paravirt.ts';
 import { COUNTER, type VcpuCounters } from '../stats.ts';
 import { alignmentDsisr } from './alignment.ts';
 import type { Book3sContext } from './context.ts';
 import type { Book3sDebug } from './debug.ts';
-import { type ParavirtHypercalls, SC_REVERSED } from './hypercalls.ts';
+import type { ParavirtHypercalls } from './hypercalls.ts';
 import type { Book3sInterrupts } from './interrupts.ts';
 import { W_EXIT_ADDRESS, W_EXIT_SYNDROME, W_PAPR, W_PC } from './layout.ts';
 

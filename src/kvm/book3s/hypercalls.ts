@@ -1,22 +1,9 @@
-/** The paravirt interface: hypercalls of the KVM vendor and of ePAPR (Linux, Documentation/virt/kvm/ppc-pv.rst). */
+/** The hypercalls of a Book3S guest's kernel (../paravirt.ts). */
 import { RESUME_GUEST } from '../family.ts';
+import { EV_SUCCESS, EV_UNIMPLEMENTED, FEATURE_MAGIC_PAGE, HCALL_MAGIC, MAGIC_FEATURES, TOKEN } from '../paravirt.ts';
 import { LPCR_ILE } from './bits.ts';
 import type { Book3sContext } from './context.ts';
 import { W_GPR, W_HALTED, W_LPCR, W_MAGIC_EFFECTIVE, W_MAGIC_MAPPED, W_MAGIC_REAL, W_MSR } from './layout.ts';
-
-/** r0 of a hypercall: "KVM!". */
-const MAGIC = 0x4b56_4d21;
-/** lis r0, 0x4b56; ori r0, r0, 0x4d21; sc; nop: what /hypervisor tells the guest to do. */
-export const HCALL_INSTRUCTIONS: readonly number[] = [0x3c00_4b56, 0x6000_4d21, 0x4400_0002, 0x6000_0000];
-/** `sc` of the sequence above as a guest in the other byte order meets it. */
-export const SC_REVERSED = 0x0200_0044;
-
-const TOKEN = { FEATURES: 0x2a_0003, MAP_MAGIC_PAGE: 0x2a_0004, EV_IDLE: 0x1_0010 } as const;
-const EV_SUCCESS = 0;
-const EV_UNIMPLEMENTED = 12;
-const FEATURE_MAGIC_PAGE = 1 << 1;
-/** The magic page has the segment registers, and SPRG4-7: what the reference always answers. */
-export const MAGIC_FEATURE = { SEGMENTS: 1, SPRGS: 2 } as const;
 
 export class ParavirtHypercalls {
   readonly #words: Int32Array;
@@ -26,12 +13,7 @@ export class ParavirtHypercalls {
   readonly #onMap: () => void;
   readonly #features: number;
 
-  constructor(
-    context: Book3sContext,
-    littleEndian: boolean,
-    onMap: () => void,
-    features = MAGIC_FEATURE.SEGMENTS | MAGIC_FEATURE.SPRGS,
-  ) {
+  constructor(context: Book3sContext, littleEndian: boolean, onMap: () => void, features: number = MAGIC_FEATURES) {
     this.#features = features;
     this.#words = context.words;
     this.#context = context;
@@ -41,7 +23,7 @@ export class ParavirtHypercalls {
 
   /** Whether the system call that the guest's kernel has just made is a hypercall. */
   get wanted(): boolean {
-    return this.#words[W_GPR] === MAGIC && ((this.#words[W_GPR + 1] as number) === 0 || this.#narrow);
+    return this.#words[W_GPR] === HCALL_MAGIC && ((this.#words[W_GPR + 1] as number) === 0 || this.#narrow);
   }
 
   /** Serves it: r11 has its token, r3 and r4 get the results. */

@@ -16,6 +16,15 @@ export const SHADOW_LIMIT = 65536;
 /** Looks at this many entries for one that was not used since the last look. */
 const CLOCK_STEPS = 32;
 
+/** A shadow as it is shown: the host's virtual page, and the page of host memory. */
+export interface ShadowPage {
+  readonly hostVsid: number;
+  readonly page: number;
+  readonly hostPage: number;
+  /** Host real address of its entry. */
+  readonly entry: number;
+}
+
 export class ShadowPages {
   readonly #table: HostTable;
   readonly #vsids: VsidMap;
@@ -152,6 +161,22 @@ export class ShadowPages {
     for (; this.#freeCount < this.#limit; record++) if (this.#slot[record] !== -1) this.#drop(record);
     // From now on the first records are taken again: a guest that has everything dropped time and again pays for what it has.
     if (record > 2 * live) for (let i = 0; i < this.#limit; i++) this.#free[i] = this.#limit - 1 - i;
+  }
+
+  /** The shadows, for who looks inside: as many as are asked for. */
+  *list(limit: number): Generator<ShadowPage> {
+    let left = limit;
+    for (let record = 0; record < this.#limit && left > 0; record++) {
+      const slot = this.#slot[record] as number;
+      if (slot < 0) continue;
+      left--;
+      yield {
+        hostVsid: this.#vsids.hostVsid(this.#vsid[record] as number),
+        page: this.#page[record] as number,
+        hostPage: this.#hostPage[record] as number,
+        entry: this.#table.address(slot),
+      };
+    }
   }
 
   /** Host real address of the page's entry, for tests; -1: it has none. */

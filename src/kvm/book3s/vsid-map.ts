@@ -61,6 +61,19 @@ export class VsidMap {
     return this.#base + n;
   }
 
+  /** Number of the host VSID that a segment has, or -1. */
+  find(value: number, kind: number): number {
+    for (let n = this.#buckets[this.#bucket(value, kind)] as number; n >= 0; n = this.#next[n] as number)
+      if (this.#value[n] === value && this.#kind[n] === kind) return n;
+    return -1;
+  }
+
+  /** Those in use, for who looks inside: number, key, and kind. */
+  *list(): Generator<{ readonly n: number; readonly value: number; readonly kind: number }> {
+    for (let n = 1; n <= this.size; n++)
+      if (this.#kind[n] !== -1) yield { n, value: this.#value[n] as number, kind: this.#kind[n] as number };
+  }
+
   /** Number of the host VSID of a segment; it gets one if it has none. */
   get(value: number, kind: number): number {
     const bucket = this.#bucket(value, kind);

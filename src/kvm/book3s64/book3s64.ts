@@ -3,12 +3,14 @@ import { LEVELS_OF, type ServerCpu } from '../../processor/index.ts';
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
+  type KvmChainStep,
   KvmError,
   type KvmGuestDebug,
   type KvmRegs,
   type KvmSregs,
   type KvmState,
   type KvmStats,
+  type KvmTable,
   type KvmTranslation,
 } from '../api.ts';
 import { MSR, MSR_SF } from '../book3s/bits.ts';
@@ -58,6 +60,7 @@ import { GuestHtab } from './guest-htab.ts';
 import { HostSegments } from './host-segments.ts';
 import { ServerTable } from './host-table.ts';
 import { HashTableCalls } from './htab-calls.ts';
+import { Inspection64 } from './inspection.ts';
 import { GuestMmu64 } from './mmu.ts';
 import type { ServerModel } from './models.ts';
 import { PaprHypercalls } from './papr.ts';
@@ -118,6 +121,7 @@ export class Book3s64 implements VcpuFamily {
   readonly #exits: Book3sExits;
   readonly #registers: Book3sRegisters;
   readonly #debug: Book3sDebug;
+  readonly #inspection: Inspection64;
 
   constructor(parts: FamilyParts<ServerCpu>, model: ServerModel, limits: Book3sLimits = LIMITS) {
     const { cpu, memory, slots, time, counters, run, accel, hashTable } = parts;
@@ -229,6 +233,7 @@ export class Book3s64 implements VcpuFamily {
       },
     );
     this.#debug = debug;
+    this.#inspection = new Inspection64(context, slb, htab, mmu, vsids, shadow, faults, slots);
     this.#words = context.words;
     this.#slb = slb;
     this.#htab = htab;
@@ -325,6 +330,14 @@ export class Book3s64 implements VcpuFamily {
     this.#context.follow();
     const reason = this.#exits.handle(vector);
     return this.#debug.begun ? this.#debug.end(vector, reason) : reason;
+  }
+
+  tables(limit: number): readonly KvmTable[] {
+    return this.#inspection.tables(limit);
+  }
+
+  chain(low: number, high: number): readonly KvmChainStep[] {
+    return this.#inspection.chain(low, high);
   }
 
   setGuestDebug(debug: KvmGuestDebug): void {

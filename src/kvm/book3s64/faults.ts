@@ -165,6 +165,14 @@ export class ShadowFaults {
     return result;
   }
 
+  /** The host's virtual page of an address as the guest is now, its shadow's address (-1: there is none); undefined: no segment. */
+  shadowOf(low: number, high: number): { readonly vsid: number; readonly entry: number } | undefined {
+    if (!this.#segment(low, high)) return undefined;
+    const n = this.#vsids.find(this.#value, this.#kind);
+    if (n < 0) return { vsid: -1, entry: -1 };
+    return { vsid: this.#vsids.hostVsid(n), entry: this.#shadow.entryAddress(n, (low >>> 12) & 0xffff) };
+  }
+
   /** Key of the segment that an address is in, in `#value` and `#kind`. False: the guest has none there. */
   #segment(low: number, high: number): boolean {
     const { mode } = this.#hosts;

@@ -59,6 +59,14 @@ export class GuestHtab {
     return this.#slots.hostAddress(group, PTEG_BYTES);
   }
 
+  /** Groups of the table. */
+  get groups(): number {
+    const { log2Bytes } = this.#table;
+    return log2Bytes > 0
+      ? 2 ** (log2Bytes - 7)
+      : (this.#maskHigh + (this.#maskLow === -1 ? 1 : 0)) * TWO_32 + (this.#maskLow === -1 ? 0 : this.#maskLow + 1);
+  }
+
   /** Host real address of an entry of KVM's table by PAPR's index, or -1. */
   entry(indexLow: number, indexHigh: number): number {
     const { log2Bytes, address } = this.#table;

@@ -39,6 +39,8 @@ export class GuestMmu64 implements GuestMmu {
   changed = false;
   /** Binary logarithm of the page's size. */
   pageShift = PAGE_4K;
+  /** Host real address of the entry that was found last. */
+  entry = -1;
   /** Virtual page number (4 KB) modulo 2^52: what tlbie can say of it. */
   vpnLow = 0;
   vpnHigh = 0;
@@ -104,6 +106,7 @@ export class GuestMmu64 implements GuestMmu {
       entry = this.#find(group, avpnLow | GUEST_HPTE.H, avpnHigh, shift);
       if (entry < 0) return TRANSLATION.NO_ENTRY;
     }
+    this.entry = entry;
     const key = (flags & (user ? SLB.KP : SLB.KS)) !== 0 ? 4 : 0;
     return this.#permit(entry, page, shift, key, access, update, (flags & SLB.N) !== 0);
   }

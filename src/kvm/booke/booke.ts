@@ -3,13 +3,17 @@ import type { HostCpu } from '../../processor/index.ts';
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
+  type KvmChainStep,
+  type KvmConfigTlb,
   type KvmGuestDebug,
   type KvmRegs,
   type KvmSregs,
   type KvmState,
   type KvmStats,
+  type KvmTable,
   type KvmTranslation,
   type TlbEntry,
+  type VcpuCapability,
 } from '../api.ts';
 import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
 import type { MemorySlot } from '../slots.ts';
@@ -143,12 +147,13 @@ export abstract class BookeFamily<Own extends BookeParts> implements VcpuFamily 
     this.#emulation.applyTlbWrites();
     const stepping = this.#context.stepping !== 0;
     if (stepping && this.#debug.host.due) return this.#debug.report();
-    const blocked = stepping && this.#debug.host.blocksInterrupts;
+    // What waits for an interrupt would be stepped for ever without one.
+    const blocked = stepping && this.#debug.host.blocksInterrupts && ((words[W_MSR] as number) & MSR.WE) === 0;
     if (words[W_PENDING] !== 0 && !blocked && this.#interrupts.deliver() && words[W_HALTED] !== 0) {
       words[W_HALTED] = 0;
       (this.#counts[COUNTER.halt_wakeup] as number)++;
     }
-    if (((words[W_MSR] as number) & MSR.WE) !== 0) return this.#halt();
+    if (((words[W_MSR] as number) & MSR.WE) !== 0) return this.halt();
     return this.#context.stepping === 0 ? RESUME_GUEST : this.#debug.begin();
   }
 
@@ -184,7 +189,7 @@ export abstract class BookeFamily<Own extends BookeParts> implements VcpuFamily 
     this.#debug.set(debug);
   }
 
-  enableCap(): boolean {
+  enableCap(_capability: VcpuCapability, _argument: number | KvmConfigTlb): boolean {
     return false;
   }
 
@@ -247,6 +252,41 @@ export abstract class BookeFamily<Own extends BookeParts> implements VcpuFamily 
     };
   }
 
+  /** Rows of `Vcpu.tables`, where the member shows them. */
+  tables(_limit: number): readonly KvmTable[] {
+    return [];
+  }
+
+  chain(low: number): readonly KvmChainStep[] {
+    this.#emulation.applyTlbWrites();
+    const { tlb } = this.own;
+    const { words } = this;
+    const msr = words[W_MSR] as number;
+    const space = (msr & MSR.DS) !== 0 ? 1 : 0;
+    const by = `address space ${space}, PID ${words[W_PID]}, ${(msr & MSR.PR) !== 0 ? 'user' : 'kernel'}`;
+    const steps: KvmChainStep[] = [{ what: 'effective address', address: BigInt(low), by }];
+    const index = tlb.search(low | 0, words[W_PID] as number, space);
+    if (index < 0) return [...steps, { what: 'guest real address', address: undefined, by: 'no entry of the TLB' }];
+    const permit = tlb.permissions(index, (msr & MSR.PR) !== 0);
+    const access = `${permit & PERMIT.READ ? 'r' : '-'}${permit & PERMIT.WRITE ? 'w' : '-'}${permit & PERMIT.EXECUTE ? 'x' : '-'}`;
+    const size = -(tlb.pageMask(index) | 0) / 1024;
+    const frame = tlb.frame(index, low | 0);
+    const real = BigInt(frame) * 1024n + BigInt(low & 1023);
+    steps.push({ what: 'guest real address', address: real, by: `TLB ${index}: page of ${size} KB, ${access}` });
+    const slot = this.parts.slots.find(frame);
+    if (slot === null)
+      return [...steps, { what: 'host real address', address: undefined, by: 'no memory slot: a device, or nothing' }];
+    const address = BigInt(frame + slot.delta) * 1024n + BigInt(low & 1023);
+    const shadows = this.shadowsOf(index);
+    steps.push({ what: 'host real address', address, by: `slot ${slot.slot}; ${shadows}` });
+    return steps;
+  }
+
+  /** Which entries of the host's TLB shadow one of the guest's, in words. */
+  protected shadowsOf(_index: number): string {
+    return 'mapped on demand';
+  }
+
   saveState(): KvmState {
     this.#emulation.applyTlbWrites();
     return { ...saveWords(this.words, this.savedWords), ...this.#timers.save() };
@@ -277,7 +317,7 @@ export abstract class BookeFamily<Own extends BookeParts> implements VcpuFamily 
   }
 
   /** MSR[WE]: the guest waits until an interrupt that it lets through clears it. */
-  #halt(): number {
+  protected halt(): number {
     const { words } = this;
     words[W_HALTED] = 1;
     const wakes = ((words[W_MSR] as number) & (MSR.EE | MSR.CE)) !== 0;

@@ -62,9 +62,7 @@ export abstract class BookeExits {
       case BOOKE_VECTOR.instructionStorage:
         return this.#instructionFault(vector);
       case BOOKE_VECTOR.systemCall:
-        this.count(COUNTER.syscall_exits);
-        this.interrupts.take(BOOKE_VECTOR.systemCall);
-        return RESUME_GUEST;
+        return this.systemCall();
       case BOOKE_VECTOR.auxiliaryProcessorUnavailable:
         this.interrupts.take(vector);
         return RESUME_GUEST;
@@ -115,6 +113,17 @@ export abstract class BookeExits {
     return emulation.program(esr);
   }
 
+  protected systemCall(): number {
+    this.count(COUNTER.syscall_exits);
+    this.interrupts.take(BOOKE_VECTOR.systemCall);
+    return RESUME_GUEST;
+  }
+
+  /** Maps what is KVM's own at an address, before the guest's TLB is looked at. False: nothing is there. */
+  protected mapOwn(_address: number): boolean {
+    return false;
+  }
+
   /** An interrupt of a unit that only some members have. */
   protected abstract unit(vector: number): number;
 
@@ -123,6 +132,7 @@ export abstract class BookeExits {
     const address = words[W_EXIT_ADDRESS] as number;
     const esr = (words[W_EXIT_SYNDROME] as number) & ESR_DATA;
     const msr = words[W_MSR] as number;
+    if (this.mapOwn(address)) return RETRY_DATA;
     const tlb = this.#tlb;
     const index = tlb.search(address, words[W_PID] as number, (msr & MSR.DS) !== 0 ? 1 : 0);
     if (index < 0) {

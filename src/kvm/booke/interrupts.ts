@@ -151,10 +151,15 @@ export class BookeInterrupts {
     return (this.#words[W_PENDING] as number) & enabled;
   }
 
+  /** The guest's kernel is inside a patched instruction's template: no interrupts (the reference's critical section). */
+  get isCritical(): boolean {
+    return false;
+  }
+
   /** Takes the highest of the interrupts that may be taken now. True: one was taken. */
   deliver(): boolean {
     const ready = this.deliverable();
-    if (ready === 0) return false;
+    if (ready === 0 || this.isCritical) return false;
     const priority = 31 - Math.clz32(ready & -ready);
     if ((ONE_SHOT & (1 << priority)) !== 0) this.set(priority, false);
     (this.#counters.counts[COUNTER.queue_intr] as number)++;

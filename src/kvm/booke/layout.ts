@@ -52,6 +52,9 @@ const NAMES_E500 = [
   'bucsr', 'svr',
   // Not registers: the next victim of each TLB, sets and ways of TLB0, entries of TLB1.
   'nextVictim0', 'nextVictim1', 'tlb0Sets', 'tlb0Ways', 'tlb1Entries',
+  // The magic page's effective address, and whether there is one; the guest waits (EV_IDLE); user space gives EPR's value,
+  // and has been asked for it.
+  'magicEffective', 'magicMapped', 'idle', 'eprGiven', 'eprWanted',
 ] as const;
 /** What assisted tlbwe has left to do. Nothing is left of these between runs. */
 // biome-ignore format: two members
@@ -126,6 +129,13 @@ export const W_HALTED = word('halted');
 export const W_TLB_WRITTEN = word('tlbWritten0');
 export const W_TLB_COMPLETED = word('tlbCompleted');
 export const W_TLB_LOGGED = word('tlbLogged');
+export const W_MAGIC_EFFECTIVE = word('magicEffective');
+export const W_MAGIC_MAPPED = word('magicMapped');
+export const W_IDLE = word('idle');
+export const W_EPR = word('epr');
+export const W_EPR_GIVEN = word('eprGiven');
+export const W_EPR_WANTED = word('eprWanted');
+export const W_CRITICAL = shared('critical');
 export const W_PID1 = word('pid1');
 export const W_PID2 = word('pid2');
 export const W_NEXT_VICTIM0 = word('nextVictim0');
@@ -182,7 +192,14 @@ export const E500_TLB_LOG_ENTRIES = 64;
 
 /** The bits of the interrupt queue (interrupts.ts). */
 const PENDING_MASK = 0x1ff;
-const MASKS: Readonly<Record<string, number>> = { pid: 0xff, pending: PENDING_MASK, ioRegister: 31, halted: 1 };
+const MASKS: Readonly<Record<string, number>> = {
+  pid: 0xff,
+  pending: PENDING_MASK,
+  ioRegister: 31,
+  halted: 1,
+  idle: 1,
+  magicMapped: 1,
+};
 const saved = (names: readonly StateField[]): SavedWords[] =>
   names.map((name) => ({ name, word: word(name), ...(name in MASKS && { mask: MASKS[name] as number }) }));
 

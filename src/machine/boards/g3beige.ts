@@ -8,6 +8,7 @@ import { HEATHROW_BYTES, heathrowPic } from '../devices/mac/heathrow-pic.ts';
 import { macio } from '../devices/mac/macio.ts';
 import { MAC_NVRAM_BYTES, macNvram } from '../devices/mac/nvram.ts';
 import { VIA_BYTES } from '../devices/mac/via.ts';
+import { vga } from '../devices/vga.ts';
 import { virtioPci } from '../virtio/pci.ts';
 import { FIRMWARE_TREE, GiB, MACHINE_ID, MiB, macFwCfg, openBios, VIA } from './mac.ts';
 import { g3 } from './mac-cpus.ts';
@@ -20,6 +21,9 @@ const NVRAM_STRIDE = 16;
 const PCI = 'pci0';
 const MACIO_SLOT = 16;
 const HEATHROW = 0x0010;
+const DISPLAY_SLOT = 1;
+/** Where OpenBIOS puts the display's memory. */
+const DISPLAY_MEMORY = 0x80000000;
 const FIRST_CARD_SLOT = 2;
 const CARD_SLOTS = MACIO_SLOT - FIRST_CARD_SLOT;
 
@@ -50,12 +54,15 @@ function devices(configuration: BoardConfiguration): readonly DeviceSpec[] {
         { device: 'nvram', offset: 0x60000, size: NVRAM_STRIDE * MAC_NVRAM_BYTES, bigEndian: true },
       ],
     }),
+    ...(configuration.display === true
+      ? [vga({ name: 'vga', bridge: PCI, slot: DISPLAY_SLOT, memory: DISPLAY_MEMORY })]
+      : []),
     ...onBus(configuration.cards, 'pci').map((spec, i) => virtioPci(spec, { bridge: PCI, slot: FIRST_CARD_SLOT + i })),
     macFwCfg(configuration, {
       machineId: MACHINE_ID.HEATHROW,
       busFrequency: BUS_FREQUENCY,
       via: VIA.CUDA,
-      hasDisplay: false,
+      hasDisplay: configuration.display === true,
     }),
   ];
 }
@@ -72,6 +79,7 @@ export const g3beige: Board = {
     sizes: '64 MiB to 2047 MiB in steps of 1 MiB',
     fits: (bytes) => bytes >= 64 * MiB && bytes < 2 * GiB && bytes % MiB === 0,
   },
+  hasDisplay: true,
   buses: { ide: 4, pci: CARD_SLOTS },
   devices,
   ...FIRMWARE_TREE,

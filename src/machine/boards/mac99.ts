@@ -11,6 +11,7 @@ import { pmu } from '../devices/mac/pmu.ts';
 import { uninorthPci, uninorthRegisters } from '../devices/mac/uninorth.ts';
 import { VIA_BYTES } from '../devices/mac/via.ts';
 import { OPENPIC_BYTES } from '../devices/openpic.ts';
+import { vga } from '../devices/vga.ts';
 import { virtioPci } from '../virtio/pci.ts';
 import { FIRMWARE_TREE, GiB, MACHINE_ID, MiB, macFwCfg, NVRAM, openBios, VIA } from './mac.ts';
 import { g5 } from './mac-cpus.ts';
@@ -29,7 +30,10 @@ const KEYLARGO = 0x0022;
 /** The bus with the devices, and what follows its bridge on it. */
 const PCI = 'pci0';
 const MACIO_SLOT = 12;
-const FIRST_CARD_SLOT = 14;
+const DISPLAY_SLOT = 14;
+/** Where OpenBIOS puts the display's memory. */
+const DISPLAY_MEMORY = 0x81000000;
+const FIRST_CARD_SLOT = 15;
 const CARD_SLOTS = 32 - FIRST_CARD_SLOT;
 
 /** Inputs of the interrupt controller. */
@@ -89,12 +93,15 @@ function devicesOf(configuration: BoardConfiguration, wanted: number | undefined
         { device: 'pic', offset: 0x40000, size: OPENPIC_BYTES },
       ],
     }),
+    ...(configuration.display === true
+      ? [vga({ name: 'vga', bridge: PCI, slot: DISPLAY_SLOT, memory: DISPLAY_MEMORY })]
+      : []),
     ...onBus(configuration.cards, 'pci').map((spec, i) => virtioPci(spec, { bridge: PCI, slot: FIRST_CARD_SLOT + i })),
     macFwCfg(configuration, {
       machineId: isU3 ? MACHINE_ID.MAC99_U3 : MACHINE_ID.MAC99,
       busFrequency: BUS_FREQUENCY,
       via,
-      hasDisplay: false,
+      hasDisplay: configuration.display === true,
       nvram: NVRAM,
     }),
   ];
@@ -113,6 +120,7 @@ function board(name: string, description: string, via?: number): Board {
       sizes: '64 MiB to 2 GiB in steps of 1 MiB',
       fits: (bytes) => bytes >= 64 * MiB && bytes <= 2 * GiB && bytes % MiB === 0,
     },
+    hasDisplay: true,
     buses: { ide: 4, pci: CARD_SLOTS },
     devices: (configuration) => devicesOf(configuration, via),
     ...FIRMWARE_TREE,

@@ -264,7 +264,7 @@ export const ppce500: Board = {
       },
     },
   ],
-  accels: ['trap'],
+  accels: ['assist', 'pv', 'trap'],
   kernelBits: 32,
   memory: {
     defaultBytes: 256 * MiB,
@@ -282,6 +282,8 @@ export const ppce500: Board = {
     // Linux's first mapping (fsl_booke_entry_mapping.S) ends here, its low memory at 768 MiB.
     deviceTreeLimit: 64 * MiB,
     initrdLimit: 768 * MiB,
+    // The MPIC says whether it gives vectors (mpic.ts).
+    prepare: (_vm, vcpu) => void vcpu.enableCap('epr', 1),
     enter,
     // U-Boot keeps what is below to itself.
     firmware: { rom: { address: TWO_32 - MiB, bytes: MiB }, kernel: 32 * MiB },

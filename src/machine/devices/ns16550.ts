@@ -64,14 +64,16 @@ const FIFO_BYTES = 16;
 /** What waits on the outside for room in the FIFO; `receive` takes no more than this. */
 export const RECEIVE_QUEUE_BYTES = 65536;
 
+/** As much input comes at a time, with or without FIFOs. */
+const PIECE_BYTES = FIFO_BYTES;
 /** From a piece of input's end to the next one, by the guest's clock: enough for a driver to see that there is no more. */
 const PIECE_NS = 100_000;
 
 /**
  * A 16550A. What is written is sent at once, and the receiver's time-out, which is four character times on the chip, comes
  * as soon as no further input waits. Input comes in pieces of a FIFO at most, faster than the line that the guest has set
- * up, but each some time after the guest has taken the one before: a driver that reads until nothing is there comes to an
- * end, however much waits outside.
+ * up (without FIFOs, a character as soon as the one before is read), but each piece some time after the guest has taken the one
+ * before: a driver that reads until nothing is there comes to an end, however much waits outside.
  *
  * Input from a pipe is there before the guest has a driver, which throws away what it finds in the receiver when it starts.
  * So the line stays quiet until the guest listens: until receive interrupts are on, or it has read LSR twice without
@@ -152,7 +154,8 @@ export class Ns16550 implements ConsoleDevice, TimedDevice, MmioRegion {
     if (this.#fifo.length === 0 && this.#pieceBytes === 0 && this.#clock.now() < this.#nextPiece) return;
     const interrupts = (this.#ier & IER_ERBFI) !== 0;
     const capacity = interrupts ? this.#capacity() : 1;
-    while (this.#queue.length > 0 && this.#fifo.length < capacity && this.#pieceBytes < capacity) {
+    const piece = interrupts ? PIECE_BYTES : 1;
+    while (this.#queue.length > 0 && this.#fifo.length < capacity && this.#pieceBytes < piece) {
       this.#fifo.push(this.#queue.shift());
       this.#pieceBytes++;
       this.#polled = !interrupts;
@@ -212,10 +215,10 @@ export class Ns16550 implements ConsoleDevice, TimedDevice, MmioRegion {
   }
 
   #readReceiver(): number {
-    const last = this.#fifo.length === 1;
+    const polled = this.#polled;
     const byte = this.#fifo.shift();
     this.#polled = false;
-    if (last) {
+    if (this.#fifo.length === 0 && (polled || this.#pieceBytes >= PIECE_BYTES || this.#queue.length === 0)) {
       this.#pieceBytes = 0;
       this.#nextPiece = this.#clock.now() + PIECE_NS;
     }

@@ -20,7 +20,6 @@ export const OPENPIC_BYTES = 0x40000;
 /** A processor's registers. */
 const IPI_DISPATCH = 0x40;
 const TASK_PRIORITY = 0x80;
-const WHO_AM_I = 0x90;
 const ACKNOWLEDGE = 0xa0;
 const END_OF_INTERRUPT = 0xb0;
 
@@ -300,7 +299,7 @@ export class OpenPic implements Device, MmioRegion, InterruptSink {
         return this.#taskPriority;
       case ACKNOWLEDGE:
         return this.acknowledge();
-      case WHO_AM_I:
+      // WHO_AM_I among them: processor 0.
       default:
         return 0;
     }

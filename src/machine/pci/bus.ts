@@ -18,8 +18,14 @@ export interface PciFunction {
 /** Bus 0 of a host bridge: up to 32 devices of one function each. Where nothing answers, reads give all ones. */
 export class PciBus {
   readonly #functions: (PciFunction | undefined)[] = new Array(PCI_DEVICES).fill(undefined);
+  readonly #ports: { readonly first: number; readonly end: number; readonly region: MmioRegion }[] = [];
   /** Where functions' message-signalled interrupts go; none where the bridge takes none. */
   onMessage: MessageSink | undefined;
+
+  /** Ports of I/O space that a function answers at whatever its base addresses are. */
+  addPorts(first: number, count: number, region: MmioRegion): void {
+    this.#ports.push({ first, end: first + count, region });
+  }
 
   plug(device: number, pciFunction: PciFunction): void {
     this.#functions[device] = pciFunction;
@@ -61,15 +67,25 @@ export class PciBus {
       }
       return undefined;
     };
+    const ports = (address: number, length: number) =>
+      isIo ? this.#ports.find(({ first, end }) => address >= first && address + length <= end) : undefined;
     return {
       read: (offset, length) => {
         const region = find(base + offset, length);
-        if (region === undefined) return allOnes(length);
+        if (region === undefined) {
+          const fixed = ports(base + offset, length);
+          return fixed?.region.read(base + offset - fixed.first, length) ?? allOnes(length);
+        }
         return region.read(base + offset - (last as PciConfigSpace).barBase, length);
       },
       write: (offset, length, value) => {
         const region = find(base + offset, length);
-        region?.write(base + offset - (last as PciConfigSpace).barBase, length, value);
+        if (region === undefined) {
+          const fixed = ports(base + offset, length);
+          fixed?.region.write(base + offset - fixed.first, length, value);
+          return;
+        }
+        region.write(base + offset - (last as PciConfigSpace).barBase, length, value);
       },
     };
   }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { MachineError } from '../../machine/index.ts';
 import { guestFolders } from '../guest-files.ts';
 import { agentArchive } from './agent.ts';
+import type { Architecture } from './agent-program.ts';
 
 interface ImageEntry {
   /** The guest whose kernel and run.cpio it boots with. */
@@ -11,17 +12,31 @@ interface ImageEntry {
   readonly root: string;
   /** Archives are as their names end. */
   readonly archive: string;
+  readonly architecture: Architecture;
   readonly memoryBytes: number;
 }
 
 const IMAGES: Readonly<Record<string, ImageEntry>> = {
-  debian: { kernel: 'debian', root: 'debian', archive: 'initramfs.cpio.gz', memoryBytes: 2 ** 29 },
-  'debian-tools': { kernel: 'debian', root: 'debian-tools', archive: 'initramfs.cpio.zst', memoryBytes: 2 ** 31 },
+  debian: {
+    kernel: 'debian',
+    root: 'debian',
+    archive: 'initramfs.cpio.gz',
+    architecture: 'ppc64le',
+    memoryBytes: 2 ** 29,
+  },
+  'debian-tools': {
+    kernel: 'debian',
+    root: 'debian-tools',
+    archive: 'initramfs.cpio.zst',
+    architecture: 'ppc64le',
+    memoryBytes: 2 ** 31,
+  },
 };
 
 /** What a machine boots for a run; `read` reads its files. */
 export interface Image {
   read(): { readonly kernel: Uint8Array; readonly initrd: Uint8Array };
+  readonly architecture: Architecture;
   /** Guest memory that it is content with. */
   readonly memoryBytes: number;
   /** Differs where the files are others: their paths, sizes and times. */
@@ -65,8 +80,9 @@ export function findImage(name: string): Image {
   return {
     read: () => {
       const [kernel, run, root] = paths.map((path) => readFileSync(path)) as [Buffer, Buffer, Buffer];
-      return { kernel, initrd: Buffer.concat([...padded(run), ...padded(agentArchive()), root]) };
+      return { kernel, initrd: Buffer.concat([...padded(run), ...padded(agentArchive(entry.architecture)), root]) };
     },
+    architecture: entry.architecture,
     memoryBytes: entry.memoryBytes,
     stamp: JSON.stringify(stamp),
   };

@@ -4,10 +4,11 @@ import { shareFolder } from '../folder.ts';
 import { createMachine, restoreMachine } from '../machine.ts';
 import { createUserNetwork } from '../network.ts';
 import { randomBytes } from '../random.ts';
-import { AGENT_PATH, agentArchive, FOLDER_TAG, formatRequest, PORTS, type PortName } from './agent.ts';
+import { AGENT_KEY, AGENT_PATH, FOLDER_TAG, PORTS, type PortName } from './agent.ts';
+import { formatRequest, killRecord, RANDOM_BYTES } from './agent-program.ts';
 import { DEFAULT_IMAGE, findImage, type Image } from './image.ts';
-import { RANDOM_BYTES } from './reseed.ts';
-import { InputPort, LinePort, OutputPort } from './streams.ts';
+import { LINUX_SIGNALS } from './signals.ts';
+import { InputPort, OutputPort, StatusPort } from './streams.ts';
 import { dropTemplate, hasTemplate, saveTemplate, templatePath } from './template.ts';
 
 export interface RunOptions {
@@ -147,8 +148,10 @@ export async function startCommand(command: readonly string[], options: RunOptio
   const stderr = new OutputPort(errorStream ?? collectors.stderr, stall, fail);
   const stdin = new InputPort(options.stdin === undefined ? new Uint8Array() : inputOf(options.stdin));
   const signals = new InputPort(new Uint8Array(), { stays: true });
+  const { architecture } = image;
   const request = (): Uint8Array =>
     formatRequest({
+      architecture,
       command,
       environment: {
         PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -158,21 +161,22 @@ export async function startCommand(command: readonly string[], options: RunOptio
         ...env,
       },
       directory: options.cwd ?? (folder || '/'),
-      folder: folder || undefined,
-      isWritable: writable,
+      mounts: folder === false ? [] : [{ tag: FOLDER_TAG, target: folder, mode: writable ? 'rw' : 'overlay' }],
+      binds: [],
       network,
       hasInput: options.stdin !== undefined,
       isMerged,
       time: Date.now() / 1000,
       random: randomBytes(RANDOM_BYTES),
     });
-  const status = new LinePort((line) => {
-    const [word, ...rest] = line.split(' ');
-    const number = Number(rest[0]);
-    if (word === 'status' && /^\d{1,3}$/.test(rest[0] ?? ''))
+  const status = new StatusPort(
+    architecture === 'ppc64le',
+    (raw) => {
+      const number = (raw & 127) === 0 ? (raw >> 8) & 255 : 128 + (raw & 127);
       decide('exited', `the command ended with status ${number}`, number);
-    else if (word === 'error') decide('refused', rest.join(' ').replace(/[^ -~]/g, '?'));
-  });
+    },
+    (problem) => decide('refused', problem.replace(/[^ -~]/g, '?')),
+  );
   const requestPort = new InputPort(request, {
     // All is ready but the command: that is the template.
     beforeFirst: async () => {
@@ -205,7 +209,7 @@ export async function startCommand(command: readonly string[], options: RunOptio
   const append = `console=hvc0 quiet panic=-1 oops=panic rdinit=${AGENT_PATH}`;
   const template = templatePath([
     ...[image.stamp, append, String(memoryBytes), network, share ? 'folder' : '', process.version],
-    agentArchive(),
+    AGENT_KEY,
   ]);
   const restore = (): Machine | undefined => {
     if (options.template === false || !hasTemplate(template)) return undefined;
@@ -253,7 +257,8 @@ export async function startCommand(command: readonly string[], options: RunOptio
   return {
     result: wait(),
     kill: (name) => {
-      if (/^[A-Z0-9]+$/.test(name)) signals.push(Buffer.from(`${name}\n`));
+      const number = Object.hasOwn(LINUX_SIGNALS, name) ? LINUX_SIGNALS[name] : undefined;
+      if (number !== undefined) signals.push(killRecord(architecture, number));
     },
   };
 }

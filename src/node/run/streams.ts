@@ -130,20 +130,28 @@ export class OutputPort implements PortEnd {
   }
 }
 
-/** Lines that the guest writes: each is told at its end. */
-export class LinePort implements PortEnd {
+/** What the guest says of the command's end: "wait" and its status as wait(2) has it, or "error TEXT" and a line feed. */
+export class StatusPort implements PortEnd {
   port: GuestPort | undefined;
-  readonly #tell: (line: string) => void;
-  #text = '';
+  readonly #ended: (status: number) => void;
+  readonly #failed: (problem: string) => void;
+  readonly #isLittle: boolean;
+  #bytes = new Uint8Array();
 
-  constructor(tell: (line: string) => void) {
-    this.#tell = tell;
+  constructor(isLittle: boolean, ended: (status: number) => void, failed: (problem: string) => void) {
+    this.#isLittle = isLittle;
+    this.#ended = ended;
+    this.#failed = failed;
   }
 
   write(bytes: Uint8Array): void {
-    const lines = (this.#text + Buffer.from(bytes).toString()).split('\n');
-    this.#text = (lines.pop() as string).slice(-LINE_CHARACTERS);
-    for (const line of lines) this.#tell(line.slice(0, LINE_CHARACTERS));
+    if (this.#bytes.length > LINE_CHARACTERS) return;
+    this.#bytes = Uint8Array.from([...this.#bytes, ...bytes]);
+    const text = Buffer.from(this.#bytes).toString('utf8');
+    if (text.startsWith('wait') && this.#bytes.length >= WAIT_BYTES)
+      this.#ended(new DataView(this.#bytes.buffer).getInt32(4, this.#isLittle));
+    else if (text.startsWith('error ') && text.includes('\n')) this.#failed(text.slice(6, text.indexOf('\n')));
   }
 }
+const WAIT_BYTES = 8;
 const LINE_CHARACTERS = 4096;

@@ -1,43 +1,11 @@
-/**
- * What KVM lets the processor inline in guest-kernel code (translation mode 1) in place of a trap (DESIGN.md, "KVM's two
- * ways to be fast"). Each meaning does exactly what the emulation does, on the same words of memory; where it cannot, it
- * traps and the emulation runs.
- */
-import type { Expr, Meaning, Operand, Semantics } from '../../../isa/semantics.ts';
+/** What KVM lets the processor inline in a 440 guest's kernel, beside what all members have (../assist.ts). */
+import type { Expr, Meaning, Semantics } from '../../../isa/semantics.ts';
 import type { AssistTable } from '../../../processor/index.ts';
+import { commonAssist, nothing, trap } from '../assist.ts';
 import { CCR0_DAPUIB, FPSCR_FEX, MMUCR_STID, MSR, MSR_FLOAT, MSR_FLOAT_INTERRUPTS, MSR_MASK } from '../bits.ts';
-import { GUEST_TLB, GUEST_TLB_ENTRIES, W_CCR0, W_MMUCR, W_PID, W_TLB_COMPLETED, W_TLB_WRITTEN } from '../layout.ts';
-import { SPECIAL, SPRS_440, type SprRow } from '../sprs.ts';
+import { GUEST_TLB, GUEST_TLB_ENTRIES, W_CCR0, W_MMUCR, W_TLB_COMPLETED, W_TLB_WRITTEN } from '../layout.ts';
+import { SPRS_440 } from '../sprs.ts';
 import { WORD0_BITS } from './mmu.ts';
-
-/** Special registers that are nothing but a word in the vCPU's block, to read and mostly to write, by number. */
-const WORDS: readonly number[] = [SPECIAL.PLAIN, SPECIAL.DEBUG];
-const PLAIN_SPRS = new Map<number, SprRow>(
-  SPRS_440.rows.filter((row) => row.word >= 0 && WORDS.includes(row.special)).map((row) => [row.spr, row]),
-);
-/** PID is a word to read; writing it selects another context. */
-const PID = 48;
-
-const trap = (s: Semantics): void => s.interrupt('program', 'privileged');
-
-/** MSR[EE] := the bit of the same place in `value`; traps when that would let a pending interrupt in. */
-function setEe(s: Semantics, value: Operand): void {
-  const ee = s.let(s.and(value, MSR.EE));
-  s.if(
-    s.and(s.ne(ee, 0), s.ne(s.shared('intPending'), 0)),
-    () => trap(s),
-    () => s.setShared('msr', s.or(s.and(s.shared('msr'), ~MSR.EE), ee)),
-  );
-}
-
-const mfmsr: Meaning = (s, f) => s.setGpr(f.RT, s.wordFromUnsigned32(s.shared('msr')));
-
-const wrtee: Meaning = (s, f) => setEe(s, s.low32(s.gpr(f.RS)));
-
-const wrteei: Meaning = (s, f) => {
-  if (f.E === 0) s.setShared('msr', s.and(s.shared('msr'), ~MSR.EE));
-  else setEe(s, s.i32(MSR.EE));
-};
 
 /** MSR's bits of the unit where the processor looks for them: Context440.refreshUnits. */
 export function setFloat(s: Semantics, msr: Expr): void {
@@ -63,20 +31,6 @@ const mtmsr: Meaning = (s, f) => {
       setFloat(s, value);
     },
   );
-};
-
-const mfspr: Meaning = (s, f) => {
-  const row = PLAIN_SPRS.get(f.SPR);
-  if (row?.readable === true) s.setGpr(f.RT, s.wordFromUnsigned32(s.blockWord(row.word * 4)));
-  else if (f.SPR === PID) s.setGpr(f.RT, s.wordFromUnsigned32(s.blockWord(W_PID * 4)));
-  else trap(s);
-};
-
-const mtspr: Meaning = (s, f) => {
-  const row = PLAIN_SPRS.get(f.SPR);
-  if (row === undefined || !row.writable || row.special !== SPECIAL.PLAIN) return trap(s);
-  const value = s.low32(s.gpr(f.RS));
-  s.setBlockWord(row.word * 4, row.mask === -1 ? value : s.and(value, row.mask));
 };
 
 /**
@@ -106,23 +60,12 @@ const isync: Meaning = (s) => {
   s.contextSynchronize();
 };
 
-/** The vector code does it (vectors.ts). */
-const rfi: Meaning = (s) => s.interrupt('assist');
-
-const nothing: Meaning = () => {};
-
 /** Mode 1's meanings, by mnemonic. */
 export const BOOKE_ASSIST: AssistTable = new Map<string, Meaning>([
-  ['mfmsr', mfmsr],
+  ...commonAssist(SPRS_440),
   ['mtmsr', mtmsr],
-  ['wrtee', wrtee],
-  ['wrteei', wrteei],
-  ['mfspr', mfspr],
-  ['mtspr', mtspr],
   ['tlbwe', tlbwe],
   ['isync', isync],
-  ['rfi', rfi],
-  ['tlbsync', nothing],
   ['iccci', nothing],
   ['dccci', nothing],
 ]);

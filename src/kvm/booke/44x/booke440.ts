@@ -1,6 +1,8 @@
 /** The 440: wires the guest's MMU, shadow TLB, timers, interrupts and emulation together for one vCPU. */
+
 import { Decoder } from '../../../isa/decoder.ts';
 import { fprOffset, type Host440Cpu, LEVELS_OF, TLB44X } from '../../../processor/index.ts';
+import type { KvmTable } from '../../api.ts';
 import { KvmError, type TlbEntry } from '../../api.ts';
 import { GuestDebug } from '../../debug.ts';
 import type { FamilyParts } from '../../family.ts';
@@ -18,6 +20,7 @@ import { Emulation440 } from './emulate.ts';
 import { Exits440 } from './exits.ts';
 import { GuestTlb440 } from './mmu.ts';
 import { Shadow440 } from './shadow.ts';
+import { guestTlbTable, shadowTlbTable } from './tables.ts';
 
 /** PVR of a 440EP, revision B, as QEMU's bamboo has it. */
 export const PVR_440EP = 0x422218d3;
@@ -86,5 +89,14 @@ export class Booke440 extends BookeFamily<Parts440> {
     tlb.write(index, 0, entry.word0 & ~TLB44X.ERPN_MASK, entry.tid & 0xff);
     tlb.write(index, 1, entry.word1 | 0, 0);
     tlb.write(index, 2, entry.word2 | 0, 0);
+  }
+
+  override tables(limit: number): readonly KvmTable[] {
+    return [guestTlbTable(this.own.tlb, limit), shadowTlbTable(this.own.shadow, limit)];
+  }
+
+  protected override shadowsOf(index: number): string {
+    const shadows = this.own.shadow.shadowsOf(index);
+    return shadows.length === 0 ? 'no shadow yet' : `host TLB ${shadows.join(', ')}`;
   }
 }

@@ -167,6 +167,27 @@ export class Shadow440 implements ShadowTlb {
     return false;
   }
 
+  /** The shadows by host index, for who looks inside. */
+  *list(): Generator<{
+    readonly index: number;
+    readonly guest: number;
+    readonly view: number;
+    readonly page: number;
+    readonly size: number;
+  }> {
+    for (let index = 0; index < this.#count; index++) {
+      const guest = this.#guest[index] as number;
+      if (guest < 0) continue;
+      yield {
+        index,
+        guest,
+        view: this.#view[index] as number,
+        page: this.#page[index] as number,
+        size: this.#size[index] as number,
+      };
+    }
+  }
+
   /** Host indexes that shadow a guest entry, for tests. */
   shadowsOf(guestIndex: number): number[] {
     const indexes: number[] = [];

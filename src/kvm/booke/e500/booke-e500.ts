@@ -1,15 +1,23 @@
 /** The e500v2: wires the guest's MMU, shadow TLB, timers, interrupts and emulation together for one vCPU. */
 import { Decoder } from '../../../isa/decoder.ts';
 import { ACCUMULATOR, BBEAR, BBTAR, type HostE500Cpu, LEVELS_OF, MAS2, MAS3 } from '../../../processor/index.ts';
-import { KvmError, type TlbEntry } from '../../api.ts';
+import { KVM_EXIT, type KvmConfigTlb, KvmError, type TlbEntry, type VcpuCapability } from '../../api.ts';
 import { GuestDebug } from '../../debug.ts';
-import type { FamilyParts } from '../../family.ts';
+import { type FamilyParts, RESUME_GUEST } from '../../family.ts';
+import { COUNTER } from '../../stats.ts';
 import { BookeFamily, type BookeParts } from '../booke.ts';
 import { BookeDebug } from '../debug.ts';
 import {
   E500_TLB0_MOST,
+  E500_TLB1_MOST,
   SAVED_E500,
+  W_EPR,
+  W_EPR_GIVEN,
+  W_EPR_WANTED,
+  W_IDLE,
   W_MAS0,
+  W_NEXT_VICTIM0,
+  W_PENDING,
   W_PVR,
   W_SPEFSCR,
   W_TLB0_SETS,
@@ -24,6 +32,7 @@ import { BookeTimers, PERIODS_E500 } from '../timers.ts';
 import { ContextE500 } from './context.ts';
 import { EmulationE500 } from './emulate.ts';
 import { ExitsE500 } from './exits.ts';
+import { HypercallsE500 } from './hypercalls.ts';
 import { InterruptsE500 } from './interrupts.ts';
 import { GuestTlbE500 } from './mmu.ts';
 import { ShadowE500 } from './shadow.ts';
@@ -70,6 +79,8 @@ function assemble(parts: FamilyParts<HostE500Cpu>): PartsE500 {
   sprs.onFlush = (which) => emulation.flush(which);
   const storage = new StorageEmulation(context, interrupts, tlb, slots, cpu, memory, counters, run, debug, decoder());
   const exits = new ExitsE500(context, interrupts, emulation, storage, tlb, shadow, slots, counters, run, debug);
+  exits.hypercalls = new HypercallsE500(context, () => shadow.dropAll());
+  exits.magicShadow = shadow;
   const registers = new BookeRegisters(SPRS_E500, ONE_REGS_E500, context, interrupts, timers, onDebug);
   return { tlb, shadow, context, interrupts, timers, storage, emulation, exits, registers, debug };
 }
@@ -91,6 +102,63 @@ export class BookeE500 extends BookeFamily<PartsE500> {
     this.own.tlb.clear();
     this.#describe(TLB0_ENTRIES, TLB0_WAYS, TLB1_ENTRIES);
     this.own.tlb.write(E500_TLB0_MOST, RESET_ENTRY.mas1, RESET_ENTRY.mas2, RESET_ENTRY.mas3, 0);
+  }
+
+  /** Takes EPR's value, where user space was asked for it. */
+  override begin(): void {
+    const { words } = this;
+    if (words[W_EPR_WANTED] !== 0) {
+      words[W_EPR_WANTED] = 0;
+      words[W_EPR] = this.parts.run.epr.epr;
+    }
+    super.begin();
+  }
+
+  override enter(): number {
+    const { words } = this;
+    const reason = super.enter();
+    if (words[W_EPR_WANTED] !== 0 && reason < 0) {
+      (this.parts.counters.counts[COUNTER.epr_exits] as number)++;
+      return KVM_EXIT.EPR;
+    }
+    if (words[W_IDLE] === 0 || reason !== RESUME_GUEST) return reason;
+    // EV_IDLE ends as soon as anything is pending.
+    if (words[W_PENDING] === 0) return this.halt();
+    words[W_IDLE] = 0;
+    return reason;
+  }
+
+  override enableCap(capability: VcpuCapability, argument: number | KvmConfigTlb): boolean {
+    switch (capability) {
+      case 'epr':
+        this.words[W_EPR_GIVEN] = argument === 0 ? 0 : 1;
+        return true;
+      case 'booke-watchdog':
+        return true;
+      case 'sw-tlb':
+        return typeof argument === 'object' && this.#configureTlb(argument);
+      default:
+        return false;
+    }
+  }
+
+  /** Another size of the guest's TLBs: what is in them goes. False: it is none that the reference has. */
+  #configureTlb({ tlbSizes, tlbWays }: KvmConfigTlb): boolean {
+    const [size0 = 0, size1 = 0] = tlbSizes;
+    const [ways0 = 0, ways1 = size1] = tlbWays;
+    const isPowerOf2 = (n: number): boolean => Number.isInteger(n) && n > 0 && (n & (n - 1)) === 0;
+    if (!(isPowerOf2(ways0) && ways0 >= 2 && ways0 <= 16 && isPowerOf2(size0 / ways0) && size0 <= E500_TLB0_MOST))
+      return false;
+    if (!(Number.isInteger(size1) && size1 >= 1 && size1 <= E500_TLB1_MOST && ways1 === size1)) return false;
+    if ([...tlbSizes.slice(2), ...tlbWays.slice(2)].some((n) => n !== 0)) return false;
+    const { emulation, shadow, context, tlb } = this.own;
+    emulation.applyTlbWrites();
+    shadow.dropAll();
+    context.invalidate();
+    tlb.clear();
+    this.words[W_NEXT_VICTIM0] = 0;
+    this.#describe(size0, ways0, size1);
+    return true;
   }
 
   #describe(entries0: number, ways0: number, entries1: number): void {

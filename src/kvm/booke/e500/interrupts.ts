@@ -1,15 +1,22 @@
 /** What an e500 does about interrupts beside all others: a TLB miss loads the MAS registers, and there is EPR. */
-import { MAS1, MAS2, MAS3 } from '../../../processor/index.ts';
+import { BOOKE_VECTOR, MAS1, MAS2, MAS3 } from '../../../processor/index.ts';
 import type { VcpuCounters } from '../../stats.ts';
+import { MSR } from '../bits.ts';
 import type { BookeContext } from '../context.ts';
 import { BookeInterrupts } from '../interrupts.ts';
 import {
+  W_CRITICAL,
+  W_EPR_GIVEN,
+  W_EPR_WANTED,
+  W_GPR,
+  W_MAGIC_MAPPED,
   W_MAS0,
   W_MAS1,
   W_MAS2,
   W_MAS3,
   W_MAS4,
   W_MAS6,
+  W_MSR,
   W_NEXT_VICTIM0,
   W_PID,
   W_PID1,
@@ -24,6 +31,19 @@ export class InterruptsE500 extends BookeInterrupts {
   constructor(context: BookeContext, counters: VcpuCounters) {
     super(context, counters);
     this.#state = context.words;
+  }
+
+  /** Only of a kernel with a magic page. */
+  override get isCritical(): boolean {
+    const words = this.#state;
+    if (words[W_MAGIC_MAPPED] === 0 || ((words[W_MSR] as number) & MSR.PR) !== 0) return false;
+    return words[W_CRITICAL] === words[W_GPR + 2];
+  }
+
+  /** With the external proxy facility, user space is asked for the vector of an external interrupt as it is taken. */
+  override take(vector: number): void {
+    super.take(vector);
+    if (vector === BOOKE_VECTOR.externalInput && this.#state[W_EPR_GIVEN] !== 0) this.#state[W_EPR_WANTED] = 1;
   }
 
   /** MAS0 for the entry that is to be replaced next in the TLB that MAS4 names. The vector code does the same. */

@@ -17,14 +17,14 @@ import {
 import type { GuestTlb } from '../mmu.ts';
 
 const WORDS = 4;
-const TLB0_SIZE = 1 << MAS1.TSIZE_SHIFT;
+export const TLB0_SIZE = 1 << MAS1.TSIZE_SHIFT;
 /** From 4^11 KB on, an entry is for all of the address space. */
 const WHOLE_SPACE = 11;
 /** What stands in the words of MAS1 and MAS7 that an entry has. */
-const MAS1_ENTRY = MAS1.VALID | MAS1.IPROT | MAS1.TID | MAS1.TS | MAS1.TSIZE;
-const MAS2_ENTRY = MAS2.EPN | MAS2.ATTRIBUTES;
-const MAS3_ENTRY = MAS3.RPN | MAS3.USER | 0x3f;
-const MAS7_ENTRY = 0xf;
+export const MAS1_ENTRY = MAS1.VALID | MAS1.IPROT | MAS1.TID | MAS1.TS | MAS1.TSIZE;
+export const MAS2_ENTRY = MAS2.EPN | MAS2.ATTRIBUTES;
+export const MAS3_ENTRY = MAS3.RPN | MAS3.USER | 0x3f;
+export const MAS7_ENTRY = 0xf;
 
 /** Mask of a page of 4^size KB. */
 export const maskOfSize = (size: number): number => (size >= WHOLE_SPACE ? 0 : -(1024 << (2 * size)));

@@ -16,6 +16,7 @@ import {
   MAS1,
   MAS2,
   MAS3,
+  SHARED,
 } from '../../../processor/index.ts';
 import { type MemorySlot, PAGE_FRAMES } from '../../slots.ts';
 import { COUNTER, type VcpuCounters } from '../../stats.ts';
@@ -27,6 +28,9 @@ const HOST_ENTRIES = E500_TLB0_ENTRIES + E500_TLB1_ENTRIES;
 /** log4 of a page's size in KB: of TLB0's, and of the largest. */
 const SMALL = 1;
 const LARGEST = 10;
+
+/** Stands in the place of a guest index for the magic page. */
+const MAGIC = E500_GUEST_TLB_ENTRIES;
 
 /** What the shadow asks of the context: the host's PID of a guest entry's in one view. */
 export interface ShadowIds {
@@ -50,7 +54,7 @@ export class ShadowE500 implements ShadowTlb {
   readonly #next = new Int16Array(HOST_ENTRIES);
   readonly #previous = new Int16Array(HOST_ENTRIES);
   /** By guest index: its first shadow. */
-  readonly #first = new Int16Array(E500_GUEST_TLB_ENTRIES).fill(-1);
+  readonly #first = new Int16Array(E500_GUEST_TLB_ENTRIES + 1).fill(-1);
   /** Next victim of each set of the host's TLB0, and of its TLB1. */
   readonly #victims = new Uint8Array(E500_TLB0_SETS);
   #victim1 = 0;
@@ -129,6 +133,23 @@ export class ShadowE500 implements ShadowTlb {
         ((permit & PERMIT.EXECUTE) !== 0 ? MAS3.UX : 0),
     );
     return true;
+  }
+
+  /** Maps the struct that KVM shares with the guest's kernel, whatever its TLB has there: to read and to write. */
+  mapMagic(page: number, space: number): void {
+    this.drop(MAGIC);
+    const index = this.#takeSmall(page);
+    this.#guest[index] = MAGIC;
+    this.#view[index] = 1;
+    this.#page[index] = page;
+    this.#size[index] = SMALL;
+    this.#use[index] = USE.ALL;
+    this.#link(index, MAGIC);
+    this.#live++;
+    const id = this.ids.idOf(0, space, 1);
+    const real = this.#cpu.base + SHARED;
+    const mas1 = MAS1.VALID | MAS1.TS | (id << MAS1.TID_SHIFT) | (SMALL << MAS1.TSIZE_SHIFT);
+    this.#cpu.tlbWrite(index, mas1, page, real | MAS3.UR | MAS3.UW);
   }
 
   /** Drops the shadows of a guest entry. */

@@ -92,6 +92,14 @@ export class Cuda implements TimedDevice {
 
   readonly mmio: readonly MmioRegion[];
 
+  key(name: string, isDown: boolean): boolean {
+    return this.adb.keyboard.key(name, isDown);
+  }
+
+  move(x: number, y: number, buttons: number): void {
+    this.adb.mouse.move(x, y, buttons);
+  }
+
   due(): number {
     return Math.min(this.#via.due(), this.#nextPoll);
   }

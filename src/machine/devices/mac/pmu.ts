@@ -110,6 +110,14 @@ export class Pmu implements TimedDevice {
 
   readonly mmio: readonly MmioRegion[];
 
+  key(name: string, isDown: boolean): boolean {
+    return this.adb?.keyboard.key(name, isDown) ?? false;
+  }
+
+  move(x: number, y: number, buttons: number): void {
+    this.adb?.mouse.move(x, y, buttons);
+  }
+
   due(): number {
     // A tick that nobody is told of changes nothing.
     const tick = (this.#mask & INT_TICK) !== 0 ? this.#nextSecond : Number.POSITIVE_INFINITY;

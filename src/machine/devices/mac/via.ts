@@ -16,7 +16,6 @@ const SHIFT = 10;
 const AUXILIARY = 11;
 const PERIPHERAL = 12;
 const FLAGS = 13;
-const ENABLE = 14;
 const A_NO_HANDSHAKE = 15;
 
 /** Registers stand so far apart in a macio chip. */
@@ -178,7 +177,6 @@ export class Via {
         return this.#peripheral;
       case FLAGS:
         return this.#flags | ((this.#flags & this.#enable) !== 0 ? ANY : 0);
-      case ENABLE:
       default:
         return this.#enable | ANY;
     }

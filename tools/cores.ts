@@ -15,6 +15,7 @@ const MSR_LE = 1n;
 
 const machines: readonly { cpu: string; littleEndian?: boolean; accels: readonly Accel[] }[] = [
   { cpu: '440ep', accels: ['trap', 'assist'] },
+  { cpu: 'e500v2', accels: ['trap', 'assist'] },
   ...['970', 'power7', 'power8'].flatMap((cpu) =>
     [false, true].map((littleEndian) => ({ cpu, littleEndian, accels: ['trap', 'assist'] as const })),
   ),

@@ -45,6 +45,7 @@ if (chosen.length === 0) {
 const guests = {
   440: guest('440')?.folder,
   '440_DEVICES': guest('440-devices', { make: false })?.folder,
+  E500_DEVICES: guest('e500-devices', { make: false })?.folder,
   BOOK3S64_DEVICES: guest('book3s64-devices', { make: false })?.folder,
   BOOK3S64: guest('book3s64', { make: false })?.folder,
   E500: guest('e500', { make: false })?.folder,

@@ -159,6 +159,22 @@ export interface KvmChainStep {
   readonly by: string;
 }
 
+/**
+ * Hears of what a vCPU does, in the midst of a run: it may look at the clock and write down, and must call nothing of KVM's. An
+ * address is two words, unsigned or not.
+ */
+export interface KvmTracer {
+  /** The guest has left for KVM. `word`: the instruction at PC, where a program interrupt made it known; else 0. */
+  exit(vector: number, pcLow: number, pcHigh: number, word: number): void;
+  /**
+   * What became of that: `shadowed`: the host has a translation more, and the guest notices nothing; `hypercall`: its number,
+   * or -1; `reason`: what user space is to do (KVM_EXIT), or -1.
+   */
+  handled(shadowed: boolean, hypercall: number, reason: number): void;
+  /** KVM has the guest take an interrupt, whose handler is at an address. */
+  interrupt(pcLow: number, pcHigh: number): void;
+}
+
 /** Guest physical memory as user space and devices see it. Every address is checked; a miss answers false/undefined, never throws. */
 export interface GuestMemory {
   /** Byte order of `read16` … `write32`: that in which the guest's memory is kept. */
@@ -264,6 +280,11 @@ export interface Vcpu {
    * @throws KvmError when there are more breakpoints than the struct has room for, or one that is none.
    */
   setGuestDebug(debug: KvmGuestDebug): void;
+  /** Tells a tracer (null: none) of what this vCPU does from now on. It costs as much as it does; without one, nothing. */
+  setTracer(tracer: KvmTracer | null): void;
+  /** Names of what a tracer hears of: a vector, "dataStorage"; a hypercall of KVM's own, "H_ENTER". */
+  vectorName(vector: number): string;
+  hypercallName(number: number): string | undefined;
   /** The guest's translations and KVM's shadows of them, at most `limit` rows each. Only between runs. */
   tables(limit: number): readonly KvmTable[];
   /** An effective address's way to the host's memory, by what guest and KVM have at the moment. Only between runs. */

@@ -52,6 +52,25 @@ export interface HashTable {
   log2Bytes: number;
 }
 
+/** For `Vcpu.setTracer`. */
+export interface FamilyTrace {
+  /** Names of vectors, by their numbers. */
+  readonly vectors: ReadonlyMap<number, string>;
+  /** Names of the hypercalls that KVM serves itself. */
+  readonly hypercalls?: ReadonlyMap<number, string>;
+  /** The vector whose instruction is told: that of a program interrupt. */
+  readonly program: number;
+  /** The word at PC; 0: it cannot be fetched. */
+  word(): number;
+  /** Interrupts that KVM had the guest take. */
+  taken(): number;
+}
+
+/** Names of vectors or hypercalls by number. */
+export function vectorNames(vectors: Readonly<Record<string, number>>): ReadonlyMap<number, string> {
+  return new Map(Object.entries(vectors).map(([name, number]) => [number, name]));
+}
+
 /** The guest's half of a vCPU: its privileged state and everything that is done about its exits. */
 export interface VcpuFamily {
   /** Power-on reset. */
@@ -86,6 +105,8 @@ export interface VcpuFamily {
   setGuestDebug(debug: KvmGuestDebug): void;
   /** `KVM_TRANSLATE` of an effective address, whose words are unsigned. */
   translate(low: number, high: number): KvmTranslation;
+  /** What a tracer is told, where the family tells it. */
+  readonly traced?: FamilyTrace;
   /** `Vcpu.tables` and `Vcpu.chain` (of an address's unsigned words), where the family shows them. */
   tables?(limit: number): readonly KvmTable[];
   chain?(low: number, high: number): readonly KvmChainStep[];

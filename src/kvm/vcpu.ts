@@ -1,4 +1,4 @@
-import { BUDGET, EVENT, type HostCpu, PC, VECTOR_HOST_STACK } from '../processor/index.ts';
+import { BUDGET, EVENT, gprOffset, type HostCpu, PC, VECTOR_HOST_STACK } from '../processor/index.ts';
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
@@ -13,6 +13,7 @@ import {
   type KvmState,
   type KvmStats,
   type KvmTable,
+  type KvmTracer,
   type KvmTranslation,
   type TlbEntry,
   type Vcpu,
@@ -49,6 +50,9 @@ const EXIT_COST = 64;
 
 /** An instruction that makes more of the host's own misses on end does not get on: it has few operands. */
 const MOST_RETRIES = 1000;
+
+/** Word of the block: r3, in which hypercalls have their number. */
+const HYPERCALL_NUMBER = gprOffset(3) >> 2;
 
 const INTERRUPTS = Object.values(KVM_INTERRUPT);
 /** The registers of `KvmRegs` that are one. */
@@ -102,6 +106,9 @@ export class VirtualCpu implements Vcpu {
   #lookedAt = 0;
   /** Exits on end at one instruction of which the guest noticed nothing (icount). */
   #retries = 0;
+  #tracer: KvmTracer | null = null;
+  /** Interrupts that the tracer was told of. */
+  #taken = 0;
 
   constructor(id: number, cpu: HostCpu, family: VcpuFamily, time: GuestTime, counters: VcpuCounters, run: KvmRun) {
     this.id = id;
@@ -156,6 +163,7 @@ export class VirtualCpu implements Vcpu {
     let budget = this.#budget(now, end);
     for (;;) {
       const entry = family.enter();
+      if (this.#tracer !== null) this.#traceInterrupts(this.#tracer);
       if (entry >= 0) return this.#leave(entry);
       words[EVENT >> 2] = 0;
       if (time.icount !== 0) {
@@ -167,7 +175,7 @@ export class VirtualCpu implements Vcpu {
       if (vector >= 0) {
         (counts[COUNTER.sum_exits] as number)++;
         time.exits++;
-        reason = family.handleExit(vector);
+        reason = this.#tracer === null ? family.handleExit(vector) : this.#traceExit(this.#tracer, vector);
         let cost = time.icount === 0 ? EXIT_COST : 1;
         if (reason === RETRY_DATA || reason === RETRY_FETCH) {
           (counts[COUNTER.retry_exits] as number)++;
@@ -194,6 +202,43 @@ export class VirtualCpu implements Vcpu {
       if (!(now < end) || run.immediateExit) return this.#interrupted();
       budget = this.#budget(now, end);
     }
+  }
+
+  setTracer(tracer: KvmTracer | null): void {
+    if (tracer !== null) checkObject('a tracer', tracer);
+    this.#tracer = tracer;
+    this.#taken = this.#family.traced?.taken() ?? 0;
+  }
+
+  vectorName(vector: number): string {
+    return this.#family.traced?.vectors.get(vector) ?? `vector 0x${vector.toString(16)}`;
+  }
+
+  hypercallName(number: number): string | undefined {
+    return this.#family.traced?.hypercalls?.get(number);
+  }
+
+  /** `VcpuFamily.handleExit`, told of. */
+  #traceExit(tracer: KvmTracer, vector: number): number {
+    const words = this.#words;
+    const { traced } = this.#family;
+    const { counts } = this.#counters;
+    const word = traced !== undefined && vector === traced.program ? traced.word() : 0;
+    tracer.exit(vector, words[PC >> 2] as number, words[(PC >> 2) + 1] as number, word);
+    const number = words[HYPERCALL_NUMBER] as number;
+    const hypercalls = counts[COUNTER.hcall_exits] as number;
+    const reason = this.#family.handleExit(vector);
+    const isHypercall = (counts[COUNTER.hcall_exits] as number) !== hypercalls;
+    tracer.handled(reason === RETRY_DATA || reason === RETRY_FETCH, isHypercall ? number : -1, Math.max(reason, -1));
+    this.#traceInterrupts(tracer);
+    return reason;
+  }
+
+  #traceInterrupts(tracer: KvmTracer): void {
+    const taken = this.#family.traced?.taken() ?? 0;
+    if (taken === this.#taken) return;
+    this.#taken = taken;
+    tracer.interrupt(this.#words[PC >> 2] as number, this.#words[(PC >> 2) + 1] as number);
   }
 
   setGuestDebug(debug: KvmGuestDebug): void {

@@ -74,6 +74,11 @@ export class Hypercalls {
     this.#entries.set(hypercall.number, { hypercall, count: 0 });
   }
 
+  /** PAPR's name of a number; undefined: no device serves it. */
+  nameOf(number: number): string | undefined {
+    return this.#entries.get(number)?.hypercall.name;
+  }
+
   /** Serves the hypercall of a PAPR_HCALL exit of the processor with server number `cpu`. */
   serve(call: KvmRun['paprHcall'], cpu: number): void {
     const entry = this.#entries.get(call.nr);

@@ -114,7 +114,7 @@ export {
   type NinePServerOptions,
   type Soon,
 } from './ninep/index.ts';
-export type { CodeCache, MachineOptions, RestoreOptions } from './options.ts';
+export type { CodeCache, MachineOptions, MachineTrace, RestoreOptions } from './options.ts';
 export type { BlockStore, ByteStore } from './outside/blocks.ts';
 export type { Outside } from './outside/events.ts';
 export type { MessageServer } from './outside/messages.ts';
@@ -135,6 +135,13 @@ export type { PowerEvent, PowerSwitch } from './power.ts';
 export type { Seat } from './seat.ts';
 export type { SnapshotCompression } from './snapshot/codec.ts';
 export { BytesSource, type SnapshotHeader, SnapshotReader, type SnapshotSource } from './snapshot/container.ts';
+export {
+  TRACE_FORMATS,
+  type TraceFormatName,
+  type TraceOptions,
+  type TraceSink,
+  traceFormatOf,
+} from './trace/index.ts';
 export type { Chain } from './virtio/chain.ts';
 export { VIRTIO_ID, type VirtioDevice, type VirtioPort, type VirtioSpec } from './virtio/device.ts';
 export { QueueService } from './virtio/service.ts';

@@ -1,4 +1,4 @@
-import type { Vcpu, Vm } from '../kvm/api.ts';
+import type { GuestMemory, Vcpu, Vm } from '../kvm/api.ts';
 import { KVM_INTERRUPT } from '../kvm/api.ts';
 import type { Board, BoardConfiguration } from './board.ts';
 import { Bus } from './bus.ts';
@@ -65,6 +65,7 @@ export class BoardInstance {
     vcpu: Vcpu,
     world: World,
     outside: OutsideEvents = new OutsideEvents(() => {}, false),
+    memory: GuestMemory = vm.memory,
   ) {
     this.outside = outside;
     this.bus = new Bus(vm.memory.littleEndian);
@@ -77,7 +78,7 @@ export class BoardInstance {
       lines.set(spec, outputs);
       const device = spec.create({
         interrupts: outputs,
-        memory: vm.memory,
+        memory,
         bus: this.bus,
         clock: vm.clock,
         world,

@@ -8,6 +8,7 @@ import type { BoardInstance } from './instance.ts';
 import type { OutsideEvents } from './outside/events.ts';
 import type { PanicWatch } from './panic.ts';
 import type { Pause } from './pause.ts';
+import type { Tracer } from './trace/index.ts';
 
 /** How a run ended. */
 export interface MachineEnd {
@@ -42,6 +43,8 @@ export interface LoopParts {
   readonly deadline: number;
   /** Nanoseconds an instruction, where time is counted. */
   readonly icount: number | undefined;
+  /** Writes down what happens. */
+  readonly tracer: Tracer | undefined;
   /** Something resets the machine; answers how the run ends, if it does not go on. */
   readonly reset: (message: string) => MachineEnd | undefined;
 }
@@ -98,6 +101,7 @@ export class MachineLoop {
     const { kvmRun } = this.#vcpu;
     while ((end = this.#slice()) === undefined) {
       this.#console.flush();
+      this.#parts.tracer?.flush();
       const wasCut = this.#outside.asked;
       const hasHeard = await this.#hear();
       // What the guest was to be answered is complete once KVM says that it was interrupted, or that it waits.
@@ -192,14 +196,18 @@ export class MachineLoop {
     // What the guest would write has nowhere to go. Whoever ends or pauses it need not wait for a reader.
     if (this.#console.full && this.quit === undefined && this.pause === undefined) return undefined;
     this.slices++;
+    const { tracer } = this.#parts;
+    let since = 0;
     let exits = 0;
     let pieces = 0;
     for (;;) {
       if (this.quit !== undefined) return { cause: 'quit', message: this.quit };
       switch (vcpu.run(this.#untilDue())) {
         case KVM_EXIT.MMIO:
+          if (tracer !== undefined) since = tracer.now();
           if (mmio.isWrite) bus.writeMmio(mmio.physAddr, mmio.len, mmio.data);
           else mmio.data = bus.readMmio(mmio.physAddr, mmio.len);
+          tracer?.access(since, mmio.isWrite, mmio.physAddr, mmio.len, mmio.data);
           if (power.pressed !== undefined) return this.#powerEvent();
           break;
         case KVM_EXIT.PAPR_HCALL:
@@ -207,8 +215,10 @@ export class MachineLoop {
           if (power.pressed !== undefined) return this.#powerEvent();
           break;
         case KVM_EXIT.DCR:
+          if (tracer !== undefined) since = tracer.now();
           if (dcr.isWrite) bus.writeDcr(dcr.dcrn, dcr.data);
           else dcr.data = bus.readDcr(dcr.dcrn);
+          tracer?.dcr(since, dcr.isWrite, dcr.dcrn, dcr.data);
           break;
         case KVM_EXIT.EPR:
           run.epr.epr = this.#instance.proxy?.proxied() ?? 0;

@@ -5,7 +5,7 @@ import { findBoard } from './boards/index.ts';
 import { type BootFiles, bootFirmware, bootGuest } from './boot.ts';
 import { cardsOf, placeCards } from './cards.ts';
 import { MachineClock } from './clock.ts';
-import { Debugger } from './debugger/index.ts';
+import { Debugger, debugFamily } from './debugger/index.ts';
 import { type ConsoleDevice, type Device, type DeviceState, savedNumber, savedReal } from './device.ts';
 import { formatBytes, MachineError, OptionError } from './error.ts';
 import {
@@ -22,7 +22,13 @@ import type { KernelImage, Segment } from './loaders/image.ts';
 import { loadKernel } from './loaders/index.ts';
 import { loadRom, romRanges } from './loaders/rom.ts';
 import { type MachineEnd, MachineLoop } from './loop.ts';
-import { checkOptions, checkRestoreOptions, type MachineOptions, type RestoreOptions } from './options.ts';
+import {
+  checkOptions,
+  checkRestoreOptions,
+  type MachineOptions,
+  type MachineTrace,
+  type RestoreOptions,
+} from './options.ts';
 import { OutsideEvents } from './outside/events.ts';
 import { PanicWatch } from './panic.ts';
 import { Pause } from './pause.ts';
@@ -37,6 +43,7 @@ import {
   writeSnapshot,
 } from './snapshot/container.ts';
 import { type Continuation, copyMemory, restoredOptions, type UnbootedOptions } from './snapshot/continuation.ts';
+import { createFormat, Tracer, tracedMemory } from './trace/index.ts';
 import { VERSION } from './version.ts';
 
 /** What a machine is doing. */
@@ -143,6 +150,7 @@ export class Machine {
   /** The debugger has the guest stand still. */
   #isHeld = false;
   #resets = 0;
+  #closeTrace = (): void => {};
 
   /** Makes the machine and loads what it boots. Throws MachineError (or KvmError) when that is not possible. */
   static create(options: MachineOptions): Machine {
@@ -234,7 +242,10 @@ export class Machine {
         'the option rng is set, but the host has no random numbers; a host with random() would fit',
       );
     this.#outside = new OutsideEvents(() => host.wake(), options.icount !== undefined);
-    this.#instance = new BoardInstance(board, configuration, this.vm, this.vcpu, this.#world, this.#outside);
+    const tracer = options.trace && this.#tracer(options.trace);
+    const { vm, vcpu } = this;
+    const memory = tracer === undefined ? vm.memory : tracedMemory(vm.memory, tracer);
+    this.#instance = new BoardInstance(board, configuration, vm, vcpu, this.#world, this.#outside, memory);
     this.seat = new Seat(this.#instance, () => host.wake());
     this.#console = new ConsoleBuffer(host);
     this.#panic = new PanicWatch(this.#console, () => this.#systemCalls());
@@ -254,10 +265,36 @@ export class Machine {
       clock: this.#clock,
       deadline: this.#clock.now() + (options.timeoutNs ?? Number.POSITIVE_INFINITY),
       icount: options.icount,
+      tracer,
       reset: (message) => this.#reset(message),
     });
     if (from) this.#continue(from);
     else this.#boot();
+  }
+
+  /** Has what happens written down from now on. */
+  #tracer({ format, ...options }: MachineTrace): Tracer {
+    const { vm, vcpu } = this;
+    const tracer = new Tracer(
+      {
+        name: `powervisor ${this.board.name}, ${cpuName(this.cpu)}`,
+        bits: debugFamily(this.cpu.model).bits,
+        clock: this.#host.clock,
+        disassemble: (word, address) => vm.disassemble(word, address),
+        vectorName: (vector) => vcpu.vectorName(vector),
+        devices: () => this.devices(),
+        hypercallName: (number) => vcpu.hypercallName(number) ?? this.#instance.hypercalls.nameOf(number),
+        progress: () => {
+          const { translated_regions: regions = 0, instructions = 0 } = vm.stats;
+          return { regions, instructions };
+        },
+      },
+      createFormat(format),
+      options,
+    );
+    vcpu.setTracer(tracer);
+    this.#closeTrace = () => tracer.close();
+    return tracer;
   }
 
   /** Takes over the state of another machine. */
@@ -340,6 +377,7 @@ export class Machine {
       this.#state = 'ended';
       if (this.#end !== undefined) this.#loop.debugger?.ended(this.#end);
       this.#loop.pause?.stands();
+      this.#closeTrace();
       this.#endTranslation();
       this.#options.codeCache?.close?.();
     }
@@ -387,6 +425,7 @@ export class Machine {
     this.#loop.pause?.end();
     this.#host.wake();
     if (this.#state === 'created') {
+      this.#closeTrace();
       this.#endTranslation();
       this.#options.codeCache?.close?.();
     }

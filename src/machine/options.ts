@@ -4,6 +4,12 @@ import type { BootFiles } from './boot.ts';
 import type { CardOptions } from './cards.ts';
 import { MachineError } from './error.ts';
 import type { MachineHost } from './host.ts';
+import { TRACE_FORMATS, type TraceFormatName, type TraceOptions } from './trace/index.ts';
+
+/** Where a trace goes, and in which of `TRACE_FORMATS`. */
+export interface MachineTrace extends TraceOptions {
+  readonly format: TraceFormatName;
+}
 
 /** Everything that makes one machine. */
 export interface MachineOptions extends BootFiles, CardOptions {
@@ -30,6 +36,8 @@ export interface MachineOptions extends BootFiles, CardOptions {
   readonly cores?: CoreImages | undefined;
   /** What was hot in earlier runs, and is added to. Not used under `icount`, whose runs repeat exactly. */
   readonly codeCache?: CodeCache | undefined;
+  /** Has what happens written down: exits, interrupts, accesses (`docs/seeing.md`). */
+  readonly trace?: MachineTrace | undefined;
   /** In place of KVM's own: for tests, and for other implementations of the interface. */
   readonly createVm?: ((options: VmOptions) => Vm) | undefined;
 }
@@ -203,6 +211,14 @@ const CHECKS: { readonly [Name in keyof Required<MachineOptions>]: Check } = {
   translation: oneOrMore(objectWith('a translation port', 'start', 'post', 'poll')),
   cores: objectWith('an object', 'find'),
   codeCache: objectWith('an object with a profile', 'profile.find'),
+  trace: all(
+    property('sink', objectWith('an object', 'write')),
+    property('format', (value) =>
+      TRACE_FORMATS.some((one) => one === value) ? undefined : `${TRACE_FORMATS.join(' or ')} would fit`,
+    ),
+    property('maxBytes', number(2 ** 16, Number.MAX_SAFE_INTEGER), true),
+    property('symbols', objectWith('a SymbolTable', 'describe'), true),
+  ),
   createVm: func,
   disks: listOf('disks', MOST_DEVICES, disk),
   network,

@@ -18,3 +18,4 @@ export {
 export { createUserNetwork } from './network.ts';
 export { writeSnapshotFile } from './snapshot-file.ts';
 export { NodeSockets, type NodeSocketsOptions } from './sockets.ts';
+export { openTrace } from './trace-file.ts';

@@ -22,7 +22,10 @@ export const UNSENDABLE = [
 
 /** The options that are sent: all that can be cloned. */
 export interface ServedOptions
-  extends Omit<MachineOptions, 'board' | 'host' | 'translation' | 'cores' | 'createVm' | (typeof UNSENDABLE)[number]> {
+  extends Omit<
+    MachineOptions,
+    'board' | 'host' | 'translation' | 'cores' | 'createVm' | 'trace' | (typeof UNSENDABLE)[number]
+  > {
   /** A board's name: one of the package's, or one that the worker's own script has (`serveMachine`). */
   readonly board: string;
   /**
@@ -34,7 +37,7 @@ export interface ServedOptions
 
 /** What a machine that goes on from a snapshot is given: all that can be cloned. */
 export interface ServedRestoreOptions
-  extends Omit<RestoreOptions, 'board' | 'host' | 'translation' | 'cores' | 'createVm'>,
+  extends Omit<RestoreOptions, 'board' | 'host' | 'translation' | 'cores' | 'createVm' | 'trace'>,
     Pick<ServedOptions, 'translationWorker'> {}
 
 /** What became of the options. */

@@ -15,6 +15,7 @@ const md5 = (bytes: Buffer): string => createHash('md5').update(bytes).digest('h
 
 const guests = [
   { name: '440', machine: 'bamboo', kernel: 'uImage', words: 'console=ttyS0', megabytes: 4 },
+  { name: 'E500', machine: 'ppce500', kernel: 'uImage', words: 'console=ttyS0', megabytes: 4 },
   { name: 'BOOK3S64', machine: 'pseries', kernel: 'vmlinux', words: 'console=hvc0', megabytes: 16 },
   { name: 'PPC64EL', machine: 'pseries', kernel: 'vmlinux', words: 'console=hvc0 virtio', megabytes: 32 },
 ] as const;

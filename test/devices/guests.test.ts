@@ -4,6 +4,7 @@ import { GUESTS, type GuestName, tryDevices } from './work.ts';
 
 const folders: Readonly<Partial<Record<GuestName, string | undefined>>> = {
   '440-devices': process.env['POWERVISOR_TEST_GUEST_440_DEVICES'],
+  'e500-devices': process.env['POWERVISOR_TEST_GUEST_E500_DEVICES'],
   'book3s64-devices': process.env['POWERVISOR_TEST_GUEST_BOOK3S64_DEVICES'],
 };
 

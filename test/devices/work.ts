@@ -23,6 +23,14 @@ const root = join(import.meta.dirname, '../..');
 /** Guests that know the devices, and the buses of their boards. */
 export const GUESTS = {
   '440-devices': { board: 'bamboo', kernel: 'uImage', console: 'ttyS0', buses: ['mmio', 'pci'], slots: 4, modules: [] },
+  'e500-devices': {
+    board: 'ppce500',
+    kernel: 'uImage',
+    console: 'ttyS0',
+    buses: ['pci', 'mmio'],
+    slots: 31,
+    modules: [],
+  },
   'book3s64-devices': { board: 'pseries', kernel: 'vmlinux', console: 'hvc0', buses: ['pci'], slots: 8, modules: [] },
   ppc64el: {
     board: 'pseries',

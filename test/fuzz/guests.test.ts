@@ -6,6 +6,7 @@ import { KINDS } from './kinds.ts';
 /** Cases of a group, by the first word of its kinds' names; and ends that there must be among theirs. */
 const SLICES: Readonly<Record<string, { readonly cases: number; readonly ends: readonly string[] }>> = {
   440: { cases: 300, ends: ['limit', 'waiting', 'internal error'] },
+  e500: { cases: 240, ends: ['limit', 'waiting', 'watchdog'] },
   server: { cases: 180, ends: ['limit', 'exits'] },
   program: { cases: 51, ends: ['quit'] },
   kernel: { cases: 120, ends: ['quit', 'refused'] },

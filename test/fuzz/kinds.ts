@@ -3,7 +3,7 @@ import type { Accel } from '../../src/kvm/index.ts';
 import { TRANSPORTS } from '../machine/virtio/rig.ts';
 import { CHIP_PARTS, HostileChips } from './ccsr.ts';
 import { FILE_PLACES, FILES, HostileFiles } from './files.ts';
-import { HostileGuests } from './guests.ts';
+import { HostileGuests, MEMBER_E500 } from './guests.ts';
 import { HostileMacDevices } from './mac-devices.ts';
 import { HostilePrograms, PLACES, type Place } from './machines.ts';
 import { HostileMessages } from './messages.ts';
@@ -46,6 +46,12 @@ export const KINDS: readonly Kind[] = [
     (['trap', 'assist'] as const).map((accel) => ({
       name: `440 ${accel}`,
       make: () => new HostileGuests(accel),
+    })),
+  ),
+  ...group(
+    ACCELS.map((accel) => ({
+      name: `e500 ${accel}`,
+      make: () => new HostileGuests(accel, MEMBER_E500),
     })),
   ),
   ...group(

@@ -37,6 +37,9 @@ export function serveSlice(
       case KVM_EXIT.PAPR_HCALL:
         hypercalls.serve(run.paprHcall, vcpu.id);
         break;
+      case KVM_EXIT.EPR:
+        run.epr.epr = random.chance(0.5) ? random.word() >>> 0 : (board.proxy?.proxied() ?? 0);
+        break;
       case KVM_EXIT.DEBUG:
         debug.stopped(random);
         break;

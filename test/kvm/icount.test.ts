@@ -10,6 +10,7 @@ const SLICE_NS = 25_000;
 for (const { cpu, msr } of [
   { cpu: 'power8', msr: 1n << 63n },
   { cpu: '440ep', msr: 0n },
+  { cpu: 'e500v2', msr: 0n },
 ])
   test(`a guest that puts its timer off again and again gets older: ${cpu}`, () => {
     const vm = createVm({
@@ -23,6 +24,7 @@ for (const { cpu, msr } of [
     vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: 0x1_0000 });
     const vcpu = vm.createVcpu(0);
     if (cpu === '440ep') vcpu.setTlbEntry(0, { word0: 0x0000_0290, word1: 0, word2: 7, tid: 0 });
+    if (cpu === 'e500v2') vcpu.setTlbEntry(256, { mas1: 0xc000_0700, mas2: 0, mas3: 0x3f, mas7: 0 });
     // Where the timer is near, a slice ends and the next budget is small; before that is spent, the timer is far.
     const nops = (count: number): string => 'nop; '.repeat(count);
     const source = `l: lis r6,0x7000; mtspr 22,r6; ${nops(16)} b x; x: ${nops(40)} li r5,100; mtspr 22,r5; b l`;

@@ -85,7 +85,7 @@ test('a clock that says nothing ends a run', () => {
   refuses('the clock', () => vcpu.run(1e4));
 });
 
-for (const cpu of ['440ep', '970', 'power8'])
+for (const cpu of ['440ep', 'e500v2', '970', 'power8'])
   test(`registers and interrupts of a ${cpu}`, () => {
     const { vcpu } = machine(cpu);
     const regs = vcpu.getRegs();
@@ -114,7 +114,15 @@ for (const cpu of ['440ep', '970', 'power8'])
     for (const kind of Object.values(KVM_INTERRUPT)) vcpu.interrupt(kind);
     const entry = { word0: 0, word1: 0, word2: 0, tid: 0 };
     if (cpu === '440ep') vcpu.setTlbEntry(63, entry);
-    refuses('index', () => vcpu.setTlbEntry(64, entry));
+    if (cpu === 'e500v2') {
+      vcpu.setTlbEntry(271, { mas1: 0, mas2: 0, mas3: 0, mas7: 0 });
+      refuses('another form', () => vcpu.setTlbEntry(0, entry));
+      refuses('mas3', () => vcpu.setTlbEntry(0, { mas1: 0, mas2: 0, mas3: Number.NaN, mas7: 0 }));
+      for (const wrong of [undefined, 5, { tlbSizes: [1.5], tlbWays: [] }, { tlbSizes: 5, tlbWays: [] }])
+        refuses('sizes', () => vcpu.enableCap('sw-tlb', any(wrong ?? null)));
+      assert.equal(vcpu.enableCap('sw-tlb', { tlbSizes: [100, 16], tlbWays: [2, 16] }), false);
+    }
+    refuses('index', () => vcpu.setTlbEntry(cpu === 'e500v2' ? 272 : 64, entry));
     refuses('tid', () => vcpu.setTlbEntry(0, { ...entry, tid: 256 }));
     refuses('word', () => vcpu.setTlbEntry(0, { ...entry, word1: Number.NaN }));
     assert.equal(vcpu.enableCap(any('toString')), false);

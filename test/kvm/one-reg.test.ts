@@ -59,7 +59,7 @@ function sample(cpu: string, name: string, id: bigint, seed: number): bigint {
   if (name === 'FSCR') return 0x104n;
   // Decimal rounding's mode is in the left half, from POWER6 on.
   if (name === 'FPSCR') return cpu.startsWith('power') ? 0x5_8000_1234n : 0x8000_1234n;
-  const bits = cpu === '440ep' && !name.startsWith('FPR') ? 32 : Number(bitsOf(id));
+  const bits = (cpu === '440ep' || cpu === 'e500v2') && !name.startsWith('FPR') ? 32 : Number(bitsOf(id));
   return BigInt.asUintN(bits, 0x8123_4567_89ab_cdef_0123_4567_89ab_cdefn * BigInt(2 * seed + 1));
 }
 
@@ -68,6 +68,7 @@ const COMMON =
   'TB_OFFSET VRSAVE LPCR_64 DABRX DEC_EXPIRY';
 const HAS: Readonly<Record<string, string>> = {
   '440ep': 'IAC1 IAC2 IAC3 IAC4 DAC1 DAC2 DAR FPSCR TCR TSR TB_OFFSET DBSR',
+  e500v2: 'IAC1 IAC2 DAC1 DAC2 DAR TCR TSR TB_OFFSET DBSR EPR MAS0 MAS1 MAS4 MAS6 MMUCFG TLB0CFG TLB1CFG',
   970: `${COMMON} PMC7 PMC8`,
   power7: `${COMMON} DSCR AMR UAMOR PPR`,
   power8: `${COMMON} DSCR AMR UAMOR PPR MMCR2 SIER IAMR FSCR PSPB EBBHR EBBRR BESCR TAR DAWR DAWRX CIABR IC VTB`,

@@ -31,7 +31,7 @@ function make(cpu: string, start = 0) {
 /** As a file would have it. */
 const through = (state: KvmState): KvmState => JSON.parse(JSON.stringify(state));
 
-for (const cpu of ['power8', '970', '440ep']) {
+for (const cpu of ['power8', '970', '440ep', 'e500v2']) {
   test(`registers of all kinds come back, and the time base goes on: ${cpu}`, () => {
     const { vm, vcpu } = make(cpu, 5e9);
     const regs = vcpu.getRegs();
@@ -40,7 +40,9 @@ for (const cpu of ['power8', '970', '440ep']) {
       pc: 0x1234n,
       cr: 0x8421_8421n,
       xer: 0xe000_0012n,
-      gpr: regs.gpr.map((_, n) => BigInt.asUintN(cpu === '440ep' ? 32 : 64, 0x1234_5678_9abc_def1n * BigInt(n + 1))),
+      gpr: regs.gpr.map((_, n) =>
+        BigInt.asUintN(cpu === '440ep' || cpu === 'e500v2' ? 32 : 64, 0x1234_5678_9abc_def1n * BigInt(n + 1)),
+      ),
       sprg: regs.sprg.map((_, n) => BigInt(n + 100)),
       srr0: 0x700n,
     });
@@ -49,7 +51,11 @@ for (const cpu of ['power8', '970', '440ep']) {
     vcpu.setOneReg(KVM_REG_PPC.VR(3), 0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10n);
     vcpu.setOneReg(KVM_REG_PPC.TB_OFFSET, 12345n);
     if (cpu === '440ep') vcpu.setTlbEntry(5, { word0: 0x4000_0290, word1: 0, word2: 7, tid: 3 });
-    else {
+    else if (cpu === 'e500v2') {
+      vcpu.setTlbEntry(5, { mas1: 0x8003_0100, mas2: 0x4000_5000, mas3: 0x503f, mas7: 1 });
+      vcpu.setTlbEntry(257, { mas1: 0xc000_0700, mas2: 0, mas3: 0x3f, mas7: 0 });
+      vcpu.setSregs({ mas2: 0x1234_5000, spefscr: 0x12, ev3h: 0x8765_4321, acch: 5, pid1: 3 });
+    } else {
       vcpu.setSregs({ slbe7: 0xc000_0000_0800_0000n, slbv7: 0x0041_4f01_2af0_0480n, sdr1: 0x8_0000n });
       vm.allocateHtab(18);
     }

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { assembleWords } from '../../src/isa/index.ts';
+import { ppce500 } from '../../src/machine/boards/ppce500.ts';
 import { MachineError, type MachineOptions } from '../../src/machine/index.ts';
 import { bootGuest } from './boot-guest.ts';
 import { MemoryDisk } from './virtio/memory-disk.ts';
@@ -11,6 +12,13 @@ import { MemoryDisk } from './virtio/memory-disk.ts';
 /** U-Boot's folder; `npm test` sets it where it is. */
 const uBoot = join(process.env.POWERVISOR_TEST_GUEST_U_BOOT ?? '/usr/lib/u-boot/qemu-ppce500', 'uboot.elf');
 const skip = existsSync(uBoot) ? false : "no U-Boot (POWERVISOR_TEST_GUEST_U_BOOT, or Debian's u-boot-qemu)";
+/** The folder with the e500's uImage and initramfs.cpio.gz. */
+const folder = process.env.POWERVISOR_TEST_GUEST_E500;
+const skipGuest = folder === undefined && 'no e500 guest (POWERVISOR_TEST_GUEST_E500)';
+const guestFiles = () => ({
+  kernel: readFileSync(join(folder ?? '', 'uImage')),
+  initrd: readFileSync(join(folder ?? '', 'initramfs.cpio.gz')),
+});
 const MiB = 2 ** 20;
 
 /** Maps the serial port, says "hi", and switches off by the GPIO pin; entered by the reset vector. */
@@ -92,4 +100,51 @@ test('U-Boot comes to its prompt, answers, and resets the machine', { skip }, as
   ])
     assert.ok(output.includes(line), `${line}\n${output}`);
   assert.equal(stats.bus_unassigned_mmio, 0);
+});
+
+/** What a kernel says when something is wrong. */
+const COMPLAINTS = ['Oops', 'BUG:', 'WARNING', 'panic', 'nobody cared'];
+
+for (const accel of ppce500.accels)
+  test(`Linux boots to user space and switches off under ${accel}, with disk, network, randomness and a port`, {
+    skip: skipGuest,
+  }, async () => {
+    const store = new MemoryDisk(64 * 512);
+    const { end, output, stats } = await bootGuest({
+      board: 'ppce500',
+      accel,
+      ...guestFiles(),
+      append: 'console=ttyS0 virtio poweroff',
+      disks: [{ store }],
+      rng: true,
+      consolePorts: [{ name: 'port', end: { port: undefined, write: () => {} } }],
+    });
+    assert.deepEqual(end, { cause: 'shutdown', message: 'the guest shut down' }, output);
+    for (const line of [
+      'Hardware name: QEMU ppce500 e500v2 0x80210030 QEMU e500',
+      'mpic: Initializing for 256 sources',
+      'timebase mult[2800000] shift[24] registered', // 400 MHz
+      'root bus resource [mem 0xc00000000-0xc1fffffff] (bus address [0xe0000000-0xffffffff])',
+      'pci 0000:00:00.0: [1957:0030] type 00 class 0x0b2000',
+      'ttyS0 at MMIO 0xfe0004500 (irq = 42, base_baud = 25000000) is a 16550A',
+      '[vda] 64 512-byte logical blocks',
+      'GUEST-READY ppc ',
+      'virtio0',
+      'GUEST-OFF',
+      'reboot: Power down',
+    ])
+      assert.ok(output.includes(line), `${line}\n${output}`);
+    for (const word of COMPLAINTS) assert.ok(!output.includes(word), output);
+    assert.equal(stats.bus_unassigned_mmio, 0);
+    assert.ok(store.calls.length > 0, 'the disk was read');
+  });
+
+test('U-Boot boots Linux, which finds its initial RAM disk and command line', {
+  skip: skip === false ? skipGuest : skip,
+}, async () => {
+  const { end, output } = await boot({ ...guestFiles(), append: 'console=ttyS0 poweroff' });
+  assert.equal(end.cause, 'shutdown', output);
+  for (const line of ['## Booting kernel from Legacy Image at 02000000', 'Found initrd at 0xc4000000', 'GUEST-OFF'])
+    assert.ok(output.includes(line), `${line}\n${output}`);
+  for (const word of COMPLAINTS) assert.ok(!output.includes(word), output);
 });

@@ -8,6 +8,7 @@ import {
   findFirmware,
   type GdbServer,
   NodeHost,
+  openTrace,
   restoreMachine,
   serveGdb,
   shareFolder,
@@ -64,6 +65,8 @@ interface BootArguments {
   gdb?: GdbAddress;
   wait?: boolean;
   symbols?: string;
+  trace?: string;
+  traceLimit?: number;
 }
 
 /** What a snapshot has, and a machine that is restored from one is not given, by the options' names. */
@@ -138,6 +141,8 @@ export function addBoot(program: Command): void {
       parseGdb,
     )
     .option('--wait', 'with --gdb: begin only when gdb says so')
+    .option('--trace <file>', 'write down exits, interrupts and accesses, for Perfetto: .json or .pftrace')
+    .option('--trace-limit <size>', 'where the trace ends, such as 64M (256M if absent)', parseMemory)
     .option(
       '--symbols <file>',
       "the kernel's vmlinux or System.map, for the monitor (the kernel itself if it has symbols)",
@@ -224,6 +229,7 @@ async function boot(options: BootArguments): Promise<number> {
   const disks = await openDisks(options.disk ?? []);
   const network = await plugIn(options.net);
   const start = performance.now();
+  const trace = options.trace === undefined ? undefined : openTrace(options.trace, options.traceLimit);
   const common = {
     host,
     disks,
@@ -235,6 +241,7 @@ async function boot(options: BootArguments): Promise<number> {
     translationMemory: options.translationMemory,
     consolePorts,
     rng: options.rng,
+    trace: trace && { ...trace, symbols: symbolsOf(options.symbols, kernel) },
     display: options.display,
     translationThreads: options.translationThreads,
     shares: options.share?.map(({ tag, folder, writable }) => ({ tag, server: shareFolder(folder, { writable }) })),

@@ -1,5 +1,5 @@
 /** The 32-bit Book3S family: wires the guest's MMU, shadow pages, interrupts and emulation together for one vCPU. */
-import { type ClassicCpu, LEVELS_OF } from '../../processor/index.ts';
+import { type ClassicCpu, LEVELS_OF, SERVER_VECTOR } from '../../processor/index.ts';
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
@@ -25,7 +25,7 @@ import { ShadowPages } from '../book3s/shadow.ts';
 import { StorageEmulation } from '../book3s/storage.ts';
 import { VsidMap } from '../book3s/vsid-map.ts';
 import { GuestDebug } from '../debug.ts';
-import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
+import { type FamilyParts, type FamilyTrace, RESUME_GUEST, type VcpuFamily, vectorNames } from '../family.ts';
 import { MAGIC_FEATURE } from '../paravirt.ts';
 import { type MemorySlot, PAGE_FRAMES } from '../slots.ts';
 import { readWords, savedNumber, saveWords } from '../state.ts';
@@ -74,6 +74,8 @@ const FIRST_CONTEXT = 0x12;
 const NO_RESERVATION = 1;
 /** A reset begins at the system reset vector, with MSR[IP] = 1. */
 const RESET_PC = 0xfff0_0100 | 0;
+
+const VECTOR_NAMES = vectorNames(SERVER_VECTOR);
 
 /** What tests make smaller. */
 export interface ClassicLimits {
@@ -244,6 +246,13 @@ export class Book3s32 implements VcpuFamily {
     const reason = this.#exits.handle(vector);
     return this.#debug.begun ? this.#debug.end(vector, reason) : reason;
   }
+
+  readonly traced: FamilyTrace = {
+    vectors: VECTOR_NAMES,
+    program: SERVER_VECTOR.program,
+    word: () => (this.#context.fetch() ? this.#context.instruction : 0),
+    taken: () => this.#interrupts.taken,
+  };
 
   setGuestDebug(debug: KvmGuestDebug): void {
     this.#debug.set(debug);

@@ -1,5 +1,5 @@
 /** The Book3S 64 family: wires the guest's MMU, shadow pages, interrupts, emulation and hypercalls together for one vCPU. */
-import { LEVELS_OF, type ServerCpu } from '../../processor/index.ts';
+import { LEVELS_OF, SERVER_VECTOR, type ServerCpu } from '../../processor/index.ts';
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
@@ -49,7 +49,7 @@ import { StorageEmulation } from '../book3s/storage.ts';
 import { VirtualTime } from '../book3s/virtual-time.ts';
 import { VsidMap } from '../book3s/vsid-map.ts';
 import { GuestDebug } from '../debug.ts';
-import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
+import { type FamilyParts, type FamilyTrace, RESUME_GUEST, type VcpuFamily, vectorNames } from '../family.ts';
 import { type MemorySlot, PAGE_FRAMES } from '../slots.ts';
 import { readWords, savedBoolean, savedInteger, savedNumber, saveWords } from '../state.ts';
 import { COUNTER } from '../stats.ts';
@@ -63,7 +63,7 @@ import { HashTableCalls } from './htab-calls.ts';
 import { Inspection64 } from './inspection.ts';
 import { GuestMmu64 } from './mmu.ts';
 import type { ServerModel } from './models.ts';
-import { PaprHypercalls } from './papr.ts';
+import { HCALL, PaprHypercalls } from './papr.ts';
 import { PerformanceMonitor } from './performance.ts';
 import { Book3sRegisters } from './registers.ts';
 import { SegmentEmulation } from './segments.ts';
@@ -88,6 +88,9 @@ const SAVED_AREAS: readonly (readonly [name: string, kind: VpaKind])[] = [
   ['slbShadow', VPA_KIND.SLB_SHADOW],
   ['dispatchTrace', VPA_KIND.DISPATCH_TRACE],
 ];
+
+const VECTOR_NAMES = vectorNames(SERVER_VECTOR);
+const HYPERCALL_NAMES = vectorNames(HCALL);
 
 /** What tests make smaller. */
 export interface Book3sLimits {
@@ -339,6 +342,14 @@ export class Book3s64 implements VcpuFamily {
   chain(low: number, high: number): readonly KvmChainStep[] {
     return this.#inspection.chain(low, high);
   }
+
+  readonly traced: FamilyTrace = {
+    vectors: VECTOR_NAMES,
+    hypercalls: HYPERCALL_NAMES,
+    program: SERVER_VECTOR.program,
+    word: () => (this.#context.fetch() ? this.#context.instruction : 0),
+    taken: () => this.#interrupts.taken,
+  };
 
   setGuestDebug(debug: KvmGuestDebug): void {
     this.#debug.set(debug);

@@ -1,5 +1,5 @@
 /** A Book E vCPU's guest half: what all members do with the parts that each of them makes. */
-import type { HostCpu } from '../../processor/index.ts';
+import { BOOKE_VECTOR, type HostCpu } from '../../processor/index.ts';
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
@@ -15,7 +15,7 @@ import {
   type TlbEntry,
   type VcpuCapability,
 } from '../api.ts';
-import { type FamilyParts, RESUME_GUEST, type VcpuFamily } from '../family.ts';
+import { type FamilyParts, type FamilyTrace, RESUME_GUEST, type VcpuFamily, vectorNames } from '../family.ts';
 import type { MemorySlot } from '../slots.ts';
 import { readWords, type SavedWords, savedBoolean, savedNumber, saveWords } from '../state.ts';
 import { COUNTER } from '../stats.ts';
@@ -49,6 +49,8 @@ import type { BookeTimers } from './timers.ts';
 
 /** Not a valid reservation address (layout.ts, RESERVE_ADDRESS). */
 const NO_RESERVATION = 1;
+
+const VECTOR_NAMES = vectorNames(BOOKE_VECTOR);
 
 /** What a member makes. */
 export interface BookeParts {
@@ -184,6 +186,13 @@ export abstract class BookeFamily<Own extends BookeParts> implements VcpuFamily 
         interrupts.set(level, false);
     }
   }
+
+  readonly traced: FamilyTrace = {
+    vectors: VECTOR_NAMES,
+    program: BOOKE_VECTOR.program,
+    word: () => (this.#context.fetch() ? this.#context.instruction : 0),
+    taken: () => this.#interrupts.taken,
+  };
 
   setGuestDebug(debug: KvmGuestDebug): void {
     this.#debug.set(debug);

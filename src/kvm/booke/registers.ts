@@ -1,5 +1,5 @@
 /** KVM_GET/SET_REGS, SREGS and ONE_REG of a BookE vCPU (uapi asm/kvm.h). */
-import { fprOffset } from '../../processor/index.ts';
+import { ACCUMULATOR, fprOffset } from '../../processor/index.ts';
 import { KVMPPC_INST_SW_BREAKPOINT, type KvmRegs, type KvmSregs } from '../api.ts';
 import { indexOf, KVM_REG_PPC } from '../one-reg.ts';
 import type { BookeContext } from './context.ts';
@@ -28,12 +28,20 @@ import {
   writeCr,
   writeXer,
 } from './layout.ts';
-import type { SprTable } from './sprs.ts';
+import { SPRS_E500, type SprTable } from './sprs.ts';
 import type { BookeTimers } from './timers.ts';
+
+/** What SPE has beside: the upper halves of the general registers, as gdb calls them, and the halves of the accumulator. */
+const SPE_REGISTERS: readonly (readonly [string, number])[] = [
+  ...Array.from({ length: 32 }, (_, n) => [`ev${n}h`, W_GPR + 2 * n + 1] as const),
+  ['acch', (ACCUMULATOR >> 2) + 1],
+  ['accl', ACCUMULATOR >> 2],
+];
 
 /** Sregs: every special register with a word of its own that KVM_GET_REGS has not. */
 const sregsOf = (table: SprTable): ReadonlyMap<string, number> =>
   new Map([
+    ...(table === SPRS_E500 ? SPE_REGISTERS : []),
     ...table.rows
       .filter((row) => row.word >= 0 && !/^(lr|ctr|srr[01]|pid|sprg\dr?)$/.test(row.name))
       .map((row) => [row.name, row.word] as const),

@@ -7,6 +7,6 @@ export {
   type WatchedAccess,
   type Watchpoint,
 } from './debugger.ts';
-export { DEBUG_FAMILIES, type DebugFamily, type RegisterGroup } from './families.ts';
+export { DEBUG_FAMILIES, type DebugFamily, debugFamily, type RegisterGroup } from './families.ts';
 export type { DebugMemory } from './memory.ts';
 export type { DebugRegister, DebugRegisters, RegisterPart } from './registers.ts';

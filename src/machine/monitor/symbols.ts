@@ -14,6 +14,8 @@ const SYMBOL = {
   32: { bytes: 16, value: 4, info: 12, section: 14 },
   64: { bytes: 24, value: 8, info: 4, section: 6 },
 } as const;
+/** Sections of symbols that are undefined, or numbers and no addresses. */
+const NO_SECTION: ReadonlySet<number> = new Set([0, 0xfff1]);
 const NO_ADDRESS: ReadonlySet<number> = new Set([3, 4, 6]);
 
 export interface FoundSymbol {
@@ -90,7 +92,7 @@ function elfSymbols(file: Uint8Array): [bigint, string][] {
   const symbols: [bigint, string][] = [];
   for (let at = 0; at + bytes <= table.length && symbols.length < MAX_SYMBOLS; at += bytes) {
     if (NO_ADDRESS.has((table[at + info] as number) & 15)) continue;
-    if (view.getUint16(at + section, elf.littleEndian) === 0) continue;
+    if (NO_SECTION.has(view.getUint16(at + section, elf.littleEndian))) continue;
     const name = view.getUint32(at, elf.littleEndian);
     const end = strings.indexOf(0, name);
     if (end <= name) continue;
@@ -106,7 +108,7 @@ function elfSymbols(file: Uint8Array): [bigint, string][] {
 function mapSymbols(file: Uint8Array): [bigint, string][] {
   const symbols: [bigint, string][] = [];
   for (const line of new TextDecoder('latin1').decode(file.slice()).split('\n')) {
-    const [, address = '', name = ''] = /^([0-9a-fA-F]{8,16}) [A-Za-z] (\S{1,256})/.exec(line) ?? [];
+    const [, address = '', name = ''] = /^([0-9a-fA-F]{8,16}) [B-Zb-z] (\S{1,256})/.exec(line) ?? [];
     if (address !== '' && symbols.length < MAX_SYMBOLS) symbols.push([BigInt(`0x${address}`), name]);
   }
   return symbols;

@@ -1,17 +1,8 @@
 import type { Stream, StreamEnd, StreamUser } from '../outside/sockets.ts';
-import { type BufferPool, ByteRing } from './byte-ring.ts';
 import { OutOfOrder } from './out-of-order.ts';
-import {
-  type Ends,
-  MAX_SEGMENT_BYTES,
-  SEGMENT_DATA,
-  type Segment,
-  sendReset,
-  sendSyn,
-  writeSegment,
-} from './tcp-segment.ts';
-import type { Transmitter } from './transmitter.ts';
-import { IP_BYTES, TCP_BYTES, TCP_FLAG } from './wire.ts';
+import { type Ends, SEGMENT_DATA, type Segment, sendReset, writeSegment } from './tcp-segment.ts';
+import { type SenderLink, type SenderOwner, TcpSender } from './tcp-sender.ts';
+import { TCP_FLAG } from './wire.ts';
 
 /** How far a connection is, as the guest sees it. */
 export const PHASE = {
@@ -29,16 +20,11 @@ export const PHASE = {
 export type Phase = (typeof PHASE)[keyof typeof PHASE];
 
 /** What connections share. */
-export interface TcpLink {
-  readonly transmitter: Transmitter;
-  readonly pool: BufferPool;
-  now(): number;
+export interface TcpLink extends SenderLink {
   /** Has `turn` of a connection called at a time. */
   wakeAt(time: number): void;
   /** The card has no room: `send` is called when it has some again. */
   waitForRoom(connection: TcpConnection): void;
-  /** Counts what the guest has sent, so that a guest that stands still is not taken for one that does not answer. */
-  readonly heard: number;
   /** Asks for bytes of window beyond what each connection has (negative: gives them back). */
   reserve(bytes: number): boolean;
   remove(connection: TcpConnection): void;
@@ -49,33 +35,20 @@ export interface TcpLink {
 /** Bytes of the guest's that may be under way to the outside: at first, and at most. */
 const LEAST_WINDOW = 2 ** 16;
 const MOST_WINDOW = 2 ** 20;
-/** Bytes from the outside that wait for the guest: more as its window grows, until memory is short. */
-const LEAST_WAITING = 2 ** 17;
-const MOST_WAITING = 2 ** 20;
-const LEAST_WAITING_SHORT = 2 ** 14;
-/** What all buffers may take before connections are held to the least. */
-const POOL_BYTES = 2 ** 26;
 /** Our windows count units of 2^7 bytes. */
 const OWN_SCALE = 7;
-/** The longest packet is 65,535 bytes. */
-const MOST_OFFLOADED_BYTES = 0xffff - IP_BYTES - TCP_BYTES;
-
 /** Times in milliseconds. */
 const DELAYED_ACK = 4;
-const FIRST_TIMEOUT = 1000;
-const LEAST_TIMEOUT = 400;
-const MOST_TIMEOUT = 16_000;
 const TIME_WAIT = 4000;
 const CONNECT_TIMEOUT = 130_000;
 const IDLE_PROBE = 7_200_000;
 const PROBE_INTERVAL = 75_000;
 const MOST_PROBES = 9;
-const MOST_RETRANSMISSIONS = 12;
-/** A guest that boots gets so many SYNs of a forward: with the times above more than half a minute. */
+/** A guest that boots gets so many SYNs of a forward: with a sender's times more than half a minute. */
 const MOST_SYNS = 7;
 
 /** A connection between the guest and a stream of the outside: TCP (RFC 9293) ends here on the guest's side. */
-export class TcpConnection implements Ends, StreamUser {
+export class TcpConnection implements SenderOwner, StreamUser {
   readonly guest: number;
   readonly guestPort: number;
   readonly remote: number;
@@ -89,32 +62,14 @@ export class TcpConnection implements Ends, StreamUser {
   #stream: Stream | undefined;
   /** Nothing more comes of the stream. */
   #isStreamOver = false;
-  #isPaused = false;
   /** The head of the packet that began it, for an error. */
   #syn: Uint8Array | undefined;
 
-  /** Towards the guest: what waits or is not acknowledged begins at `#unacknowledged`. */
-  readonly #ring: ByteRing;
-  #unacknowledged: number;
-  #sendNext: number;
-  /** The end of all that was ever sent. */
-  #sentEnd: number;
-  #guestWindow = 0;
-  #guestScale = 0;
-  #windowSequence = 0;
-  #windowAcknowledgement = 0;
-  #segmentBytes = MAX_SEGMENT_BYTES;
-  /** After a loss: what may be under way, until it has grown past the guest's window. */
-  #congestionWindow = Number.POSITIVE_INFINITY;
-  #recover = 0;
-  #isRecovering = false;
-  #duplicates = 0;
-  #hostEnded = false;
-  #isFinSent = false;
-  #isFinAcknowledged = false;
+  /** Towards the guest. */
+  readonly #sender: TcpSender;
 
-  /** From the guest. */
-  #receiveNext = 0;
+  /** From the guest: up to here it has come. */
+  receiveNext = 0;
   #windowEnd = 0;
   #scale = -1;
   #windowLimit = LEAST_WINDOW;
@@ -124,18 +79,10 @@ export class TcpConnection implements Ends, StreamUser {
   #guestEnded = false;
   #outOfOrder: OutOfOrder | undefined;
 
-  #sendAt = Number.POSITIVE_INFINITY;
   #acknowledgeAt = Number.POSITIVE_INFINITY;
   #lifeAt = Number.POSITIVE_INFINITY;
-  #timeout = FIRST_TIMEOUT;
-  #smoothed = 0;
-  #variation = 0;
-  #timedSequence = 0;
-  #timedAt = 0;
-  #retries = 0;
   #probes = 0;
   #heardAt = 0;
-  #heardBefore = 0;
 
   constructor(link: TcpLink, ends: Ends, initialSequence: number) {
     this.#link = link;
@@ -143,15 +90,12 @@ export class TcpConnection implements Ends, StreamUser {
     this.guestPort = ends.guestPort;
     this.remote = ends.remote;
     this.remotePort = ends.remotePort;
-    this.#ring = new ByteRing(link.pool);
-    this.#unacknowledged = initialSequence;
-    this.#sendNext = initialSequence;
-    this.#sentEnd = initialSequence;
+    this.#sender = new TcpSender(link, this, initialSequence);
   }
 
   /** What the other side of a restore needs to end it: the sequence that we are at, and the guest's. */
   get position(): readonly [number, number] {
-    return [this.#sendNext, this.#receiveNext];
+    return [this.#sender.next, this.receiveNext];
   }
 
   /** Begins with a SYN of the guest's; `stream` is on its way. `syn` is its head. */
@@ -159,7 +103,7 @@ export class TcpConnection implements Ends, StreamUser {
     this.#syn = syn;
     this.#takeSyn(segment);
     this.#lifeAt = this.#link.now() + CONNECT_TIMEOUT;
-    this.#schedule();
+    this.schedule();
     this.#stream = connect(this);
   }
 
@@ -172,27 +116,15 @@ export class TcpConnection implements Ends, StreamUser {
   }
 
   #takeSyn(segment: Segment): void {
-    this.#receiveNext = (segment.sequence + 1) >>> 0;
-    this.#segmentBytes = segment.segmentBytes;
-    this.#guestScale = Math.max(segment.scale, 0);
+    this.receiveNext = (segment.sequence + 1) >>> 0;
+    this.#sender.takeSyn(segment);
     this.#scale = segment.scale < 0 ? -1 : OWN_SCALE;
-    this.#guestWindow = segment.window;
-    this.#windowSequence = segment.sequence;
-    this.#windowAcknowledgement = segment.acknowledgement;
-    this.#windowEnd = (this.#receiveNext + Math.min(this.#windowLimit, 0xffff)) >>> 0;
+    this.#windowEnd = (this.receiveNext + Math.min(this.#windowLimit, 0xffff)) >>> 0;
     this.#heardAt = this.#link.now();
   }
 
-  /** Sends our SYN, again after a while. */
   #sendSyn(): void {
-    const isAnswer = this.phase === PHASE.SYN_RECEIVED;
-    const acknowledgement = isAnswer ? this.#receiveNext : undefined;
-    this.#sendNext = (this.#unacknowledged + 1) >>> 0;
-    this.#sentEnd = this.#sendNext;
-    sendSyn(this.#link.transmitter, this, this.#unacknowledged, acknowledgement, 0xffff, this.#scale);
-    this.#timedAt = this.#retries === 0 ? this.#link.now() : 0;
-    this.#sendAt = this.#link.now() + (FIRST_TIMEOUT << Math.min(this.#retries, 3));
-    this.#schedule();
+    this.#sender.sendSyn(this.phase === PHASE.SYN_RECEIVED ? this.receiveNext : undefined, this.#scale);
   }
 
   /** The guest's hardware address has become known: what had to wait for it goes out. */
@@ -211,15 +143,14 @@ export class TcpConnection implements Ends, StreamUser {
   }
 
   data(bytes: Uint8Array): void {
-    if (this.phase > PHASE.OPEN || this.#hostEnded) return;
-    this.#ring.append(bytes);
-    this.#pauseIfFull();
+    if (this.phase > PHASE.OPEN || this.#sender.isEnding) return;
+    this.#sender.append(bytes);
     this.send();
   }
 
   ended(): void {
     if (this.phase > PHASE.OPEN) return;
-    this.#hostEnded = true;
+    this.#sender.end();
     this.send();
   }
 
@@ -227,7 +158,7 @@ export class TcpConnection implements Ends, StreamUser {
     if (this.phase !== PHASE.OPEN || this.#guestEnded) return;
     // The guest hears of a window that has become much wider; of a little it need not.
     const wider = this.#openEnd() - this.#windowEnd;
-    if ((wider | 0) >= Math.min(this.#windowLimit / 2, 2 * this.#segmentBytes)) this.#acknowledge();
+    if ((wider | 0) >= Math.min(this.#windowLimit / 2, 2 * this.#sender.segmentBytes)) this.acknowledge();
   }
 
   closed(end: StreamEnd): void {
@@ -243,7 +174,7 @@ export class TcpConnection implements Ends, StreamUser {
       return;
     }
     if (end === 'closed') {
-      this.#hostEnded = true;
+      this.#sender.end();
       this.send();
       this.#settle();
       return;
@@ -267,8 +198,8 @@ export class TcpConnection implements Ends, StreamUser {
 
   #reset(): void {
     const isConnecting = this.phase === PHASE.CONNECTING;
-    const acknowledgement = this.phase === PHASE.SYN_SENT ? undefined : this.#receiveNext;
-    sendReset(this.#link.transmitter, this, isConnecting ? 0 : this.#sendNext, acknowledgement);
+    const acknowledgement = this.phase === PHASE.SYN_SENT ? undefined : this.receiveNext;
+    sendReset(this.#link.transmitter, this, isConnecting ? 0 : this.#sender.next, acknowledgement);
   }
 
   #gone(): void {
@@ -281,7 +212,7 @@ export class TcpConnection implements Ends, StreamUser {
 
   /** Gives back what it holds of memory. */
   #free(): void {
-    this.#ring.clear();
+    this.#sender.clear();
     this.#outOfOrder = undefined;
     if (this.#windowLimit > LEAST_WINDOW) this.#link.reserve(LEAST_WINDOW - this.#windowLimit);
     this.#windowLimit = LEAST_WINDOW;
@@ -289,12 +220,12 @@ export class TcpConnection implements Ends, StreamUser {
 
   /** When both directions have ended: remembers the connection for a while, should the guest have missed our last word. */
   #settle(): void {
-    if (this.phase !== PHASE.OPEN || !this.#guestEnded || !this.#isFinAcknowledged) return;
+    if (this.phase !== PHASE.OPEN || !this.#guestEnded || !this.#sender.isDone) return;
     this.phase = PHASE.TIME_WAIT;
     this.#free();
-    this.#sendAt = Number.POSITIVE_INFINITY;
+    this.#sender.due = Number.POSITIVE_INFINITY;
     this.#lifeAt = this.#link.now() + TIME_WAIT;
-    this.#schedule();
+    this.schedule();
   }
 
   // From the guest.
@@ -312,8 +243,8 @@ export class TcpConnection implements Ends, StreamUser {
         return;
       case PHASE.TIME_WAIT:
         if (segment.has(TCP_FLAG.RST)) this.#lifeAt = this.#heardAt;
-        else if (segment.length > 0 || segment.has(TCP_FLAG.FIN)) this.#acknowledge();
-        this.#schedule();
+        else if (segment.length > 0 || segment.has(TCP_FLAG.FIN)) this.acknowledge();
+        this.schedule();
         return;
       default:
         this.#receiveOpen(segment);
@@ -321,7 +252,7 @@ export class TcpConnection implements Ends, StreamUser {
   }
 
   #receiveSynAnswer(segment: Segment): void {
-    const isOurs = segment.has(TCP_FLAG.ACK) && segment.acknowledgement === this.#sendNext;
+    const isOurs = segment.has(TCP_FLAG.ACK) && segment.acknowledgement === this.#sender.next;
     if (segment.has(TCP_FLAG.RST)) {
       if (isOurs) this.abandon();
       return;
@@ -332,52 +263,48 @@ export class TcpConnection implements Ends, StreamUser {
     }
     if (!isOurs || !segment.has(TCP_FLAG.SYN)) return;
     this.#takeSyn(segment);
-    this.#unacknowledged = this.#sendNext;
     this.#open();
-    this.#acknowledge();
+    this.acknowledge();
     this.send();
   }
 
-  #open(): void {
+  /** `window`: the field of the guest's, where it has acknowledged our SYN by a segment of its own. */
+  #open(window?: number): void {
     this.phase = PHASE.OPEN;
-    this.#retries = 0;
-    if (this.#timedAt !== 0) this.#measure();
-    this.#sendAt = Number.POSITIVE_INFINITY;
+    this.#sender.open(window);
     this.#lifeAt = this.#heardAt + IDLE_PROBE;
-    this.#schedule();
+    this.schedule();
   }
 
   #receiveOpen(segment: Segment): void {
     const { sequence, length } = segment;
     /** Bytes at the front that have come before; negative: bytes that are missing before it. */
-    const old = (this.#receiveNext - sequence) | 0;
-    const window = (this.#windowEnd - this.#receiveNext) | 0;
+    const old = (this.receiveNext - sequence) | 0;
+    const window = (this.#windowEnd - this.receiveNext) | 0;
     if (segment.has(TCP_FLAG.RST)) {
       if (old === 0) this.abandon();
-      else if (old < 0 && -old < window) this.#acknowledge();
+      else if (old < 0 && -old < window) this.acknowledge();
       return;
     }
     if (segment.has(TCP_FLAG.SYN)) {
       if (this.phase === PHASE.SYN_RECEIVED && old === 1) this.#sendSyn();
-      else this.#acknowledge();
+      else this.acknowledge();
       return;
     }
     if (!segment.has(TCP_FLAG.ACK)) return;
     if (this.phase === PHASE.SYN_RECEIVED) {
-      if (segment.acknowledgement !== this.#sendNext) {
+      if (segment.acknowledgement !== this.#sender.next) {
         sendReset(this.#link.transmitter, this, segment.acknowledgement);
         return;
       }
-      this.#unacknowledged = this.#sendNext;
-      this.#guestWindow = segment.window << this.#guestScale;
-      this.#open();
+      this.#open(segment.window);
     }
-    if (!this.#receiveAcknowledgement(segment)) return;
+    if (!this.#sender.receive(segment)) return;
     const total = length + (segment.has(TCP_FLAG.FIN) ? 1 : 0);
     if (total === 0) {
       // A probe of a guest that asks whether we are still there.
-      if (old > 0) this.#acknowledge();
-    } else if (old >= total || (old < 0 && -old >= window)) this.#acknowledge();
+      if (old > 0) this.acknowledge();
+    } else if (old >= total || (old < 0 && -old >= window)) this.acknowledge();
     else this.#receiveBytes(segment, old, window);
     if (this.phase === PHASE.OPEN) {
       this.send();
@@ -393,31 +320,32 @@ export class TcpConnection implements Ends, StreamUser {
     if (segment.has(TCP_FLAG.FIN) && end === segment.end) this.#finAt ??= (segment.sequence + segment.length) >>> 0;
     if (old < 0) {
       this.#outOfOrder ??= new OutOfOrder();
-      this.#outOfOrder.add(segment.sequence, frame.subarray(start, Math.max(start, end)), this.#receiveNext);
+      this.#outOfOrder.add(segment.sequence, frame.subarray(start, Math.max(start, end)), this.receiveNext);
       // The guest sends what is missing when it hears the same again and again.
-      this.#acknowledge();
+      this.acknowledge();
       return;
     }
     const hadGap = this.#outOfOrder !== undefined;
     if (end > start) this.#deliver(frame.subarray(start, end));
     this.#deliverOutOfOrder();
     if (this.phase !== PHASE.OPEN) return;
-    if (this.#finAt === this.#receiveNext && !this.#guestEnded) {
+    if (this.#finAt === this.receiveNext && !this.#guestEnded) {
       this.#guestEnded = true;
-      this.#receiveNext = (this.#receiveNext + 1) >>> 0;
+      this.receiveNext = (this.receiveNext + 1) >>> 0;
       if (!this.#isStreamOver) this.#stream?.end();
-      if (this.phase === PHASE.OPEN) this.#acknowledge();
-    } else if (hadGap || end < segment.end || this.#unacknowledgedBytes >= 2 * this.#segmentBytes) this.#acknowledge();
+      if (this.phase === PHASE.OPEN) this.acknowledge();
+    } else if (hadGap || end < segment.end || this.#unacknowledgedBytes >= 2 * this.#sender.segmentBytes)
+      this.acknowledge();
     else if (this.#acknowledgeAt === Number.POSITIVE_INFINITY) {
       this.#acknowledgeAt = this.#heardAt + DELAYED_ACK;
-      this.#schedule();
+      this.schedule();
     }
   }
 
   #deliverOutOfOrder(): void {
     const waiting = this.#outOfOrder;
     if (waiting === undefined) return;
-    for (let next = waiting.take(this.#receiveNext); next !== undefined; next = waiting.take(this.#receiveNext)) {
+    for (let next = waiting.take(this.receiveNext); next !== undefined; next = waiting.take(this.receiveNext)) {
       if (this.phase !== PHASE.OPEN) return;
       this.#deliver(next);
     }
@@ -425,7 +353,7 @@ export class TcpConnection implements Ends, StreamUser {
   }
 
   #deliver(bytes: Uint8Array): void {
-    this.#receiveNext = (this.#receiveNext + bytes.length) >>> 0;
+    this.receiveNext = (this.receiveNext + bytes.length) >>> 0;
     if (this.#isStreamOver || this.#guestEnded) {
       // Nobody is there to take it.
       this.abort();
@@ -442,263 +370,81 @@ export class TcpConnection implements Ends, StreamUser {
       this.#windowLimit *= 2;
   }
 
-  /** Takes what a segment says of ours. False: it is not to be looked at further. */
-  #receiveAcknowledgement(segment: Segment): boolean {
-    const { acknowledgement } = segment;
-    const acknowledged = (acknowledgement - this.#unacknowledged) | 0;
-    if (((acknowledgement - this.#sentEnd) | 0) > 0) {
-      this.#acknowledge();
-      return false;
-    }
-    const window = segment.window << this.#guestScale;
-    const isWindowNews = window !== this.#guestWindow;
-    const newer = (segment.sequence - this.#windowSequence) | 0;
-    if (newer > 0 || (newer === 0 && ((acknowledgement - this.#windowAcknowledgement) | 0) >= 0)) {
-      this.#windowSequence = segment.sequence;
-      this.#windowAcknowledgement = acknowledgement;
-      // A window that opens ends the probing of it.
-      if (this.#guestWindow === 0 && window > 0 && acknowledged <= 0) {
-        this.#retries = 0;
-        this.#sendAt = this.#sendNext === this.#unacknowledged ? Number.POSITIVE_INFINITY : this.#sendAt;
-      }
-      this.#guestWindow = window;
-    }
-    if (acknowledged > 0) this.#advance(acknowledgement, acknowledged);
-    else if (acknowledged === 0 && segment.length === 0 && !isWindowNews && this.#sendNext !== this.#unacknowledged)
-      this.#duplicate();
-    return true;
-  }
-
-  #advance(acknowledgement: number, acknowledged: number): void {
-    const bytes = Math.min(acknowledged, this.#ring.length);
-    if (bytes > 0) this.#ring.drop(bytes);
-    // What is acknowledged beyond the bytes is the end.
-    if (acknowledged > bytes) this.#isFinAcknowledged = true;
-    this.#unacknowledged = acknowledgement;
-    if (((this.#sendNext - acknowledgement) | 0) < 0) this.#sendNext = acknowledgement;
-    if (this.#isFinAcknowledged) this.#isFinSent = true;
-    this.#duplicates = 0;
-    if (this.#retries > 0) {
-      this.#retries = 0;
-      this.#timeout = this.#estimate();
-    }
-    if (this.#timedAt !== 0 && ((acknowledgement - this.#timedSequence) | 0) >= 0) this.#measure();
-    if (this.#congestionWindow !== Number.POSITIVE_INFINITY) {
-      this.#congestionWindow += bytes;
-      if (this.#congestionWindow > this.#guestWindow) this.#congestionWindow = Number.POSITIVE_INFINITY;
-    }
-    if (this.#isRecovering) {
-      if (((acknowledgement - this.#recover) | 0) >= 0) this.#isRecovering = false;
-      else this.#sendAgain();
-    }
-    this.#sendAt = this.#sendNext === acknowledgement ? Number.POSITIVE_INFINITY : this.#link.now() + this.#timeout;
-    this.#schedule();
-    this.#resumeIfRoom();
-  }
-
-  /** Three of the same kind say that a segment was lost. */
-  #duplicate(): void {
-    if (++this.#duplicates !== 3 || this.#isRecovering) return;
-    this.#isRecovering = true;
-    this.#recover = this.#sendNext;
-    this.#sendAgain();
-  }
-
-  /** Takes a round trip's time (RFC 6298). */
-  #measure(): void {
-    const time = this.#link.now() - this.#timedAt;
-    this.#timedAt = 0;
-    if (this.#smoothed === 0) {
-      this.#smoothed = time;
-      this.#variation = time / 2;
-    } else {
-      this.#variation += (Math.abs(this.#smoothed - time) - this.#variation) / 4;
-      this.#smoothed += (time - this.#smoothed) / 8;
-    }
-    this.#timeout = this.#estimate();
-  }
-
-  #estimate(): number {
-    if (this.#smoothed === 0) return FIRST_TIMEOUT;
-    return Math.min(Math.max(this.#smoothed + 4 * this.#variation, LEAST_TIMEOUT), MOST_TIMEOUT);
-  }
-
   // Towards the guest.
+
+  get isOpen(): boolean {
+    return this.phase === PHASE.OPEN;
+  }
 
   /** Sends what may be sent. */
   send(): void {
-    if (this.phase !== PHASE.OPEN) return;
-    const { receiver, isFull } = this.#link.transmitter;
-    if (isFull) {
-      // Nothing is made that the card would not take.
-      this.#link.waitForRoom(this);
-      return;
-    }
-    const segmentBytes = this.#segmentBytes;
-    const isLong = receiver?.takesSegments === true;
-    const most = isLong ? MOST_OFFLOADED_BYTES - (MOST_OFFLOADED_BYTES % segmentBytes) : segmentBytes;
-    const start = this.#sendNext;
-    for (;;) {
-      const underWay = (this.#sendNext - this.#unacknowledged) | 0;
-      const waiting = this.#ring.length - underWay;
-      const window = Math.min(this.#guestWindow, this.#congestionWindow) - underWay;
-      const length = Math.min(waiting, window, most);
-      const isEnd = this.#hostEnded && length === waiting && !this.#isFinSent;
-      if (length <= 0 && !(isEnd && waiting === 0)) break;
-      // Silly windows: a piece that is short only because the window is waits until more of it is open.
-      if (length < waiting && length < segmentBytes && underWay > 0) break;
-      const flags = TCP_FLAG.ACK | (length === waiting ? TCP_FLAG.PSH : 0) | (isEnd ? TCP_FLAG.FIN : 0);
-      if (!this.#transmit(this.#sendNext, underWay, length, flags, isLong)) {
-        this.#link.waitForRoom(this);
-        break;
-      }
-      this.#sendNext = (this.#sendNext + length + (isEnd ? 1 : 0)) >>> 0;
-      if (isEnd) this.#isFinSent = true;
-    }
-    if (this.#sendNext !== start) this.#afterSending(start);
-    else if (this.#sendAt === Number.POSITIVE_INFINITY && this.#ring.length > 0 && this.#guestWindow === 0) {
-      // The window is closed: the guest is asked now and then.
-      this.#sendAt = this.#link.now() + this.#timeout;
-      this.#schedule();
-    }
+    this.#sender.send();
   }
 
-  #afterSending(start: number): void {
-    const now = this.#link.now();
-    if (((this.#sendNext - this.#sentEnd) | 0) > 0) {
-      this.#sentEnd = this.#sendNext;
-      if (this.#timedAt === 0 && this.#retries === 0) {
-        this.#timedAt = now;
-        this.#timedSequence = this.#sendNext;
-      }
-    }
-    if (this.#sendAt === Number.POSITIVE_INFINITY || start === this.#unacknowledged) {
-      this.#sendAt = now + this.#timeout;
-      this.#schedule();
-    }
+  waitForRoom(): void {
+    this.#link.waitForRoom(this);
   }
 
-  /** Sends the first segment of what is not acknowledged once more. */
-  #sendAgain(): void {
-    const length = Math.min(this.#ring.length, this.#segmentBytes);
-    this.#timedAt = 0;
-    const isEnd = this.#isFinSent && length === this.#ring.length;
-    const flags = TCP_FLAG.ACK | TCP_FLAG.PSH | (isEnd ? TCP_FLAG.FIN : 0);
-    this.#transmit(this.#unacknowledged, 0, length, flags, false);
+  pauseStream(): void {
+    this.#stream?.pause();
   }
 
-  /** Hands a segment to the card. False: it has no room. */
-  #transmit(sequence: number, offset: number, length: number, flags: number, isLong: boolean): boolean {
-    const { transmitter } = this.#link;
-    if (length > 0) this.#ring.copy(offset, length, transmitter.frame, SEGMENT_DATA);
-    const isPartial = isLong && length > 0;
-    const window = this.#advertise();
-    // An address that is not known is asked for; the segment comes again in its time.
-    if (!writeSegment(transmitter, this, sequence, this.#receiveNext, flags, window, length, isPartial)) return true;
-    if (!transmitter.offer(SEGMENT_DATA + length, isPartial ? this.#segmentBytes : undefined)) return false;
-    this.#acknowledged();
-    return true;
+  resumeStream(): void {
+    if (!this.#isStreamOver) this.#stream?.resume();
   }
 
   /** The end of what the guest may send now. */
   #openEnd(): number {
     const held = (this.#stream?.pending ?? 0) + (this.#outOfOrder?.bytes ?? 0);
     const open = Math.max(0, this.#windowLimit - held);
-    return this.#receiveNext + (this.#scale < 0 ? Math.min(open, 0xffff) : open);
+    return this.receiveNext + (this.#scale < 0 ? Math.min(open, 0xffff) : open);
   }
 
   /** The window's field. What was once open stays so. */
-  #advertise(): number {
+  advertise(): number {
     const end = this.#openEnd();
     const wider = (end - this.#windowEnd) | 0;
     // By little it is not widened (RFC 9293, 3.8.6.2.2).
-    if (wider >= Math.min(this.#segmentBytes, this.#windowLimit / 2)) this.#windowEnd = end >>> 0;
-    const window = Math.max(0, (this.#windowEnd - this.#receiveNext) | 0);
+    if (wider >= Math.min(this.#sender.segmentBytes, this.#windowLimit / 2)) this.#windowEnd = end >>> 0;
+    const window = Math.max(0, (this.#windowEnd - this.receiveNext) | 0);
     return this.#scale < 0 ? Math.min(window, 0xffff) : window >>> OWN_SCALE;
   }
 
   /** Says what has come, at once. */
-  #acknowledge(): void {
+  acknowledge(): void {
     const { transmitter } = this.#link;
-    const window = this.#advertise();
-    if (!writeSegment(transmitter, this, this.#sendNext, this.#receiveNext, TCP_FLAG.ACK, window, 0, false)) return;
+    const window = this.advertise();
+    if (!writeSegment(transmitter, this, this.#sender.next, this.receiveNext, TCP_FLAG.ACK, window, 0, false)) return;
     transmitter.send(SEGMENT_DATA);
-    this.#acknowledged();
+    this.acknowledged();
   }
 
-  #acknowledged(): void {
+  acknowledged(): void {
     this.#unacknowledgedBytes = 0;
     this.#acknowledgeAt = Number.POSITIVE_INFINITY;
   }
 
-  #waitingLimit(): number {
-    if (this.#link.pool.used > POOL_BYTES) return LEAST_WAITING_SHORT;
-    return Math.min(Math.max(2 * this.#guestWindow, LEAST_WAITING), MOST_WAITING);
-  }
-
-  #pauseIfFull(): void {
-    if (this.#isPaused || this.#ring.length < this.#waitingLimit()) return;
-    this.#isPaused = true;
-    this.#stream?.pause();
-  }
-
-  #resumeIfRoom(): void {
-    if (!this.#isPaused || this.#ring.length > this.#waitingLimit() / 2) return;
-    this.#isPaused = false;
-    if (!this.#isStreamOver) this.#stream?.resume();
-  }
-
   // Time.
 
-  #schedule(): void {
-    this.due = Math.min(this.#sendAt, this.#acknowledgeAt, this.#lifeAt);
+  schedule(): void {
+    this.due = Math.min(this.#sender.due, this.#acknowledgeAt, this.#lifeAt);
     if (this.due !== Number.POSITIVE_INFINITY) this.#link.wakeAt(this.due);
   }
 
   /** Does what is due. */
   turn(now: number): void {
-    if (this.#acknowledgeAt <= now) this.#acknowledge();
-    if (this.#sendAt <= now) this.#sendLate(now);
+    if (this.#acknowledgeAt <= now) this.acknowledge();
+    if (this.#sender.due <= now) this.#sendLate(now);
     if (this.#lifeAt <= now) this.#lifeIsDue(now);
-    if (this.phase !== PHASE.GONE) this.#schedule();
+    if (this.phase !== PHASE.GONE) this.schedule();
   }
 
-  /** Nothing was heard of what was sent, or a closed window is to be asked for. */
   #sendLate(now: number): void {
-    this.#sendAt = Number.POSITIVE_INFINITY;
-    // A guest that stands still (paused, or without its driver) is waited for.
-    const isAlive = this.#link.heard !== this.#heardBefore;
-    this.#heardBefore = this.#link.heard;
-    if (isAlive || this.phase !== PHASE.OPEN) this.#retries++;
-    this.#timedAt = 0;
+    const times = this.#sender.isLate();
     if (this.phase === PHASE.SYN_RECEIVED || this.phase === PHASE.SYN_SENT) {
-      if (this.#retries > MOST_SYNS) this.abort();
+      if (times > MOST_SYNS) this.abort();
       else this.#sendSyn();
-      return;
-    }
-    if (this.phase !== PHASE.OPEN) return;
-    const isProbe = this.#guestWindow === 0 && this.#ring.length > 0;
-    this.#timeout = Math.min(this.#timeout * 2, MOST_TIMEOUT);
-    this.#sendAt = now + this.#timeout;
-    if (isProbe) {
-      // One byte beyond the window, which the guest refuses and says how wide it is.
-      this.#sendNext = this.#unacknowledged;
-      this.#isFinSent = false;
-      if (this.#transmit(this.#unacknowledged, 0, 1, TCP_FLAG.ACK, false)) {
-        const end = (this.#unacknowledged + 1) >>> 0;
-        if (((end - this.#sentEnd) | 0) > 0) this.#sentEnd = end;
-      }
-      return;
-    }
-    if (this.#retries > MOST_RETRANSMISSIONS) {
-      this.abort();
-      return;
-    }
-    this.#sendNext = this.#unacknowledged;
-    this.#isFinSent = this.#isFinAcknowledged;
-    this.#isRecovering = false;
-    this.#congestionWindow = 2 * this.#segmentBytes;
-    this.send();
+    } else if (this.phase === PHASE.OPEN && !this.#sender.sendLate(now)) this.abort();
   }
 
   #lifeIsDue(now: number): void {
@@ -729,8 +475,8 @@ export class TcpConnection implements Ends, StreamUser {
     }
     this.#lifeAt = now + PROBE_INTERVAL;
     const { transmitter } = this.#link;
-    const before = (this.#unacknowledged - 1) >>> 0;
-    if (writeSegment(transmitter, this, before, this.#receiveNext, TCP_FLAG.ACK, this.#advertise(), 0, false))
+    const before = (this.#sender.unacknowledged - 1) >>> 0;
+    if (writeSegment(transmitter, this, before, this.receiveNext, TCP_FLAG.ACK, this.advertise(), 0, false))
       transmitter.send(SEGMENT_DATA);
   }
 }

@@ -3,6 +3,7 @@ import { type ClassicCpu, LEVELS_OF, SERVER_VECTOR } from '../../processor/index
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
+  type KvmConfigTlb,
   KvmError,
   type KvmGuestDebug,
   type KvmRegs,
@@ -21,6 +22,7 @@ import { HostContexts } from '../book3s/host-contexts.ts';
 import { ParavirtHypercalls } from '../book3s/hypercalls.ts';
 import { Book3sInterrupts, PRIORITY } from '../book3s/interrupts.ts';
 import { ACCESS, TRANSLATION } from '../book3s/mmu.ts';
+import { OsiCalls } from '../book3s/osi.ts';
 import { ShadowPages } from '../book3s/shadow.ts';
 import { StorageEmulation } from '../book3s/storage.ts';
 import { VsidMap } from '../book3s/vsid-map.ts';
@@ -101,6 +103,7 @@ export class Book3s32 implements VcpuFamily {
   readonly #interrupts: Book3sInterrupts;
   readonly #decrementer: Decrementer;
   readonly #storage: StorageEmulation;
+  readonly #osi: OsiCalls;
   readonly #exits: Book3sExits;
   readonly #registers: ClassicRegisters;
   readonly #debug: Book3sDebug;
@@ -158,7 +161,8 @@ export class Book3s32 implements VcpuFamily {
           );
     // There is no sc 1.
     const none = { serve: () => RESUME_GUEST };
-    this.#exits = new Book3sExits(context, interrupts, emulation, faults, none, paravirt, counters, run, debug);
+    const osi = new OsiCalls(context.words, run);
+    this.#exits = new Book3sExits(context, interrupts, emulation, faults, none, osi, paravirt, counters, run, debug);
     this.#registers = new ClassicRegisters(
       context,
       decrementer,
@@ -176,6 +180,7 @@ export class Book3s32 implements VcpuFamily {
     this.#decrementer = decrementer;
     this.#storage = storage;
     this.#debug = debug;
+    this.#osi = osi;
   }
 
   reset(): void {
@@ -205,6 +210,7 @@ export class Book3s32 implements VcpuFamily {
 
   begin(): void {
     this.#storage.complete();
+    this.#osi.complete();
   }
 
   end(): void {}
@@ -276,8 +282,10 @@ export class Book3s32 implements VcpuFamily {
   /** The family's processors have no critical input. */
   criticalInterrupt(): void {}
 
-  enableCap(_capability: VcpuCapability): boolean {
-    return false;
+  enableCap(capability: VcpuCapability, argument: number | KvmConfigTlb): boolean {
+    if (capability !== 'osi') return false;
+    this.#osi.enable(argument !== 0);
+    return true;
   }
 
   getRegs(): KvmRegs {

@@ -19,7 +19,7 @@ import { MSR, MSR_TRACE, SRR1_OWN } from '../book3s/bits.ts';
 import { CONTEXT_FETCH, CONTEXT_KERNEL, CONTEXT_REAL, CONTEXT_USER } from '../book3s/host-contexts.ts';
 import { ASSIST_KIND, letsFloatInterrupt, letsInterruptIn, setFacilities, setPrefix } from './assist.ts';
 import { RFI_BITS } from './emulate.ts';
-import { ASSISTED, ASSISTED_NAMES, W_ASSIST_KIND, W_ASSIST_MSR, W_HIOR, W_SEGMENTS_STALE } from './layout.ts';
+import { ASSISTED, ASSISTED_NAMES, W_ASSIST_KIND, W_ASSIST_MSR, W_HIOR, W_OSI, W_SEGMENTS_STALE } from './layout.ts';
 import type { ClassicModel } from './models.ts';
 
 const TRANSLATION = MSR.IR | MSR.DR;
@@ -93,7 +93,8 @@ export const classicVectors = ({ msrMask, keptByInterrupts }: ClassicModel): Vec
     s.if(blocked, () => s.leave());
     const user = s.and(s.shared('msr'), MSR.PR);
     // A kernel's system calls may be hypercalls, and so may a program's (OSI).
-    s.if(s.and(s.eq(vector, SERVER_VECTOR.systemCall), s.ne(user, 0)), () => take(s, vector, 'assisted_sc'));
+    const ordinary = s.and(s.ne(user, 0), s.eqz(s.blockWord(W_OSI * 4)));
+    s.if(s.and(s.eq(vector, SERVER_VECTOR.systemCall), ordinary), () => take(s, vector, 'assisted_sc'));
     const scalar = s.eq(vector, SERVER_VECTOR.floatingPointUnavailable);
     s.if(s.or(scalar, s.eq(vector, SERVER_VECTOR.vectorUnavailable)), () => take(s, vector, 'assisted_unavailable'));
   };

@@ -143,3 +143,58 @@ test('saved and restored, a guest goes on with the same segments, BATs and decre
   assert.equal(first.run(), 99);
   assert.equal(second.gpr(20), first.gpr(20));
 });
+
+test('OSI calls go to user space with all registers, and come back with what it made of them', () => {
+  for (const accel of ACCELS) {
+    const guest = new ClassicGuest('750', accel);
+    const call = `${li32(3, 0x1137_24fa)} ${li32(4, 0x7781_0f9b)} li 5,47; sc;`;
+    guest.write(`li 3,-1; ${END}`, 0xc00);
+    guest.write(`${call} add 3,3,4; ${END}`);
+    assert.equal(guest.run(), 0xffff_ffff, 'without the capability, a system call');
+    assert.equal(guest.vcpu.enableCap('osi'), true);
+    guest.set({ pc: CODE, msr: 0 });
+    assert.equal(guest.vcpu.run(1e9), KVM_EXIT.OSI);
+    const { gprs } = guest.vcpu.kvmRun.osi;
+    assert.deepEqual([...gprs.slice(3, 6)], [0x1137_24fan, 0x7781_0f9bn, 47n]);
+    gprs[3] = 5n;
+    gprs[4] = 6n;
+    assert.equal(guest.run(), 11);
+    guest.vcpu.enableCap('osi', 0);
+    guest.set({ pc: CODE, msr: 0 });
+    assert.equal(guest.run(), 0xffff_ffff);
+  }
+});
+
+test('instruction and data breakpoints of user space, and single steps', () => {
+  const guest = new ClassicGuest('7400', 'assist');
+  guest.write(`li 3,1; addi 3,3,1; stw 3,0x7f00(0); addi 3,3,1; ${END}`);
+  const { vcpu } = guest;
+  const pcAfter = (): number => {
+    assert.equal(vcpu.run(1e9), KVM_EXIT.DEBUG);
+    return Number(vcpu.kvmRun.debug.arch.address);
+  };
+  vcpu.setGuestDebug({ control: 0x1 | 0x2_0000, arch: { bp: [{ addr: BigInt(CODE + 4), type: 0x2 }] } });
+  assert.equal(pcAfter(), CODE + 4);
+  vcpu.setGuestDebug({ control: 0x1 | 0x2 });
+  assert.equal(pcAfter(), CODE + 8);
+  vcpu.setGuestDebug({ control: 0x1 | 0x2_0000, arch: { bp: [{ addr: 0x7f00n, type: 0x4, len: 4 }] } });
+  assert.equal(pcAfter(), 0x7f00);
+  vcpu.setGuestDebug({ control: 0 });
+  assert.equal(guest.run(), 3);
+});
+
+test('traces: MSR[SE] behind each instruction, MSR[BE] behind branches; DABR stops the access', () => {
+  const guest = new ClassicGuest('750');
+  guest.set({ gpr: { 30: 0 } });
+  guest.write('addi 30,30,1; rfi', 0xd00);
+  guest.write(`mfdar 20; mfdsisr 21; ${END}`, 0x300);
+  guest.write(`${li32(8, 0x400)} mtsrr1 8; ${li32(8, CODE + 0x100)} mtsrr0 8; rfi`);
+  guest.write(
+    `nop; nop; li 9,0; mtmsr 9; mr 10,30; li 30,0; li 9,0x200; mtmsr 9; nop; b 1f; nop; 1: li 9,0; mtmsr 9; mr 11,30;
+     ${li32(9, 0x7f00 | 2)} mtspr 1013,9; lwz 3,0x7f04(0); li 3,5; stw 3,0x7f04(0)`,
+    CODE + 0x100,
+  );
+  guest.run();
+  assert.deepEqual(gprs(guest, [10, 11]), [4, 1]);
+  assert.deepEqual(gprs(guest, [20, 21]), [0x7f04, 0x0240_0000]);
+});

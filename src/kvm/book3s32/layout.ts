@@ -22,7 +22,6 @@ export const BATS = 8;
 const CLASSIC_WORDS = 0x3600;
 const CLASSIC_NAMES = [
   'ear',
-  'iabr',
   'ictrl',
   'msscr0',
   'msssr0',
@@ -46,7 +45,6 @@ export type ClassicWord = (typeof CLASSIC_NAMES)[number];
 export const wordOfClassic = (name: ClassicWord): number => (CLASSIC_WORDS >> 2) + CLASSIC_NAMES.indexOf(name);
 export const W_DEC_NEGATIVE = wordOfClassic('decNegative');
 export const W_SEGMENTS_STALE = wordOfClassic('segmentsStale');
-export const W_IABR = wordOfClassic('iabr');
 
 /** BATs: upper and lower words of eight for instructions, then of eight for data. */
 export const W_IBAT = 0x3700 >> 2;
@@ -71,6 +69,7 @@ const KEPT: ReadonlySet<StateDoubleword> = new Set([
   'pvr',
   'pir',
   'dabr',
+  'ciabr',
   'mmcr0',
   'mmcr1',
   'mmcr2',

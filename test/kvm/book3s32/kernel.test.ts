@@ -198,3 +198,16 @@ test('traces: MSR[SE] behind each instruction, MSR[BE] behind branches; DABR sto
   assert.deepEqual(gprs(guest, [10, 11]), [4, 1]);
   assert.deepEqual(gprs(guest, [20, 21]), [0x7f04, 0x0240_0000]);
 });
+
+test('IABR: an exception before the instruction, while it is enabled and translation is as it says', () => {
+  const guest = new ClassicGuest('750');
+  guest.set({ gpr: { 30: 0 } });
+  guest.write('addi 30,30,1; mfsrr0 20; li 9,0; mtspr 1010,9; rfi', 0x1300);
+  guest.write('addi 11,11,1; blr', CODE + 0x200);
+  guest.write(
+    `${li32(12, CODE + 0x200)} mtctr 12; ${li32(9, (CODE + 0x200) | 3)} mtspr 1010,9; bctrl; mr 10,30;
+     ${li32(9, (CODE + 0x200) | 2)} mtspr 1010,9; li 11,0; bctrl; mr 3,30; ${END}`,
+  );
+  assert.equal(guest.run(), 1);
+  assert.deepEqual(gprs(guest, [10, 11, 20]), [0, 1, CODE + 0x200]);
+});

@@ -7,6 +7,7 @@ import { runSaved } from './saved-runs.ts';
 
 const GUESTS = [
   { name: '440', board: 'bamboo', kernel: 'uImage', console: 'ttyS0', icount: 400, accel: 'assist' },
+  { name: 'E500', board: 'ppce500', kernel: 'uImage', console: 'ttyS0', icount: 400, accel: 'assist' },
   { name: 'BOOK3S64', board: 'pseries', kernel: 'vmlinux', console: 'hvc0', icount: 100, accel: 'assist' },
   { name: 'BOOK3S64', board: 'pseries', kernel: 'vmlinux', console: 'hvc0', icount: 100, accel: 'pv' },
 ] as const;

@@ -14,6 +14,14 @@ import { type Arrival, type Journey, travel } from './journey.ts';
 const GUESTS = [
   { name: '440', board: 'bamboo', kernel: 'uImage', console: 'ttyS0', icount: 8, accels: ['assist', 'trap'] },
   {
+    name: 'e500',
+    board: 'ppce500',
+    kernel: 'uImage',
+    console: 'ttyS0',
+    icount: 8,
+    accels: ['assist', 'pv', 'trap'],
+  },
+  {
     name: 'book3s64',
     board: 'pseries',
     kernel: 'vmlinux',

@@ -22,7 +22,6 @@ export * from '../words.ts';
 
 /** Byte offset in the block of the words below, and of the end of this range. */
 export const BOOKE_STATE = 0x3000;
-export const BOOKE_STATE_END = 0x4000;
 
 /** Registers by the manuals' names, a word each from BOOKE_STATE on: what all members have, and what each has beside. */
 // biome-ignore format: rows of eight
@@ -189,6 +188,8 @@ export const E500_TLB1_MOST = 64;
 export const E500_GUEST_TLB_ENTRIES = E500_TLB0_MOST + E500_TLB1_MOST;
 export const E500_TLB_LOG = 0x3c00;
 export const E500_TLB_LOG_ENTRIES = 64;
+/** All of a vCPU's block that is KVM's lies below. */
+export const BOOKE_STATE_END = E500_GUEST_TLB + 16 * E500_GUEST_TLB_ENTRIES;
 
 /** The bits of the interrupt queue (interrupts.ts). */
 const PENDING_MASK = 0x1ff;

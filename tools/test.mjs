@@ -48,6 +48,7 @@ const guests = {
   E500_DEVICES: guest('e500-devices', { make: false })?.folder,
   BOOK3S64_DEVICES: guest('book3s64-devices', { make: false })?.folder,
   BOOK3S64: guest('book3s64', { make: false })?.folder,
+  BOOK3S32: guest('book3s32', { make: false })?.folder,
   E500: guest('e500', { make: false })?.folder,
   DEBIAN: guest('debian', { make: false })?.folder,
   DEBIAN_TOOLS: guest('debian-tools', { make: false })?.folder,

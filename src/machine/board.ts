@@ -13,6 +13,8 @@ export interface CpuSpec {
   readonly node: TreeNodeSpec;
   /** Word size of the kernels that fit, where it is not the board's. */
   readonly kernelBits?: 32 | 64;
+  /** How its privileged instructions can be served, where that is not the board's. */
+  readonly accels?: readonly [Accel, ...Accel[]];
 }
 
 /** What users call a processor. */

@@ -111,12 +111,13 @@ function findCpu(board: Board, name: string | undefined): CpuSpec {
   return cpu;
 }
 
-function findAccel(board: Board, accel: Accel | undefined): Accel {
-  if (accel !== undefined && !board.accels.includes(accel))
+function findAccel({ name, accels }: Board, cpu: CpuSpec, accel: Accel | undefined): Accel {
+  const there = cpu.accels ?? accels;
+  if (accel !== undefined && !there.includes(accel))
     throw new OptionError(
-      `the board ${board.name} cannot run with accel "${accel.slice(0, 64)}"; ${board.accels.join(', ')} would fit`,
+      `the board ${name} cannot run with accel "${accel.slice(0, 64)}"; ${there.join(', ')} would fit`,
     );
-  return accel ?? board.accels[0];
+  return accel ?? there[0];
 }
 
 /** A virtual machine: KVM's part, a board around it, and the loop between them. */
@@ -187,7 +188,7 @@ export class Machine {
       );
     this.board = board;
     this.cpu = findCpu(board, options.cpu);
-    this.accel = findAccel(board, options.accel);
+    this.accel = findAccel(board, this.cpu, options.accel);
     this.memoryBytes = memoryBytes;
     this.#options = options;
     const { host } = options;

@@ -68,7 +68,8 @@ export const CLASSIC_REGISTERS: readonly SpecialRegister[] = [
   own(1011, 'ictrl', PPC745X),
   own(1013, 'dabr', CLASSIC),
   own(1014, 'msscr0', G4),
-  own(1015, 'msssr0', PPC745X),
+  // The 7400's manual calls it MSSCR1; Linux reads it as MSSSR0 on both.
+  own(1015, 'msssr0', G4),
   own(1016, 'ldstcr', PPC745X),
   own(1017, 'l2cr', G3),
   own(1018, 'l3cr', PPC745X),

@@ -45,6 +45,7 @@ export class Book3sInterrupts {
   readonly #words: Int32Array;
   readonly #context: Book3sContext;
   readonly #counters: VcpuCounters;
+  readonly #oneShot: number;
   /** Interrupts that the guest has taken here. */
   taken = 0;
 
@@ -52,6 +53,7 @@ export class Book3sInterrupts {
     this.#words = context.words;
     this.#context = context;
     this.#counters = counters;
+    this.#oneShot = ONE_SHOT | (context.model.latchesDecrementer ? 1 << PRIORITY.DECREMENTER : 0);
   }
 
   /** Makes an interrupt pending, or no longer. */
@@ -76,7 +78,7 @@ export class Book3sInterrupts {
     const ready = this.deliverable();
     if (ready === 0) return false;
     const priority = 31 - Math.clz32(ready & -ready);
-    if ((ONE_SHOT & (1 << priority)) !== 0) this.set(priority, false);
+    if ((this.#oneShot & (1 << priority)) !== 0) this.set(priority, false);
     (this.#counters.counts[COUNTER.queue_intr] as number)++;
     this.take(VECTORS[priority] as number, 0);
     return true;

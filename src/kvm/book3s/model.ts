@@ -15,6 +15,8 @@ export interface Book3sModel {
   readonly keptByInterrupts: number;
   /** MSR[IP] says where interrupts begin: it is HIOR that follows. */
   readonly hasPrefix: boolean;
+  /** The decrementer's exception is there from when its sign is set until it is taken; else as long as its sign is set. */
+  readonly latchesDecrementer: boolean;
   /** SRR1 of a trace interrupt tells what was traced. */
   readonly tellsTraced: boolean;
 }

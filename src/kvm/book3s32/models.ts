@@ -34,6 +34,7 @@ const CLASSIC = {
   problemState: 0,
   keptByInterrupts: MSR.ME | MSR.IP,
   hasPrefix: true,
+  latchesDecrementer: true,
   tellsTraced: false,
   hasHighBats: false,
 } as const;

@@ -34,6 +34,7 @@ const SERVER = {
   problemState: MSR.EE | MSR.IR | MSR.DR,
   keptByInterrupts: MSR.ME,
   hasPrefix: false,
+  latchesDecrementer: false,
   tellsTraced: true,
   hior: 0xfff0_0000,
 } as const;

@@ -11,7 +11,7 @@ import { VIA_BYTES } from '../devices/mac/via.ts';
 import { vga } from '../devices/vga.ts';
 import { virtioPci } from '../virtio/pci.ts';
 import { FIRMWARE_TREE, GiB, MACHINE_ID, MiB, macFwCfg, openBios, VIA } from './mac.ts';
-import { g3 } from './mac-cpus.ts';
+import { g3, ppc604 } from './mac-cpus.ts';
 import { macIdeParts, macIdes } from './mac-ide.ts';
 
 const BUS_FREQUENCY = 66_820_000;
@@ -71,8 +71,8 @@ function devices(configuration: BoardConfiguration): readonly DeviceSpec[] {
 export const g3beige: Board = {
   name: 'g3beige',
   description: 'Power Macintosh G3 (Grackle, Heathrow, CUDA) with OpenBIOS',
-  cpus: [g3],
-  accels: ['assist', 'pv', 'trap'],
+  cpus: [g3, ppc604],
+  accels: ['pv', 'trap'],
   kernelBits: 32,
   memory: {
     defaultBytes: 256 * MiB,

@@ -2,6 +2,7 @@ import type { Board } from '../board.ts';
 import { OptionError } from '../error.ts';
 import { bamboo } from './bamboo.ts';
 import { bare } from './bare.ts';
+import { g3beige } from './g3beige.ts';
 import { mac99 } from './mac99.ts';
 import { ppce500 } from './ppce500.ts';
 import { pseries } from './pseries.ts';
@@ -11,6 +12,7 @@ export const boards: readonly Board[] = [
   bamboo, // AMCC 440EP evaluation board
   ppce500, // generic e500 machine
   pseries, // partition of an IBM Power server
+  g3beige, // Power Macintosh G3
   mac99, // Power Mac G4 and G5
   bare, // 64-bit processor, RAM, serial port
 ];

@@ -6,6 +6,7 @@ export const g5: CpuSpec = {
   ...ppc970,
   name: '970fx',
   kernelBits: 64,
+  accels: ['assist', 'pv', 'trap'],
   timebaseFrequency: 100_000_000,
   clockFrequency: 900_000_000,
 };
@@ -13,5 +14,12 @@ export const g5: CpuSpec = {
 /** Firmware makes the node. */
 const node = { path: '', properties: {} } as const;
 
-/** The G3, with the frequencies that the beige machine tells. */
-export const g3: CpuSpec = { model: '750', clockFrequency: 266_000_000, timebaseFrequency: 16_600_000, node };
+/** What the beige machine takes, with the frequencies that it tells. */
+const beige = { clockFrequency: 266_000_000, timebaseFrequency: 16_600_000, node } as const;
+export const g3: CpuSpec = { model: '750', ...beige };
+export const ppc604: CpuSpec = { model: '604', ...beige };
+
+/** The G4s of the machine with UniNorth. */
+const uninorth = { clockFrequency: 900_000_000, timebaseFrequency: 100_000_000, node } as const;
+export const g4: CpuSpec = { model: '7400', ...uninorth };
+export const g4Later: CpuSpec = { model: '7450', ...uninorth };

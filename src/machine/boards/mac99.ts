@@ -14,7 +14,7 @@ import { OPENPIC_BYTES } from '../devices/openpic.ts';
 import { vga } from '../devices/vga.ts';
 import { virtioPci } from '../virtio/pci.ts';
 import { FIRMWARE_TREE, GiB, MACHINE_ID, MiB, macFwCfg, NVRAM, openBios, VIA } from './mac.ts';
-import { g5 } from './mac-cpus.ts';
+import { g4, g4Later, g5 } from './mac-cpus.ts';
 import { macIdeParts, macIdes } from './mac-ide.ts';
 
 const BUS_FREQUENCY = 100_000_000;
@@ -112,8 +112,8 @@ function board(name: string, description: string, via?: number): Board {
   return {
     name,
     description,
-    cpus: [g5],
-    accels: ['assist', 'pv', 'trap'],
+    cpus: [g4, g4Later, g5],
+    accels: ['pv', 'trap'],
     kernelBits: 32,
     memory: {
       defaultBytes: 512 * MiB,
@@ -130,4 +130,4 @@ function board(name: string, description: string, via?: number): Board {
 }
 
 /** Power Mac G4 and G5, as QEMU's machine of the same name. */
-export const mac99 = board('mac99', 'Power Mac (G5: U3 and PMU) with OpenBIOS');
+export const mac99 = board('mac99', 'Power Mac G4 (UniNorth, CUDA) or G5 (U3, PMU) with OpenBIOS');

@@ -65,7 +65,7 @@ const AT_RESET: Readonly<Record<number, number>> = { 4: 0x04, 11: 0x08, [MISCELL
 export class EsccChannel {
   sink: ByteSink | undefined;
   readonly #now: () => number;
-  readonly #changed: () => void;
+  readonly #changed: (isNew?: boolean) => void;
   readonly #fifo = new ByteQueue(FIFO_BYTES);
   /** Has room for what goes back. */
   readonly #queue = new ByteQueue(RECEIVE_QUEUE_BYTES + FIFO_BYTES);
@@ -81,8 +81,11 @@ export class EsccChannel {
   #transmitted = 0;
   #received = 0;
 
-  /** `now`: the guest's clock, nanoseconds; `changed`: called when `pending` may have changed. */
-  constructor(now: () => number, changed: () => void) {
+  /**
+   * `now`: the guest's clock, nanoseconds; `changed`: called when `pending` may have changed, with true where the chip's line
+   * would have been low for a while, as it is until a character is sent.
+   */
+  constructor(now: () => number, changed: (isNew?: boolean) => void) {
     this.#now = now;
     this.#changed = changed;
     this.reset();
@@ -231,7 +234,7 @@ export class EsccChannel {
     // Its being empty is what a sender asks the status for.
     this.#polls = 0;
     this.#transmitPending = true;
-    this.#changed();
+    this.#changed(true);
   }
 
   reset(): void {

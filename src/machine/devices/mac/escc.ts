@@ -49,9 +49,8 @@ export class Escc implements ConsoleDevice, TimedDevice {
   /** `lines`: the interrupts of channels A and B. */
   constructor(lines: readonly [InterruptLine, InterruptLine], now: () => number) {
     this.#lines = lines;
-    const changed = (): void => this.#update();
-    this.#a = new EsccChannel(now, changed);
-    this.#b = new EsccChannel(now, changed);
+    this.#a = new EsccChannel(now, (isNew) => this.#update(isNew === true ? 0 : undefined));
+    this.#b = new EsccChannel(now, (isNew) => this.#update(isNew === true ? 1 : undefined));
     const region = (isData: (offset: number) => boolean, isA: (offset: number) => boolean): MmioRegion => ({
       read: (offset) => this.#read(isA(offset), isData(offset)),
       write: (offset, _length, value) => this.#write(isA(offset), isData(offset), value & 0xff),
@@ -90,7 +89,9 @@ export class Escc implements ConsoleDevice, TimedDevice {
     this.#a.turn();
   }
 
-  #update(): void {
+  /** `renewed`: the line that interrupts anew, for controllers that hear of edges. */
+  #update(renewed?: 0 | 1): void {
+    if (renewed !== undefined) this.#lines[renewed].deassert();
     const isOn = (this.#control & MASTER_ENABLE) !== 0;
     this.#lines[0].set(isOn && this.#a.pending !== 0);
     this.#lines[1].set(isOn && this.#b.pending !== 0);

@@ -35,6 +35,9 @@ const T1_FREE_RUN = 0x40;
 /** Ticks a second: 4.7 MHz by six, to the digit that Mac OS X has when it measures the time base by it. */
 const TIMER_HZ = 0xbf401675e5d / 2 ** 24;
 
+/** What is later than this is late. */
+const LATE_NS = 200_000;
+
 /** A timer counts down from what it was loaded with. Times are nanoseconds of the guest's clock. */
 interface Timer {
   latch: number;
@@ -100,6 +103,8 @@ export class Via {
     }
     if (now >= this.#t1.due) {
       this.#flags |= T1;
+      // A guest that measures a period by looking is not to see a shorter one because its host was late.
+      if (now - this.#t1.due > LATE_NS) this.#startAgain(now);
       this.#t1.due = (this.#auxiliary & T1_FREE_RUN) !== 0 ? this.#nextExpiry(now) : Number.POSITIVE_INFINITY;
     }
     if (now >= this.#t2.due) {
@@ -121,6 +126,12 @@ export class Via {
     timer.loaded = value;
     timer.loadTime = this.#now();
     timer.due = timer.loadTime + ((value + 1.5) / TIMER_HZ) * 1e9;
+  }
+
+  /** The timer's period begins now, as if it had passed zero. */
+  #startAgain(now: number): void {
+    this.#t1.loaded = this.#t1.latch;
+    this.#t1.loadTime = now;
   }
 
   /** When the free-running timer passes zero next: it goes down from its latch to -1. */

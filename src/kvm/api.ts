@@ -107,7 +107,7 @@ export interface KvmRun {
   readonly debug: { readonly arch: { address: bigint; status: number } };
 }
 
-/** KVM_GET_REGS. 64-bit registers are BigInts: nobody waits for this call. */
+/** KVM_GET_REGS. 64-bit registers are BigInts: nobody waits for this call. An e500's general registers have both halves. */
 export interface KvmRegs {
   pc: bigint;
   cr: bigint;

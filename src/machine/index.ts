@@ -59,6 +59,7 @@ export {
   DISK_FORMATS,
   type DiskCodecs,
   type DiskFormat,
+  MemoryBytes,
   type OpenDiskOptions,
   openDisk,
   openOverlay,

@@ -9,4 +9,4 @@ export {
   createMachine,
   restoreMachine,
 } from './machine.ts';
-export type { MachineDescription, ServedOptions, ServedRestoreOptions } from './protocol.ts';
+export type { MachineDescription, ServedDisk, ServedNetwork, ServedOptions, ServedRestoreOptions } from './protocol.ts';

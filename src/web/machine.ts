@@ -6,6 +6,7 @@ import {
   type MachineCalls,
   type MachineDescription,
   type Port,
+  portsOf,
   receiveError,
   type ServedOptions,
   type ServedRestoreOptions,
@@ -243,7 +244,9 @@ async function make<Options extends BrowserSurroundings>(
     throw new MachineError('the option worker is neither a Worker nor false');
   const unsendable = UNSENDABLE.find((name) => (served as Readonly<Record<string, unknown>>)[name] !== undefined);
   if (unsendable !== undefined)
-    throw new MachineError(`the option ${unsendable} cannot be sent to a worker; rng and balloon would fit`);
+    throw new MachineError(
+      `the option ${unsendable} cannot be sent to a worker; disks, network, rng and balloon would fit`,
+    );
   const thread = worker === false ? undefined : (worker ?? startWorker());
   const connection = new Connection(thread ?? (await servePort()), console);
   if (thread) {
@@ -267,10 +270,10 @@ async function make<Options extends BrowserSurroundings>(
  * @throws MachineError or KvmError when an option does not fit, or the worker does not start.
  */
 export function createMachine(options: BrowserMachineOptions): Promise<BrowserMachine> {
-  return make(options, (connection, served) => connection.call('create', served));
+  return make(options, (connection, served) => connection.hand('create', portsOf(served), served));
 }
 
 /** Makes a machine that goes on from a snapshot (`BrowserMachine.save`, or a file of the command's), with all that `createMachine` brings. */
 export function restoreMachine(snapshot: Uint8Array, options: BrowserRestoreOptions): Promise<BrowserMachine> {
-  return make(options, (connection, served) => connection.call('restore', snapshot, served));
+  return make(options, (connection, served) => connection.hand('restore', portsOf(served), snapshot, served));
 }

@@ -4,6 +4,7 @@ import { MachineError, OptionError } from '../machine/error.ts';
 import type {
   CardOptions,
   DeviceState,
+  DiskFormat,
   MachineEnd,
   MachineOptions,
   MachineState,
@@ -12,20 +13,58 @@ import type {
 } from '../machine/index.ts';
 
 /** Options whose values are objects with functions, which cannot be sent to a worker. */
-export const UNSENDABLE = [
-  'disks',
-  'network',
-  'shares',
-  'consolePorts',
-  'devices',
-] as const satisfies readonly (keyof CardOptions)[];
+export const UNSENDABLE = ['shares', 'consolePorts', 'devices'] as const satisfies readonly (keyof CardOptions)[];
+
+/** A disk of a page's. */
+export interface ServedDisk {
+  /**
+   * A `File` or another Blob (read only); a file of the page's own (OPFS), which only a machine in a worker can have; or the address
+   * of a file on a server that answers ranges (read only).
+   */
+  readonly file: Blob | FileSystemFileHandle | string;
+  /** Default: raw. */
+  readonly format?: DiskFormat | undefined;
+  /** The guest may not write. */
+  readonly readOnly?: boolean | undefined;
+  /** What the guest writes is kept in memory, and goes with the machine: also for what cannot be written itself. */
+  readonly snapshot?: boolean | undefined;
+  /** At most 20 characters of ASCII. */
+  readonly serial?: string | undefined;
+}
+
+/** A network card of a page's. */
+export interface ServedNetwork {
+  /** The other end takes and gives Ethernet frames: a Uint8Array each. It is the machine's from then on. */
+  readonly port: MessagePort;
+  readonly mac?: string | undefined;
+  readonly mtu?: number | undefined;
+}
+
+/** The devices of a page that can be sent. */
+export interface ServedCards {
+  readonly disks?: readonly ServedDisk[] | undefined;
+  readonly network?: ServedNetwork | undefined;
+}
+
+/** What has to be handed over with the options. */
+export function portsOf({ network }: ServedCards): MessagePort[] {
+  return network?.port instanceof MessagePort ? [network.port] : [];
+}
 
 /** The options that are sent: all that can be cloned. */
 export interface ServedOptions
   extends Omit<
-    MachineOptions,
-    'board' | 'host' | 'translation' | 'cores' | 'createVm' | 'trace' | (typeof UNSENDABLE)[number]
-  > {
+      MachineOptions,
+      | 'board'
+      | 'host'
+      | 'translation'
+      | 'cores'
+      | 'createVm'
+      | 'trace'
+      | keyof ServedCards
+      | (typeof UNSENDABLE)[number]
+    >,
+    ServedCards {
   /** A board's name: one of the package's, or one that the worker's own script has (`serveMachine`). */
   readonly board: string;
   /**
@@ -37,7 +76,18 @@ export interface ServedOptions
 
 /** What a machine that goes on from a snapshot is given: all that can be cloned. */
 export interface ServedRestoreOptions
-  extends Omit<RestoreOptions, 'board' | 'host' | 'translation' | 'cores' | 'createVm' | 'trace'>,
+  extends Omit<
+      RestoreOptions,
+      | 'board'
+      | 'host'
+      | 'translation'
+      | 'cores'
+      | 'createVm'
+      | 'trace'
+      | keyof ServedCards
+      | (typeof UNSENDABLE)[number]
+    >,
+    ServedCards,
     Pick<ServedOptions, 'translationWorker'> {}
 
 /** What became of the options. */
@@ -51,8 +101,8 @@ export interface MachineDescription {
 
 /** The calls that a page can make. Addresses of memory are guest physical. */
 export interface MachineCalls {
-  create(options: ServedOptions): MachineDescription;
-  restore(snapshot: Uint8Array, options: ServedRestoreOptions): MachineDescription;
+  create(options: ServedOptions): Promise<MachineDescription>;
+  restore(snapshot: Uint8Array, options: ServedRestoreOptions): Promise<MachineDescription>;
   save(options: SaveOptions): Promise<Uint8Array>;
   run(): Promise<MachineEnd>;
   pause(): Promise<void>;

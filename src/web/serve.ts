@@ -5,17 +5,20 @@ import {
   BytesSource,
   GdbConnection,
   Machine,
+  type MachineEnd,
   MachineError,
   type MachineOptions,
   Monitor,
   SnapshotReader,
 } from '../machine/index.ts';
+import { type OpenedCards, openServedCards } from './cards.ts';
 import { BrowserHost } from './host.ts';
 import {
   type FromMachine,
   type MachineCalls,
   type MachineDescription,
   type Port,
+  type ServedCards,
   type ServedOptions,
   type ServedRestoreOptions,
   sendError,
@@ -91,6 +94,8 @@ class Served {
   readonly #input: Uint8Array[] = [];
   readonly #host: ServedHost;
   #machine: Machine | undefined;
+  #isMaking = false;
+  #opened: OpenedCards | undefined;
 
   constructor(port: Port, boards: readonly Board[]) {
     this.#boards = boards;
@@ -122,7 +127,7 @@ class Served {
     create: (options) => this.#create(options),
     restore: (snapshot, options) => this.#restore(snapshot, options),
     save: (options) => this.#made.save(options),
-    run: () => this.#made.run(),
+    run: () => this.#run(),
     pause: () => this.#made.pause(),
     resume: () => this.#made.resume(),
     quit: (message) => this.#made.quit(message),
@@ -146,12 +151,23 @@ class Served {
     restoreDevices: (states) => this.#made.restoreDevices(states),
   };
 
-  #create(options: ServedOptions): MachineDescription {
+  /** Disks are closed, and whole, when the answer is there. */
+  async #run(): Promise<MachineEnd> {
+    const machine = this.#made;
+    const isFirst = machine.state === 'created';
+    try {
+      return await machine.run();
+    } finally {
+      if (isFirst) await this.#opened?.close();
+    }
+  }
+
+  async #create(options: ServedOptions): Promise<MachineDescription> {
     const board = this.#boardOf(options.board);
     return this.#make(options, options.icount !== undefined, (rest) => Machine.create({ ...rest, board }));
   }
 
-  #restore(snapshot: Uint8Array, options: ServedRestoreOptions): MachineDescription {
+  async #restore(snapshot: Uint8Array, options: ServedRestoreOptions): Promise<MachineDescription> {
     const reader = new SnapshotReader(new BytesSource(snapshot), {});
     const board = this.#boardOf(reader.header.board);
     return this.#make(options, reader.header.icount !== undefined, (rest) =>
@@ -165,30 +181,51 @@ class Served {
   }
 
   /** Has `make` make the machine with the browser's part in it. `counted`: its runs are to repeat exactly. */
-  #make<Options extends Pick<ServedOptions, 'translationWorker'>>(
+  async #make<Options extends Pick<ServedOptions, 'translationWorker'> & ServedCards>(
     options: Options,
     counted: boolean,
     make: (
-      options: Omit<Options, 'translationWorker'> & Pick<MachineOptions, 'host' | 'cores' | 'translation'>,
+      options: Omit<Options, 'translationWorker' | keyof ServedCards> &
+        Pick<MachineOptions, 'host' | 'cores' | 'translation' | keyof ServedCards>,
     ) => Machine,
-  ): MachineDescription {
-    const { translationWorker, ...rest } = options;
-    if (this.#machine !== undefined) throw new MachineError('this worker has a machine already');
+  ): Promise<MachineDescription> {
+    const { translationWorker, disks, network, ...rest } = options;
+    if (this.#machine !== undefined || this.#isMaking) throw new MachineError('this worker has a machine already');
     if (translationWorker !== undefined && typeof translationWorker !== 'boolean')
       throw new MachineError('the option translationWorker is true or false');
     if (translationWorker === true && !canShareMemory())
       throw new MachineError('a translation worker needs a page that is isolated by COOP and COEP');
+    this.#isMaking = true;
+    let opened: OpenedCards | undefined;
+    try {
+      opened = await openServedCards({ disks, network });
+      return this.#makeWith(opened, translationWorker, counted, (part) => make({ ...rest, ...part }));
+    } catch (error) {
+      await opened?.close();
+      throw error;
+    } finally {
+      this.#isMaking = false;
+    }
+  }
+
+  #makeWith(
+    opened: OpenedCards,
+    translationWorker: boolean | undefined,
+    counted: boolean,
+    make: (part: Pick<MachineOptions, 'host' | 'cores' | 'translation' | keyof ServedCards>) => Machine,
+  ): MachineDescription {
     const translates = translationWorker ?? (!counted && canShareMemory());
     const translation = translates ? new WorkerTranslationPort() : undefined;
     try {
       const machine = make({
-        ...rest,
+        ...opened.cards,
         host: this.#host,
         // A page's own thread may not wait for files.
         cores: typeof document === 'undefined' ? coreFiles : undefined,
         translation,
       });
       this.#machine = machine;
+      this.#opened = opened;
       const { board, cpu, accel, memoryBytes } = machine;
       return { board: board.name, cpu: cpu.model, accel, memoryBytes, translationWorker: translates };
     } catch (error) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { build } from 'esbuild';
@@ -31,7 +31,7 @@ const LETTERS = assembleWords(
 
 /** What a page does with a machine, in each way that there is to run one. */
 const PAGE = `
-import { type BrowserMachine, createMachine, MachineError, restoreMachine } from 'powervisor/browser';
+import { type BrowserMachine, createMachine, MachineError, restoreMachine, type ServedDisk } from 'powervisor/browser';
 
 const fetchBytes = async (url: string): Promise<Uint8Array> => new Uint8Array(await (await fetch(url)).arrayBuffer());
 
@@ -93,6 +93,73 @@ export async function saved(worker: false | undefined) {
   return { whole: texts[0], isEnd: texts[1] !== '' && texts[0]?.endsWith(texts[1] ?? ''), cause: end.cause, damaged };
 }
 
+/** A guest with a disk of each kind that a page has, and a network whose other end is the page: it answers ARP. */
+export async function withDevices(worker: false | undefined) {
+  const bytes = new Uint8Array(2 ** 18).map((_, i) => (i >>> 9) + i * 7);
+  const md5 = async (part: Uint8Array<ArrayBuffer>) =>
+    [...new Uint8Array(await crypto.subtle.digest('SHA-256', part))].map((one) => one.toString(16).padStart(2, '0')).join('');
+  const disks: ServedDisk[] = [
+    { file: new File([bytes], 'chosen.raw'), serial: 'chosen' },
+    { file: new File([bytes], 'over.raw'), snapshot: true, serial: 'over' },
+    { file: '/ranges/disk.raw', serial: 'server' },
+  ];
+  let own: FileSystemFileHandle | undefined;
+  if (worker === undefined) {
+    own = await (await navigator.storage.getDirectory()).getFileHandle('own.raw', { create: true });
+    const stream = await own.createWritable();
+    await stream.write(bytes);
+    await stream.close();
+    disks.push({ file: own, serial: 'own' });
+  }
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = ({ data }: MessageEvent<Uint8Array>) => {
+    // A request of ARP: answered with a made-up address.
+    if (data[12] !== 8 || data[13] !== 6 || data[21] !== 1) return;
+    const answer = data.slice(0, 42);
+    answer.set(data.subarray(6, 12), 0);
+    answer.set([2, 0, 0, 0, 0, 9], 6);
+    answer[21] = 2;
+    answer.set([2, 0, 0, 0, 0, 9], 22);
+    answer.set(data.subarray(38, 42), 28);
+    answer.set(data.subarray(22, 32), 32);
+    port1.postMessage(answer);
+  };
+  let text = '';
+  const commands = [
+    'disk() { for one in /sys/block/vd*; do [ "$(cat $one/serial)" = $1 ] && echo /dev/\${one##*/}; done; }',
+    'mount -t proc p /proc; mount -t sysfs s /sys; mount -t devtmpfs d /dev',
+    'for one in chosen server; do echo $one $(sha256sum <$(disk $one)); done',
+    'for one in over \${OWN}; do dd if=/dev/zero of=$(disk $one) bs=4096 count=1 seek=3; sync; echo 3 >/proc/sys/vm/drop_caches; echo $one $(sha256sum <$(disk $one)); done',
+    'ifconfig eth0 10.9.0.1 up; ping -c 1 10.9.0.2; cat /proc/net/arp; reboot -f',
+  ];
+  const machine = await createMachine({
+    board: 'bamboo',
+    worker,
+    console: { write: (piece) => { text += new TextDecoder('latin1').decode(piece); } },
+    kernel: await fetchBytes('/guest/uImage'),
+    initrd: await fetchBytes('/guest/initramfs.cpio.gz'),
+    append: 'console=ttyS0 quiet rdinit=/bin/sh',
+    noReboot: true,
+    disks,
+    network: { port: port2, mac: '52:54:00:00:00:07' },
+  });
+  const run = machine.run();
+  await machine.input(new TextEncoder().encode('OWN=' + (own ? 'own; ' : '; ') + commands.join('; ') + '\\n'));
+  const { cause } = await run;
+  const changed = bytes.slice();
+  changed.fill(0, 3 * 4096, 4 * 4096);
+  const kept = own && new Uint8Array(await (await own.getFile()).arrayBuffer());
+  const sums = [await md5(bytes), await md5(changed)];
+  machine.close();
+  return {
+    cause, text,
+    read: ['chosen', 'server'].every((name) => text.includes(name + ' ' + sums[0])),
+    written: ['over', ...(own ? ['own'] : [])].every((name) => text.includes(name + ' ' + sums[1])),
+    kept: kept === undefined || (await md5(kept)) === sums[1],
+    network: text.includes('02:00:00:00:00:09'),
+  };
+}
+
 /** gdb's protocol through a port: asks one packet of a machine that does not run yet, and ends it. */
 export async function debugged(worker: false | undefined) {
   const kernel = Uint8Array.of(0x38, 0x60, 0, 1, 0x48, 0, 0, 0);
@@ -137,6 +204,9 @@ export async function refusals() {
     await refusal(() => make({ board: 'bamboo', console, kernel, extra: () => {} })),
     await refusal(() => make({ board: 'bamboo', console, kernel, worker: 'w.js' })),
     await refusal(() => make({ board: 'bare', console, kernel, worker: new Worker('/nowhere.js', { type: 'module' }) })),
+    await refusal(() => make({ board: 'bamboo', console, kernel, disks: [{ file: '/nowhere.raw' }] })),
+    await refusal(() => make({ board: 'bamboo', console, kernel, disks: [{ file: new Blob([]), size: 1 }] })),
+    await refusal(() => make({ board: 'bamboo', console, kernel, network: {} })),
     await refusal(() => run),
   ];
 }
@@ -172,6 +242,9 @@ before(async () => {
   ({ folder } = await packAndInstall());
   const [, program = ''] = readmePrograms('ts');
   writeFileSync(join(folder, 'page.ts'), program);
+  mkdirSync(join(folder, 'ranges'));
+  const disk = Uint8Array.from({ length: 2 ** 18 }, (_, i) => (i >>> 9) + i * 7);
+  writeFileSync(join(folder, 'ranges/disk.raw'), disk);
   writeFileSync(join(folder, 'checks.ts'), PAGE);
   writeFileSync(join(folder, 'own-worker.ts'), WORKER);
   for (const resolution of ['nodenext', 'bundler'] as const)
@@ -188,7 +261,7 @@ before(async () => {
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 function open(script: string, isolated: boolean, asked?: Set<string>): Promise<unknown> {
-  const folders = { app: folder, guest: guest ?? '/nowhere', '': guest ?? '/nowhere' };
+  const folders = { ranges: join(folder, 'ranges'), app: folder, guest: guest ?? '/nowhere', '': guest ?? '/nowhere' };
   return openPage(browser ?? '', { isolated, folders, imports: IMPORTS, script, ...(asked && { asked }) });
 }
 
@@ -245,6 +318,17 @@ for (const worker of [undefined, false] as const)
   });
 
 for (const worker of [undefined, false] as const)
+  test(`disks and a network of a page's, ${worker === false ? "on the page's thread" : 'in a worker'}`, {
+    skip,
+    timeout: 300_000,
+  }, async () => {
+    const script = `const { withDevices } = await import('/app/out-bundler/checks.js'); result = await withDevices(${worker});`;
+    const { text, ...found } = (await open(script, true)) as { text: string };
+    const right = { cause: 'reset', read: true, written: true, kept: true, network: true };
+    assert.deepEqual(found, right, text);
+  });
+
+for (const worker of [undefined, false] as const)
   test(`gdb's protocol through a port, ${worker === false ? "on the page's thread" : 'in a worker'}`, {
     skip: noBrowser,
     timeout: 120_000,
@@ -268,6 +352,9 @@ test('what a page does wrong is told in one line', { skip: noBrowser, timeout: 1
     /^what a machine's worker is given must be data/,
     /^the option worker is neither a Worker nor false$/,
     /^the machine's worker failed: its script does not load$/,
+    /^cannot read the disk image '\/nowhere\.raw': its server answers 404$/,
+    /^a page's disk has no option 'size'; file, format, readOnly, snapshot, serial fit$/,
+    /^the option network has no port; a MessagePort would fit$/,
     /^aborted by the page$/,
   ];
   assert.equal(lines.length, wanted.length);

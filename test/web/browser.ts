@@ -57,7 +57,12 @@ async function answer(options: PageOptions, request: IncomingMessage, response: 
   try {
     const body = first === '' ? page(options) : await readFile(join(...path));
     const type = TYPES[first === '' ? '.html' : extname(path.at(-1) ?? '')] ?? 'application/octet-stream';
-    response.writeHead(200, { ...headers, 'Content-Type': type }).end(body);
+    const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? [];
+    if (from !== undefined && typeof body !== 'string') {
+      const part = body.subarray(Number(from), Number(to) + 1);
+      const range = `bytes ${from}-${Number(from) + part.length - 1}/${body.length}`;
+      response.writeHead(206, { ...headers, 'Content-Type': type, 'Content-Range': range }).end(part);
+    } else response.writeHead(200, { ...headers, 'Content-Type': type }).end(body);
   } catch {
     response.writeHead(404, headers).end();
   }

@@ -72,7 +72,7 @@ export const g3beige: Board = {
   name: 'g3beige',
   description: 'Power Macintosh G3 (Grackle, Heathrow, CUDA) with OpenBIOS',
   cpus: [g3, ppc604],
-  accels: ['pv', 'trap'],
+  accels: ['assist', 'pv', 'trap'],
   kernelBits: 32,
   memory: {
     defaultBytes: 256 * MiB,

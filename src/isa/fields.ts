@@ -107,6 +107,8 @@ export const FIELDS = {
   SPR: field(11, 20, 'split'),
   TBR: field(11, 20, 'split'),
   DCRN: field(11, 20, 'split'),
+  /** A register of the e500's performance monitor. */
+  PMRN: field(11, 20, 'split'),
   /** The word selector of the 4xx tlbre and tlbwe. */
   WS: field(16, 20, 'unsigned'),
   /** The new MSR[EE] of wrteei. */

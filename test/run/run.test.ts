@@ -52,6 +52,25 @@ describe('run', { skip }, () => {
     assert.equal(lines.at(-2), String(odd.length + many.length));
   });
 
+  it('a hundred megabytes through each stream', async () => {
+    const block = randomBytes(1_000_003);
+    const bytes = Buffer.concat(Array.from({ length: 100 }, () => block));
+    const { stdout, stderr, ...result } = await run(['tee', '/dev/stderr'], { folder: false, stdin: bytes });
+    assert.equal(result.status, 0, result.message + result.console);
+    assert.ok(bytes.equals(stdout));
+    assert.ok(bytes.equals(stderr));
+  });
+
+  it('a disk that is full is an error of the program, and memory that is not there its end', async () => {
+    const full =
+      'dd if=/dev/zero of=/tmp/file bs=1000000; echo $?; rm /tmp/file; echo there is room again > /tmp/file; cat /tmp/file';
+    const script = `${full}; dd if=/dev/zero of=/dev/null bs=200000000 count=1; echo $?`;
+    const { stdout, stderr, status } = await run(['sh', '-c', script], { folder: false, memoryBytes: 2 ** 28 });
+    assert.equal(status, 0);
+    assert.equal(text(stdout), '1\nthere is room again\n137\n');
+    assert.match(text(stderr), /No space left on device/);
+  });
+
   it('two machines of one template have other random numbers, and the clock of now', async () => {
     const seen = new Set<string>();
     for (let i = 0; i < 2; i++) {

@@ -5,6 +5,8 @@ import type { Operands, Semantics } from '../semantics.ts';
 import { indexedAddress } from './common.ts';
 
 const PRIVILEGED_44X: Traits = { level: '44x', privileged: true };
+/** Locks of caches and of the branch buffer, which MSR[UCLE] and [UBLE] give to problem state: who has them decides. */
+const LOCK: Traits = { level: 'e500', privileged: true };
 
 /** A hint: it has no effect, and no storage interrupt either. */
 const nothing = (): void => {};
@@ -37,6 +39,13 @@ export const CACHE_INSTRUCTIONS: readonly InstructionRow[] = [
     // Only the primary instruction cache can be named.
     invalid: (word) => fieldBits(word, 'CT') !== 0,
   }),
+  define('dcbtls', '31 CT RA0 RB 166:10 /:1', '[CT,]RA0,RB', null, LOCK),
+  define('dcbtstls', '31 CT RA0 RB 134:10 /:1', '[CT,]RA0,RB', null, LOCK),
+  define('dcblc', '31 CT RA0 RB 390:10 /:1', '[CT,]RA0,RB', null, LOCK),
+  define('icbtls', '31 CT RA0 RB 486:10 /:1', '[CT,]RA0,RB', null, LOCK),
+  define('icblc', '31 CT RA0 RB 230:10 /:1', '[CT,]RA0,RB', null, LOCK),
+  define('bblels', '31 /:5 /:5 /:5 518:10 /:1', '', null, LOCK),
+  define('bbelr', '31 /:5 /:5 /:5 550:10 /:1', '', null, LOCK),
   define('dccci', '31 /:5 RA RB 454:10 /:1', '[RA,RB]', null, PRIVILEGED_44X),
   define('iccci', '31 /:5 RA RB 966:10 /:1', '[RA,RB]', null, PRIVILEGED_44X),
   define('dcread', '31 RT RA0 RB 486:10 /:1', 'RT,RA0,RB', null, PRIVILEGED_44X),

@@ -5,7 +5,7 @@ const PRIVILEGED: Traits = { privileged: true };
 const BOOKE: Traits = { level: 'booke', privileged: true };
 const RETURN: Traits = { level: 'booke', privileged: true, ends: true };
 const TLB: Traits = { level: '44x', privileged: true };
-const TLB_E500: Traits = { level: 'e500', privileged: true };
+const E500: Traits = { level: 'e500', privileged: true };
 const DEVICE_CONTROL: Traits = { level: '4xx', privileged: true };
 
 /** Storage accesses are performed in program order here: nothing to wait for. */
@@ -27,12 +27,14 @@ export const SYSTEM_INSTRUCTIONS: readonly InstructionRow[] = [
   define('tlbre', '31 RT RA WS 946:10 /:1', '[RT,RA,WS]', null, TLB),
   define('tlbwe', '31 RS RA WS 978:10 /:1', '[RS,RA,WS]', null, TLB),
   define('tlbsx', '31 RT RA0 RB 914:10 Rc', '[RT,]RA0,RB', null, TLB),
-  define('tlbre', '31 /:5 /:5 /:5 946:10 /:1', '', null, TLB_E500),
-  define('tlbwe', '31 /:5 /:5 /:5 978:10 /:1', '', null, TLB_E500),
-  define('tlbsx', '31 /:5 RA0 RB 914:10 /:1', 'RA0,RB', null, TLB_E500),
-  define('tlbivax', '31 /:5 RA0 RB 786:10 /:1', 'RA0,RB', null, TLB_E500),
+  define('tlbre', '31 /:5 /:5 /:5 946:10 /:1', '', null, E500),
+  define('tlbwe', '31 /:5 /:5 /:5 978:10 /:1', '', null, E500),
+  define('tlbsx', '31 /:5 RA0 RB 914:10 /:1', 'RA0,RB', null, E500),
+  define('tlbivax', '31 /:5 RA0 RB 786:10 /:1', 'RA0,RB', null, E500),
   define('tlbsync', '31 /:5 /:5 /:5 566:10 /:1', '', null, PRIVILEGED),
 
+  define('mfpmr', '31 RT PMRN 334:10 /:1', 'RT,PMRN', null, E500),
+  define('mtpmr', '31 RS PMRN 462:10 /:1', 'PMRN,RS', null, E500),
   define('mfdcr', '31 RT DCRN 323:10 /:1', 'RT,DCRN', null, DEVICE_CONTROL),
   define('mtdcr', '31 RS DCRN 451:10 /:1', 'DCRN,RS', null, DEVICE_CONTROL),
   define('mfdcrx', '31 RT RA /:5 259:10 /:1', 'RT,RA', null, DEVICE_CONTROL),

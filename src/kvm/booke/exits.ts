@@ -71,7 +71,7 @@ export abstract class BookeExits {
         this.interrupts.takeWithAddress(
           vector,
           this.words[W_EXIT_ADDRESS] as number,
-          (this.words[W_EXIT_SYNDROME] as number) & ESR_DATA,
+          ((this.words[W_EXIT_SYNDROME] as number) & ESR_DATA) | this.unitSyndrome(),
         );
         return RESUME_GUEST;
       case BOOKE_VECTOR.decrementer:
@@ -117,6 +117,11 @@ export abstract class BookeExits {
     this.count(COUNTER.syscall_exits);
     this.interrupts.take(BOOKE_VECTOR.systemCall);
     return RESUME_GUEST;
+  }
+
+  /** ESR's bit of the unit that the instruction at PC is of. */
+  protected unitSyndrome(): number {
+    return 0;
   }
 
   /** Maps what is KVM's own at an address, before the guest's TLB is looked at. False: nothing is there. */

@@ -112,3 +112,15 @@ test('tlbivax and MMUCSR0 leave what is protected, and all else of the page or t
 });
 
 const TLB1_FREE = 258;
+
+test('who looks inside sees both TLBs beside their shadows', () => {
+  const guest = new E500Guest();
+  guest.map(0, 0x4000_0000, 0x5000, { tid: 3 });
+  guest.write(`li 9,3; mtspr 48,9; ${li32(10, 0x4000_0000)} lwz 3,0(10); ${END}`);
+  guest.run();
+  const [entries, shadows] = guest.vcpu.tables(100);
+  assert.deepEqual(entries?.rows[0], ['TLB0 0', 0x4000_0000n, '4K', 0x5000n, 3, 0, 'rwx', 'rwx', '']);
+  assert.ok(shadows?.rows.some((row) => row[1] === 'TLB0 0' && row[4] === 'kernel'));
+  assert.ok(shadows?.rows.some((row) => row[1] === 'TLB1 0' && row[3] === '16M'));
+  assert.equal(guest.vcpu.chain(0x4000_0004n)[1]?.address, 0x5004n);
+});

@@ -2,16 +2,9 @@
 import { TLB44X } from '../../../processor/index.ts';
 import type { KvmTable } from '../../api.ts';
 import { GUEST_TLB_ENTRIES } from '../layout.ts';
-import { PERMIT } from '../mmu.ts';
+import { access, sizeOf } from '../tables.ts';
 import { type GuestTlb440, permissions } from './mmu.ts';
 import type { Shadow440 } from './shadow.ts';
-
-const access = (permit: number): string =>
-  `${permit & PERMIT.READ ? 'r' : '-'}${permit & PERMIT.WRITE ? 'w' : '-'}${permit & PERMIT.EXECUTE ? 'x' : '-'}`;
-const sizeOf = (code: number): string => {
-  const kilobytes = 4 ** code;
-  return kilobytes < 1024 ? `${kilobytes}K` : `${kilobytes / 1024}M`;
-};
 
 export function guestTlbTable(tlb: GuestTlb440, limit: number): KvmTable {
   const valid = Array.from({ length: GUEST_TLB_ENTRIES }, (_, i) => i).filter(

@@ -1,7 +1,7 @@
 /** The e500v2: wires the guest's MMU, shadow TLB, timers, interrupts and emulation together for one vCPU. */
 import { Decoder } from '../../../isa/decoder.ts';
 import { ACCUMULATOR, BBEAR, BBTAR, type HostE500Cpu, LEVELS_OF, MAS2, MAS3 } from '../../../processor/index.ts';
-import { KVM_EXIT, type KvmConfigTlb, KvmError, type TlbEntry, type VcpuCapability } from '../../api.ts';
+import { KVM_EXIT, type KvmConfigTlb, KvmError, type KvmTable, type TlbEntry, type VcpuCapability } from '../../api.ts';
 import { GuestDebug } from '../../debug.ts';
 import { type FamilyParts, RESUME_GUEST } from '../../family.ts';
 import { COUNTER } from '../../stats.ts';
@@ -37,6 +37,7 @@ import { InterruptsE500 } from './interrupts.ts';
 import { GuestTlbE500 } from './mmu.ts';
 import { ShadowE500 } from './shadow.ts';
 import { SprEmulationE500 } from './spr-emulation.ts';
+import { guestTlbTable, shadowTlbTable } from './tables.ts';
 
 /** PVR of an e500v2, revision 3.0, as QEMU's ppce500 has it. */
 export const PVR_E500V2 = 0x8021_0030;
@@ -60,6 +61,7 @@ function decoder(): Decoder {
 
 interface PartsE500 extends BookeParts {
   readonly tlb: GuestTlbE500;
+  readonly shadow: ShadowE500;
   readonly emulation: EmulationE500;
 }
 
@@ -81,7 +83,8 @@ function assemble(parts: FamilyParts<HostE500Cpu>): PartsE500 {
   const exits = new ExitsE500(context, interrupts, emulation, storage, tlb, shadow, slots, counters, run, debug);
   exits.hypercalls = new HypercallsE500(context, () => shadow.dropAll());
   exits.magicShadow = shadow;
-  const registers = new BookeRegisters(SPRS_E500, ONE_REGS_E500, context, interrupts, timers, onDebug);
+  exits.context = context;
+  const registers = new BookeRegisters(SPRS_E500, ONE_REGS_E500, context, interrupts, timers, onDebug, true);
   return { tlb, shadow, context, interrupts, timers, storage, emulation, exits, registers, debug };
 }
 
@@ -116,16 +119,14 @@ export class BookeE500 extends BookeFamily<PartsE500> {
 
   override enter(): number {
     const { words } = this;
+    // EV_IDLE ends as soon as anything is pending.
+    if (words[W_PENDING] !== 0) words[W_IDLE] = 0;
     const reason = super.enter();
     if (words[W_EPR_WANTED] !== 0 && reason < 0) {
       (this.parts.counters.counts[COUNTER.epr_exits] as number)++;
       return KVM_EXIT.EPR;
     }
-    if (words[W_IDLE] === 0 || reason !== RESUME_GUEST) return reason;
-    // EV_IDLE ends as soon as anything is pending.
-    if (words[W_PENDING] === 0) return this.halt();
-    words[W_IDLE] = 0;
-    return reason;
+    return words[W_IDLE] !== 0 && reason === RESUME_GUEST ? this.halt() : reason;
   }
 
   override enableCap(capability: VcpuCapability, argument: number | KvmConfigTlb): boolean {
@@ -168,6 +169,16 @@ export class BookeE500 extends BookeFamily<PartsE500> {
     words[W_TLB1_ENTRIES] = entries1;
     words[wordOf('tlb0cfg')] = (ways0 << TLBCFG_ASSOC_SHIFT) | TLB0CFG | entries0;
     words[wordOf('tlb1cfg')] = (entries1 << TLBCFG_ASSOC_SHIFT) | TLB1CFG | entries1;
+  }
+
+  override tables(limit: number): readonly KvmTable[] {
+    this.own.emulation.applyTlbWrites();
+    return [guestTlbTable(this.own.tlb, limit), shadowTlbTable(this.own.shadow, limit)];
+  }
+
+  protected override shadowsOf(index: number): string {
+    const shadows = this.own.shadow.shadowsOf(index);
+    return shadows.length === 0 ? 'no shadow yet' : `host TLB ${shadows.join(', ')}`;
   }
 
   protected override restoredOwn(): void {

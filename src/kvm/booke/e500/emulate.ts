@@ -30,7 +30,7 @@ import {
 import { USE } from '../mmu.ts';
 import type { SprEmulation } from '../spr-emulation.ts';
 import { L1CSR_CUL } from '../sprs.ts';
-import { MAS0, MAS4, MAS6, MMUCSR0, TLBIVAX } from './bits.ts';
+import { MAS0, MAS4, MAS6, MMUCSR0, MSR_E500, TLBIVAX } from './bits.ts';
 import type { InterruptsE500 } from './interrupts.ts';
 import type { GuestTlbE500 } from './mmu.ts';
 import type { ShadowE500 } from './shadow.ts';
@@ -48,12 +48,20 @@ export const EMULATED_ROWS = emulatedRows([
   ['dcblc', 31, 390],
   ['icbtls', 31, 486],
   ['icblc', 31, 230],
+  ['bblels', 31, 518],
+  ['bbelr', 31, 550],
 ]);
 
 export const EMULATED_MNEMONICS: readonly string[] = EMULATED_ROWS.map(([mnemonic]) => mnemonic);
 const TABLE = opcodeTable(EMULATED_ROWS);
 
 const W_L1CSR0 = wordOf('l1csr0');
+
+/** Own cases: locks of the data cache, of the instruction cache among them, and of the branch buffer (ESR's bit of the second). */
+const FIRST_LOCK = 5;
+const INSTRUCTION_LOCKS: readonly number[] = [8, 9];
+const FIRST_BRANCH_LOCK = 10;
+const ESR_ILK = 0x0010_0000;
 
 /** A guest entry at most this large (64 KB) gets its shadow with tlbwe; pinned ones wait for the first access. */
 const EAGER_SIZE = 3;
@@ -107,9 +115,12 @@ export class EmulationE500 extends BookeEmulation {
       case 6: // dcbtstls: the block is not there to be locked, which the cache says
         this.words[W_L1CSR0] = (this.words[W_L1CSR0] as number) | L1CSR_CUL;
         break;
+      // There is nothing in a cache, nor in a branch buffer, that could be locked.
       case 7: // dcblc
       case 8: // icbtls
       case 9: // icblc
+      case 10: // bblels
+      case 11: // bbelr
         break;
       default:
         return this.program(esr);
@@ -118,10 +129,22 @@ export class EmulationE500 extends BookeEmulation {
     return RESUME_GUEST;
   }
 
-  /** Whether a word is a cache lock, which problem state has where MSR[UCLE] lets it. */
-  static isCacheLock(word: number): boolean {
+  /** Locks of problem state: where MSR does not give it them, a storage interrupt, of the branch buffer a program interrupt. */
+  override emulateUser(): boolean {
+    if (super.emulateUser()) return true;
+    if (!this.context.fetch()) return false;
+    const word = this.context.instruction;
     const row = word >>> 26 === 31 ? (TABLE[1024 + ((word >>> 1) & 1023)] as number) - OWN_CASE : -1;
-    return row >= 5 && row <= 9;
+    if (row < FIRST_LOCK) return false;
+    const msr = this.words[W_MSR] as number;
+    if (row >= FIRST_BRANCH_LOCK) {
+      if ((msr & MSR_E500.UBLE) === 0) return false;
+    } else if ((msr & MSR_E500.UCLE) === 0) {
+      this.interrupts.takeWithSyndrome(BOOKE_VECTOR.dataStorage, INSTRUCTION_LOCKS.includes(row) ? ESR_ILK : ESR.DLK);
+      return true;
+    }
+    this.own(row + OWN_CASE, word, 0, 0);
+    return true;
   }
 
   /** MMUCSR0's flash invalidations. */
@@ -285,11 +308,5 @@ export class EmulationE500 extends BookeEmulation {
     if (slot === null) return;
     (this.counters.counts[COUNTER.eager_shadows] as number)++;
     this.#shadow.map(index, address, frame, slot, user ? 0 : 1, USE.ALL, false);
-  }
-
-  /** A cache lock of problem state without MSR[UCLE] (EREF, "Cache Locking"). */
-  lockDenied(): number {
-    this.interrupts.takeWithSyndrome(BOOKE_VECTOR.dataStorage, ESR.DLK);
-    return RESUME_GUEST;
   }
 }

@@ -3,20 +3,29 @@ import { BOOKE_VECTOR, ESR } from '../../../processor/index.ts';
 import { RESUME_GUEST } from '../../family.ts';
 import { COUNTER } from '../../stats.ts';
 import { MSR } from '../bits.ts';
+import type { BookeContext } from '../context.ts';
 import { BookeExits } from '../exits.ts';
 import { W_MAGIC_EFFECTIVE, W_MAGIC_MAPPED, W_MSR } from '../layout.ts';
 import type { HypercallsE500 } from './hypercalls.ts';
 import type { ShadowE500 } from './shadow.ts';
 
+/** Primary opcode of all of SPE's instructions. */
+const SPE_OPCODE = 4;
+
 export class ExitsE500 extends BookeExits {
   /** Set when they are made. */
   hypercalls!: HypercallsE500;
   magicShadow!: ShadowE500;
+  context!: BookeContext;
 
   protected override systemCall(): number {
     if (!this.hypercalls.wanted) return super.systemCall();
     this.count(COUNTER.syscall_exits);
     return this.hypercalls.serve();
+  }
+
+  protected override unitSyndrome(): number {
+    return this.context.fetch() && this.context.instruction >>> 26 === SPE_OPCODE ? ESR.SPE : 0;
   }
 
   protected override mapOwn(address: number): boolean {

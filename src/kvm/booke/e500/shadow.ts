@@ -174,7 +174,28 @@ export class ShadowE500 implements ShadowTlb {
     this.#first.fill(-1);
   }
 
-  /** Host indexes that shadow a guest entry, for tests. */
+  /** The shadows by host index, for who looks inside. */
+  *list(): Generator<{
+    readonly index: number;
+    readonly guest: number;
+    readonly view: number;
+    readonly page: number;
+    readonly size: number;
+  }> {
+    for (let index = 0; index < HOST_ENTRIES; index++) {
+      const guest = this.#guest[index] as number;
+      if (guest < 0) continue;
+      yield {
+        index,
+        guest,
+        view: this.#view[index] as number,
+        page: this.#page[index] as number,
+        size: this.#size[index] as number,
+      };
+    }
+  }
+
+  /** Host indexes that shadow a guest entry. */
   shadowsOf(guestIndex: number): number[] {
     const indexes: number[] = [];
     for (let i = this.#first[guestIndex] as number; i >= 0; i = this.#next[i] as number) indexes.push(i);

@@ -10,12 +10,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { readAptOptions, readAptSources } from '../tools/packages/apt.ts';
-import { readEntries } from '../tools/packages/archive.ts';
-import { packageCache } from '../tools/packages/cache.ts';
-import { PackageClient } from '../tools/packages/client.ts';
-import { closure } from '../tools/packages/dependencies.ts';
-import { TerminalReporter } from '../tools/packages/progress.ts';
+import { readAptOptions, readAptSources } from '../src/node/packages/apt.ts';
+import { readEntries } from '../src/node/packages/archive.ts';
+import { packageCache } from '../src/node/packages/cache.ts';
+import { PackageClient } from '../src/node/packages/client.ts';
+import { closure } from '../src/node/packages/dependencies.ts';
+import { TerminalReporter } from '../src/node/packages/progress.ts';
 import { BenchError } from './errors.ts';
 
 /** Debian's name of the computer's architecture, and its libraries' folder. */

@@ -144,15 +144,25 @@ userland_glibc() {
 	build_benchmarks "${cross}gcc" -static -no-pie
 }
 
-# build_busybox COMPILER
+# An image of `powervisor run`: all that busybox has, for both word sizes.
+userland_run() {
+	local one
+	for one in powerpc powerpc64; do
+		cross=$one-linux-gnu- build_busybox "$one-linux-gnu-gcc -no-pie -fno-pie" defconfig
+		mv "$work/busybox-build/busybox" "$work/busybox-$one"
+		rm -r "$work/busybox-build"
+	done
+}
+
+# build_busybox COMPILER [CONFIGURATION]: that and what common and `with` list; allnoconfig if none is named
 build_busybox() {
 	local build=$work/busybox-build option
 	local make=(make -s -C "$work/busybox" "O=$build" "CC=$1" "AR=${cross}ar" "NM=${cross}nm" "OBJCOPY=${cross}objcopy"
 		"STRIP=${cross}strip" HOSTCC=gcc)
 	step 'building busybox'
-	unpack busybox
+	[ -d "$work/busybox" ] || unpack busybox
 	mkdir -p "$build"
-	run "${make[@]}" allnoconfig
+	run "${make[@]}" "${2:-allnoconfig}"
 	option=$(cat "$here/common/busybox.config" ${with:+"$here/$with/busybox.config"} | paste -sd'|')
 	sed -i -E "s/^# CONFIG_($option) is not set/CONFIG_\1=y/" "$build/.config"
 	run "${make[@]}" oldconfig < <(yes '' || true)
@@ -176,6 +186,21 @@ build_initramfs() {
 		${libraries:+--libraries $(printf "/usr/${cross%-}/lib/%s " $libraries)}
 }
 
+# Two archives of files, which differ in busybox's word size alone, and the one for the agent.
+build_run_archives() {
+	local one folders=() root=initramfs.cpio.gz
+	for one in powerpc64 powerpc; do
+		folders+=(--libraries "$one-linux-gnu" "/usr/$one-linux-gnu/lib/$([ $one = powerpc ] && echo ld.so.1 || echo ld64.so.1)"
+			$(printf "/usr/$one-linux-gnu/lib/%s " $libraries))
+	done
+	step 'packing the archives'
+	for one in powerpc64 powerpc; do
+		run "${POWERVISOR_NODE:-node}" "$here/../tools/guests/pack.ts" "$work/busybox-$one" "$off" "$out/$root" "${folders[@]}"
+		root=initramfs-32.cpio.gz
+	done
+	run "${POWERVISOR_NODE:-node}" "$here/../tools/guests/pack-run.ts" "$work/busybox-powerpc64" "$out/run.cpio"
+}
+
 step 'fetching and unpacking the sources'
 set_up_apt
 sources=busybox
@@ -186,5 +211,5 @@ fetch_kernel
 step 'building the kernel'
 build_kernel
 "userland_$userland"
-build_initramfs
+if [ "$userland" = run ]; then build_run_archives; else build_initramfs; fi
 step 'done'

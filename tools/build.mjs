@@ -4,7 +4,7 @@
  * is newer than the sources.
  */
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isCurrent } from '../bin/current.mjs';
@@ -23,7 +23,7 @@ const LIBRARY = {
   'translation-worker': 'src/web/translation-worker.ts',
 };
 /** What is bundled, with its licence. */
-const BUNDLED = ['commander', 'fflate'];
+const BUNDLED = ['commander', 'fflate', 'modern-tar', 'xz-decompress'];
 
 const common = { outdir: join(root, 'dist'), bundle: true, format: 'esm', logLevel: 'error' };
 
@@ -61,6 +61,24 @@ const nodeModules = {
   },
 };
 
+/** The text of a package's licence; where it brings none, what its description and its code's head say of it. */
+function licenceOf(folder) {
+  const file = join(folder, 'LICENSE');
+  if (existsSync(file)) return readFileSync(file, 'utf8');
+  const { license, author, main } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  const [head = ''] = /^\/\*![\s\S]*?\*\//.exec(readFileSync(join(folder, main), 'latin1')) ?? [];
+  return `${license}, ${author}\n${head}`;
+}
+
+/** What a package requires of Node's streams, every host that we run on has among its globals. */
+const webStreams = {
+  name: 'web-streams',
+  setup(build) {
+    build.onResolve({ filter: /^stream\/web$/ }, ({ path }) => ({ path, namespace: 'web-streams' }));
+    build.onLoad({ filter: /.*/, namespace: 'web-streams' }, () => ({ contents: 'module.exports = globalThis;' }));
+  },
+};
+
 async function bundle() {
   const { build } = await import('esbuild');
   await build({
@@ -71,6 +89,7 @@ async function bundle() {
     mainFields: ['module', 'main'],
     conditions: ['browser'],
     external: ['node:*'],
+    plugins: [webStreams],
     target: 'es2024',
   });
   // Last, because its age says whether all is current.
@@ -81,17 +100,14 @@ async function bundle() {
     platform: 'node',
     target: 'node24',
     // Commander would start programs of its own for commands that it does not have; nobody waits for it to load that.
-    plugins: [neverUsed('node:child_process'), nodeModules],
+    plugins: [neverUsed('node:child_process'), nodeModules, webStreams],
     minifyWhitespace: true,
     minifySyntax: true,
     banner: {
       js: "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);",
     },
   });
-  const licences = BUNDLED.map((name) => {
-    const text = readFileSync(join(root, 'node_modules', name, 'LICENSE'), 'utf8').trim();
-    return `${name}\n\n${text}\n`;
-  });
+  const licences = BUNDLED.map((name) => `${name}\n\n${licenceOf(join(root, 'node_modules', name)).trim()}\n`);
   writeFileSync(join(root, 'dist/LICENSES.txt'), `Parts of these files are of:\n\n${licences.join('\n\n')}`);
 }
 

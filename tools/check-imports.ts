@@ -20,7 +20,10 @@ const layers: Readonly<Record<string, Layer>> = {
   processor: { uses: { isa: anyFile }, packages: [] },
   kvm: { uses: { processor: ['index.ts', 'interface.ts'], isa: anyFile }, packages: [] },
   machine: { uses: { kvm: ['index.ts', 'api.ts'] }, packages: ['fflate'] },
-  node: { uses: { machine: machineFiles, kvm: ['index.ts', 'api.ts'], isa: ['index.ts'] }, packages: ['node:*'] },
+  node: {
+    uses: { machine: machineFiles, kvm: ['index.ts', 'api.ts'], isa: ['index.ts'] },
+    packages: ['node:*', 'modern-tar', 'xz-decompress'],
+  },
   cli: {
     uses: {
       node: ['index.ts', 'problems.ts', 'disks/index.ts', 'run/index.ts'],

@@ -1,11 +1,11 @@
 /** `firmware.ts NAME OUT`: takes firmware out of Debian's package (guests/NAME/recipe.json). Mirrors as for guests. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { readFiles } from './packages/archive.ts';
-import { packageCache } from './packages/cache.ts';
-import { PackageClient } from './packages/client.ts';
-import { oneLine } from './packages/error.ts';
-import { TerminalReporter } from './packages/progress.ts';
+import { readFiles } from '../src/node/packages/archive.ts';
+import { packageCache } from '../src/node/packages/cache.ts';
+import { PackageClient } from '../src/node/packages/client.ts';
+import { oneLine } from '../src/node/packages/error.ts';
+import { TerminalReporter } from '../src/node/packages/progress.ts';
 
 interface Recipe {
   readonly architecture: string;

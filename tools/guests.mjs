@@ -35,12 +35,16 @@ const initrdOf = (name) => (packageRecipe(name)?.root && !diskOf(name) ? 'initra
 const diskOf = (name) => (packageRecipe(name)?.disk ? 'disk.qcow2' : undefined);
 /** A recipe may be for firmware: the files of a package. */
 const firmwareOf = (name) => packageRecipe(name)?.firmware?.files.map((file) => basename(file));
+/** Whether it is compiled as an image of `powervisor run`, without benchmarks. */
+const isCompiledImage = (name) =>
+  !packageRecipe(name) && /^userland=run$/m.test(readFileSync(join(recipes, name, 'recipe.sh'), 'latin1'));
+/** What an image of `powervisor run` has beside kernel and initial RAM disk. */
+const runFilesOf = (name) =>
+  isCompiledImage(name) ? ['run.cpio', 'initramfs-32.cpio.gz'] : packageRecipe(name)?.run ? ['run.cpio'] : [];
 /** All that the recipe makes. */
 const builtOf = (name) =>
   firmwareOf(name) ??
-  [
-    ...new Set([kernelOf(name), 'vmlinux', initrdOf(name), packageRecipe(name)?.modules && 'run.cpio', diskOf(name)]),
-  ].filter(Boolean);
+  [...new Set([kernelOf(name), 'vmlinux', initrdOf(name), ...runFilesOf(name), diskOf(name)])].filter(Boolean);
 
 /** The recipe of a guest of Debian's own packages; undefined for one that build.sh compiles. */
 function packageRecipe(name) {
@@ -74,7 +78,8 @@ function recipeHash(name) {
   const folders = packageRecipe(name) ? ['userland', name] : ['common', 'userland', 'soft-float', ...partsOf(name)];
   for (const folder of folders) add(join(recipes, folder));
   add(join(root, 'tools', 'guests'));
-  hash.update(readFileSync(join(root, 'src', 'node', 'run', 'cpio.ts')));
+  for (const file of ['busybox', 'cpio', 'run-archive'])
+    hash.update(readFileSync(join(root, 'src', 'node', 'run', `${file}.ts`)));
   if (!packageRecipe(name)) hash.update(readFileSync(join(recipes, 'build.sh')));
   return hash.digest('hex');
 }
@@ -113,7 +118,8 @@ function fault(name, folder) {
     const whole = statSync(initrd).size > 1_000_000 && firstBytes(initrd, 4).readUInt32LE(0) === ZSTD_MAGIC;
     return whole ? undefined : `${initrdOf(name)} is not a zstd file, or too small`;
   }
-  const programs = recipe && !recipe.benchmarks ? [] : ['bench.sh', 'bin/bench-int', 'bin/bench-sys'];
+  const hasBenchmarks = recipe ? recipe.benchmarks : !isCompiledImage(name);
+  const programs = !hasBenchmarks ? [] : ['bench.sh', 'bin/bench-int', 'bin/bench-sys'];
   try {
     const archive = gunzipSync(readFileSync(initrd));
     const missing = ['init', 'bin/busybox', 'bin/sh', ...programs].find((one) => !archive.includes(`${one}\0`));

@@ -18,6 +18,11 @@ const machines = {
     guest: 'e500',
     words: ['--machine', 'ppce500', '--append', 'console=ttyS0'],
   },
+  g3beige: {
+    title: 'a Power Macintosh G3',
+    guest: 'book3s32',
+    words: ['--machine', 'g3beige', '--append', 'console=ttyPZ0'],
+  },
   pseries: {
     title: 'a POWER8 server',
     guest: 'debian',

@@ -25,6 +25,7 @@ export const KVM_EXIT = {
   INTR: 10,
   DCR: 15,
   INTERNAL_ERROR: 17,
+  OSI: 18,
   PAPR_HCALL: 19,
   WATCHDOG: 21,
   EPR: 23,
@@ -94,6 +95,8 @@ export interface KvmRun {
   readonly hlt: { wakeAt: number };
   /** KVM_EXIT_PAPR_HCALL: `args` are r4 … r12; user space leaves the results in `ret` (r3) and `args` (back to r4 … r12). */
   readonly paprHcall: { nr: number; ret: bigint; readonly args: BigUint64Array };
+  /** KVM_EXIT_OSI: r0 to r31, which user space changes before it calls `run()` again. */
+  readonly osi: { readonly gprs: BigUint64Array };
   /** KVM_EXIT_EPR: an external interrupt was taken, and user space sets `epr` to its vector before it calls `run()` again. */
   readonly epr: { epr: number };
   readonly systemEvent: { type: number };
@@ -104,7 +107,7 @@ export interface KvmRun {
   readonly debug: { readonly arch: { address: bigint; status: number } };
 }
 
-/** KVM_GET_REGS. 64-bit registers are BigInts: nobody waits for this call. */
+/** KVM_GET_REGS. 64-bit registers are BigInts: nobody waits for this call. An e500's general registers have both halves. */
 export interface KvmRegs {
   pc: bigint;
   cr: bigint;
@@ -232,11 +235,12 @@ export type TlbEntry = TlbEntry44x | TlbEntry206;
 export type KvmStats = Record<string, number>;
 
 /**
- * KVM_ENABLE_CAP's capabilities of a vCPU: PAPR has `sc 1` with guest PR=0 make hypercalls (Book3S 64). Of an e500, EPR asks
+ * KVM_ENABLE_CAP's capabilities of a vCPU: PAPR has `sc 1` with guest PR=0 make hypercalls (Book3S 64). OSI
+ * has system calls with Mac-on-Linux's numbers come to user space (Book3S; argument 0 to end it). Of an e500, EPR asks
  * user space for the vector of each external interrupt (argument 1, 0 to end it), BOOKE_WATCHDOG has the watchdog's end come
  * to it, SW_TLB gives the guest's TLBs another size (argument: KvmConfigTlb) and empties them.
  */
-export type VcpuCapability = 'papr' | 'epr' | 'booke-watchdog' | 'sw-tlb';
+export type VcpuCapability = 'papr' | 'osi' | 'epr' | 'booke-watchdog' | 'sw-tlb';
 
 /** The uapi's kvm_book3e_206_tlb_params: entries and ways of TLB0 and TLB1; TLB1's ways are its entries. */
 export interface KvmConfigTlb {

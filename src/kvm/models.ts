@@ -14,9 +14,11 @@ import {
   type ServerCpuOptions,
 } from '../processor/index.ts';
 import type { Accel } from './api.ts';
+import { classicAssist } from './book3s32/assist.ts';
 import { Book3s32 } from './book3s32/book3s32.ts';
 import { EMULATED_MNEMONICS as CLASSIC_MNEMONICS } from './book3s32/emulate.ts';
 import { CLASSIC_MODELS } from './book3s32/models.ts';
+import { classicVectors } from './book3s32/vectors.ts';
 import { book3sAssist } from './book3s64/assist.ts';
 import { Book3s64 } from './book3s64/book3s64.ts';
 import { EMULATED_MNEMONICS as BOOK3S_MNEMONICS } from './book3s64/emulate.ts';
@@ -66,6 +68,7 @@ export interface Model {
 /** KVM's assist meanings, by the host processor. */
 export const ASSIST: Partial<Record<ProcessorName, AssistTable>> = {
   '440': BOOKE_ASSIST,
+  ...Object.fromEntries(CLASSIC_MODELS.map((model) => [model.name, classicAssist(model)])),
   e500v2: E500_ASSIST,
   ...Object.fromEntries(BOOK3S_MODELS.map((model) => [model.name, book3sAssist(model)])),
 };
@@ -132,14 +135,21 @@ const CLASSIC = CLASSIC_MODELS.map((model): [string, Model] => [
   model.name,
   {
     processor: model.name,
-    accels: ['trap', 'pv'],
+    accels: ['trap', 'pv', 'assist'],
     hashTable: null,
     hypercall: HCALL_INSTRUCTIONS,
     mnemonics: CLASSIC_MNEMONICS,
     sprName: (spr) => book3sSprName(LEVELS_OF[model.name], spr),
     order: () => 7,
     create(processors, options, parts) {
-      const cpu = processors.createClassicCpu({ ...options, model: model.name });
+      const cpu = processors.createClassicCpu({
+        ...options,
+        model: model.name,
+        ...(parts.accel === 'assist' && {
+          assist: ASSIST[model.name] ?? null,
+          vectorCode: classicVectors(model),
+        }),
+      });
       return { cpu, family: new Book3s32({ ...parts, cpu }, model) };
     },
   },

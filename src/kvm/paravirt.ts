@@ -14,4 +14,5 @@ export const EV_SUCCESS = 0;
 export const EV_UNIMPLEMENTED = 12;
 export const FEATURE_MAGIC_PAGE = 1 << 1;
 /** The magic page has the segment registers, the MAS registers and SPRG4-7: what the reference always answers. */
-export const MAGIC_FEATURES = 3;
+export const MAGIC_FEATURE = { SEGMENTS: 1, SPRGS: 2 } as const;
+export const MAGIC_FEATURES = MAGIC_FEATURE.SEGMENTS | MAGIC_FEATURE.SPRGS;

@@ -7,13 +7,16 @@ const REASONS: readonly number[] = Object.values(KVM_EXIT);
 const NEVER = 2 ** 53;
 
 /** The values of a hypercall as words: its result, then its arguments. */
+/** The registers of an OSI call. */
+const OSI_WORDS: readonly SavedWords[] = [{ name: 'gprs', word: 0, count: 2 * 32 }];
+
 const HCALL_WORDS: readonly SavedWords[] = [{ name: 'values', word: 0, count: 2 * 10 }];
 
-export function saveRun({ exitReason, mmio, dcr, hlt, paprHcall, epr }: KvmRun): KvmState {
-  const values = [paprHcall.ret, ...paprHcall.args].flatMap((value) => [
-    Number(BigInt.asUintN(32, value)),
-    Number(BigInt.asUintN(32, value >> 32n)),
-  ]);
+const wordsOf = (values: readonly bigint[]): number[] =>
+  values.flatMap((value) => [Number(BigInt.asUintN(32, value)), Number(BigInt.asUintN(32, value >> 32n))]);
+
+export function saveRun({ exitReason, mmio, dcr, hlt, paprHcall, epr, osi }: KvmRun): KvmState {
+  const values = wordsOf([paprHcall.ret, ...paprHcall.args]);
   return {
     exitReason,
     mmio: { ...mmio },
@@ -21,6 +24,7 @@ export function saveRun({ exitReason, mmio, dcr, hlt, paprHcall, epr }: KvmRun):
     wakeAt: Math.min(hlt.wakeAt, NEVER),
     hcall: { nr: paprHcall.nr, values },
     epr: epr.epr,
+    osi: { gprs: wordsOf([...osi.gprs]) },
   };
 }
 
@@ -47,6 +51,9 @@ export function readRun(state: KvmState): (run: KvmRun) => void {
   const nr = savedInteger(hcall, 'nr', 0, 2 ** 64);
   const words = new Int32Array(2 * 10);
   readWords(hcall, HCALL_WORDS)(words);
+  const registers = new Int32Array(2 * 32);
+  readWords(savedPart(state, 'osi'), OSI_WORDS)(registers);
+  const gprs = new BigUint64Array(registers.buffer);
   const [ret = 0n, ...args] = new BigUint64Array(words.buffer);
   return (run) => {
     run.exitReason = exitReason;
@@ -54,6 +61,7 @@ export function readRun(state: KvmState): (run: KvmRun) => void {
     Object.assign(run.dcr, dcr);
     run.hlt.wakeAt = wakeAt === NEVER ? Number.POSITIVE_INFINITY : wakeAt;
     run.epr.epr = epr;
+    run.osi.gprs.set(gprs);
     run.paprHcall.nr = nr;
     run.paprHcall.ret = ret;
     run.paprHcall.args.set(args);

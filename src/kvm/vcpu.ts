@@ -58,7 +58,7 @@ const INTERRUPTS = Object.values(KVM_INTERRUPT);
 /** The registers of `KvmRegs` that are one. */
 const REGISTERS = ['pc', 'cr', 'ctr', 'lr', 'xer', 'msr', 'srr0', 'srr1', 'pid'] as const;
 
-const CAPABILITIES: readonly string[] = ['papr', 'epr', 'booke-watchdog', 'sw-tlb'] satisfies VcpuCapability[];
+const CAPABILITIES: readonly string[] = ['papr', 'osi', 'epr', 'booke-watchdog', 'sw-tlb'] satisfies VcpuCapability[];
 
 function checkTlbs(config: unknown): void {
   checkObject('the sizes of TLBs', config);
@@ -82,6 +82,7 @@ export function createKvmRun(): KvmRun {
     mmio: { physAddr: 0, data: 0, len: 0, isWrite: false },
     dcr: { dcrn: 0, data: 0, isWrite: false },
     hlt: { wakeAt: 0 },
+    osi: { gprs: new BigUint64Array(32) },
     paprHcall: { nr: 0, ret: 0n, args: new BigUint64Array(9) },
     epr: { epr: 0 },
     systemEvent: { type: 0 },

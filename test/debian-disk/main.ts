@@ -93,6 +93,11 @@ const daemon = spawn(
 );
 const key = join(place, 'key');
 execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
+process.on('exit', () => {
+  daemon.kill();
+  rmSync(place, { recursive: true, force: true });
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
 const log = values.log === undefined ? undefined : createWriteStream(values.log);
 const start = performance.now();
 const more = [
@@ -106,6 +111,7 @@ try {
     (text) => log?.write(text),
     'root',
   );
+  process.on('exit', () => guest.killNow());
   report('systemd to a login', undefined, (performance.now() - start) / 1000);
   const check = async (name: string, command: string, expect: RegExp, timeout = 300): Promise<Answer> => {
     const answer = await guest.run(command, timeout);
@@ -121,8 +127,8 @@ try {
   await check('apt-get update', 'apt-get update', /Reading package lists/, 900);
   const install = `DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ${PACKAGES}`;
   await check('apt-get install', install, /Setting up git /, 3000);
-  await check('dpkg --audit', 'dpkg --audit && echo sound', /^sound$/);
-  await check('dpkg --verify', 'dpkg --verify git make curl && echo sound', /^sound$/);
+  await check('dpkg --audit', 'dpkg --audit && echo sound', /^sound$/m);
+  await check('dpkg --verify', 'dpkg --verify git make curl && echo sound', /^sound$/m);
   const md5 = createHash('md5').update(download).digest('hex');
   await check('curl', `curl -s ${host}:${webPort}/ | md5sum`, new RegExp(md5));
   await check(
@@ -172,7 +178,6 @@ try {
   daemon.kill();
   web.close();
   log?.end();
-  rmSync(place, { recursive: true, force: true });
 }
 console.log(failed === 0 ? 'all passed' : `${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;

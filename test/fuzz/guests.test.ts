@@ -13,6 +13,7 @@ const SLICES: Readonly<Record<string, { readonly cases: number; readonly ends: r
   tree: { cases: 120, ends: ['quit', 'refused'] },
   initrd: { cases: 80, ends: ['quit', 'refused'] },
   streams: { cases: 60, ends: ['quit', 'shutdown'] },
+  gdb: { cases: 120, ends: ['quit'] },
   packets: { cases: 100, ends: ['carried', 'answered'] },
   chip: { cases: 90, ends: ['quit', 'shutdown'] },
   messages: { cases: 240, ends: ['accepted'] },

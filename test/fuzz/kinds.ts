@@ -3,6 +3,7 @@ import type { Accel } from '../../src/kvm/index.ts';
 import { TRANSPORTS } from '../machine/virtio/rig.ts';
 import { CHIP_PARTS, HostileChips } from './ccsr.ts';
 import { FILE_PLACES, FILES, HostileFiles } from './files.ts';
+import { HostileClients } from './gdb.ts';
 import { HostileGuests, MEMBER_E500 } from './guests.ts';
 import { HostileMacDevices } from './mac-devices.ts';
 import { HostilePrograms, PLACES, type Place } from './machines.ts';
@@ -81,6 +82,7 @@ export const KINDS: readonly Kind[] = [
   ),
   ...group(boards.map((place) => ({ name: `states ${placeName(place)}`, make: () => new HostileStates(place) }))),
   ...group([{ name: 'streams bare', make: () => new HostileStreams() }]),
+  ...group(boards.map((place) => ({ name: `gdb ${placeName(place)}`, make: () => new HostileClients(place) }))),
   ...group([{ name: 'packets user', make: () => new HostilePackets() }]),
   // Rings, registers and requests of devices.
   ...group(

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { packTar } from 'modern-tar';
+import { modulesOf } from '../../src/node/run/run-archive.ts';
 import { DpkgDatabase } from '../../tools/guests/dpkg-database.ts';
-import { modulesOf } from '../../tools/guests/run-archive.ts';
 import { packAr } from '../packages/mirror.ts';
 
 const tar = async (files: Record<string, string>): Promise<Buffer> =>

@@ -1,9 +1,9 @@
 /** Packages of Debian's for tests and benchmarks in a guest: modules of its own kernel, and whatever else. */
 import { readFileSync } from 'node:fs';
-import { modulesOf } from '../../tools/guests/run-archive.ts';
-import { packageCache } from '../../tools/packages/cache.ts';
-import { PackageClient } from '../../tools/packages/client.ts';
-import { TerminalReporter } from '../../tools/packages/progress.ts';
+import { packageCache } from '../../src/node/packages/cache.ts';
+import { PackageClient } from '../../src/node/packages/client.ts';
+import { TerminalReporter } from '../../src/node/packages/progress.ts';
+import { modulesOf } from '../../src/node/run/run-archive.ts';
 
 /** Fetches a package for ppc64el, or one for every architecture; the path of its file. */
 export async function fetchPackage(name: string): Promise<string> {

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { packTar } from 'modern-tar';
+import { type PackedEntry, readEntries } from '../../src/node/packages/archive.ts';
 import { file, packCpio } from '../../src/node/run/cpio.ts';
 import { packageRoot, type RootRecipe } from '../../tools/guests/package-root.ts';
-import { type PackedEntry, readEntries } from '../../tools/packages/archive.ts';
 import { packAr } from '../packages/mirror.ts';
 import { readCpio } from './cpio.ts';
 

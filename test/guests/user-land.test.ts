@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import { appletsOf } from '../../src/node/run/busybox.ts';
 import { characterDevice, directory, file, link, packCpio } from '../../src/node/run/cpio.ts';
-import { appletsOf, packUserLand } from '../../tools/guests/user-land.ts';
+import { packUserLand } from '../../tools/guests/user-land.ts';
 import { readCpio } from './cpio.ts';
 
 test('an archive holds what went in', () => {

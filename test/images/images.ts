@@ -7,7 +7,7 @@ import { packTar, type TarEntry } from 'modern-tar';
 
 export const digestOf = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
-type Made = Omit<TarEntry['header'], 'name' | 'size'> & { readonly body?: string };
+type Made = Omit<TarEntry['header'], 'name' | 'size'> & { readonly body?: string | Uint8Array };
 
 /** An archive of entries by name. */
 export async function archive(entries: Readonly<Record<string, Made | string>>): Promise<Buffer> {

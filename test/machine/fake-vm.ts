@@ -46,6 +46,7 @@ export function makeFakeVm(memoryBytes: number, script: Script): FakeVm {
     mmio: { physAddr: 0, data: 0, len: 0, isWrite: false },
     dcr: { dcrn: 0, data: 0, isWrite: false },
     hlt: { wakeAt: Number.POSITIVE_INFINITY },
+    osi: { gprs: new BigUint64Array(32) },
     paprHcall: { nr: 0, ret: 0n, args: new BigUint64Array(9) },
     epr: { epr: 0 },
     systemEvent: { type: 0 },

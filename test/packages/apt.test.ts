@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseSources, parseSourcesList, proxyEnvironment } from '../../tools/packages/apt.ts';
-import { parseParagraphs } from '../../tools/packages/control.ts';
+import { parseSources, parseSourcesList, proxyEnvironment } from '../../src/node/packages/apt.ts';
+import { parseParagraphs } from '../../src/node/packages/control.ts';
 
 test('paragraphs have folded fields, and comments are left out', () => {
   const text = '# a comment\nPackage: a\nDepends: b,\n  c\n# within\nEmpty:\n\n\nPackage: d\r\n';

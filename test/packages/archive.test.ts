@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readFiles } from '../../tools/packages/archive.ts';
+import { readFiles } from '../../src/node/packages/archive.ts';
 import { packAr, packDeb } from './mirror.ts';
 
 const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString();

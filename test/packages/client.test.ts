@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { readFiles } from '../../tools/packages/archive.ts';
-import { type ClientOptions, PackageClient } from '../../tools/packages/client.ts';
-import { PackageError } from '../../tools/packages/error.ts';
+import { readFiles } from '../../src/node/packages/archive.ts';
+import { type ClientOptions, PackageClient } from '../../src/node/packages/client.ts';
+import { PackageError } from '../../src/node/packages/error.ts';
 import { type MadePackage, Mirror, makeArchive, packDeb, sha256 } from './mirror.ts';
 
 const kernel = 'x'.repeat(200_000);

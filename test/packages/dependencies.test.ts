@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { PackageClient } from '../../tools/packages/client.ts';
-import { closure } from '../../tools/packages/dependencies.ts';
+import { PackageClient } from '../../src/node/packages/client.ts';
+import { closure } from '../../src/node/packages/dependencies.ts';
 import { type MadePackage, Mirror, makeArchive, packDeb } from './mirror.ts';
 
 const deb = await packDeb({ 'a/b': 'c' });

@@ -4,8 +4,8 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import type { Source } from '../../tools/packages/apt.ts';
-import { checkSignature, clearText } from '../../tools/packages/signature.ts';
+import type { Source } from '../../src/node/packages/apt.ts';
+import { checkSignature, clearText } from '../../src/node/packages/signature.ts';
 
 // Made with gpg for this test: an ed25519 key, and a text in clear that it signed.
 const data = join(import.meta.dirname, 'data');

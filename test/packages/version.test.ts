@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compareVersions } from '../../tools/packages/version.ts';
+import { compareVersions } from '../../src/node/packages/version.ts';
 
 /** Each is older than the next. */
 const ascending = [

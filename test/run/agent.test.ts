@@ -22,6 +22,7 @@ const request: Request = {
   directory: '/',
   mounts: [],
   binds: [],
+  covers: [],
   network: 'none',
   hasInput: false,
   isMerged: false,
@@ -251,7 +252,11 @@ test('what is no command, variable, image or folder is refused in one line', asy
     [/^a command is a list of strings/, []],
     [/^an argument has no zero byte/, ['a\0b']],
     [/^"A=B" is no variable/, ['true'], { env: { 'A=B': '' } }],
-    [/^there is no image 'x'; there are: debian, debian-tools$/, ['true'], { image: 'x' }],
+    [
+      /^there is no image 'x'; there are: debian, debian-tools, ppc64, ppc, folders and archives by path, [^\n]*$/,
+      ['true'],
+      { image: 'x' },
+    ],
   ];
   for (const [message, ...words] of wrong) await assert.rejects(run(...words), { name: 'MachineError', message });
 });

@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { run } from '../../src/node/run/index.ts';
 import { run as command, powervisor } from '../cli/command.ts';
+import { archive, imageOf } from '../images/images.ts';
 
 const skip =
   process.env['POWERVISOR_TEST_GUEST_DEBIAN'] === undefined && "no guest debian: 'npm run guests -- debian' makes it";
@@ -52,6 +53,25 @@ describe('run', { skip }, () => {
     assert.equal(lines.at(-2), String(odd.length + many.length));
   });
 
+  it('a hundred megabytes through each stream', async () => {
+    const block = randomBytes(1_000_003);
+    const bytes = Buffer.concat(Array.from({ length: 100 }, () => block));
+    const { stdout, stderr, ...result } = await run(['tee', '/dev/stderr'], { folder: false, stdin: bytes });
+    assert.equal(result.status, 0, result.message + result.console);
+    assert.ok(bytes.equals(stdout));
+    assert.ok(bytes.equals(stderr));
+  });
+
+  it('a disk that is full is an error of the program, and memory that is not there its end', async () => {
+    const full =
+      'dd if=/dev/zero of=/tmp/file bs=1000000; echo $?; rm /tmp/file; echo there is room again > /tmp/file; cat /tmp/file';
+    const script = `${full}; dd if=/dev/zero of=/dev/null bs=200000000 count=1; echo $?`;
+    const { stdout, stderr, status } = await run(['sh', '-c', script], { folder: false, memoryBytes: 2 ** 28 });
+    assert.equal(status, 0);
+    assert.equal(text(stdout), '1\nthere is room again\n137\n');
+    assert.match(text(stderr), /No space left on device/);
+  });
+
   it('two machines of one template have other random numbers, and the clock of now', async () => {
     const seen = new Set<string>();
     for (let i = 0; i < 2; i++) {
@@ -64,6 +84,57 @@ describe('run', { skip }, () => {
       seen.add(random);
     }
     assert.equal(seen.size, 2);
+  });
+
+  it("a container image: its files, environment, folder and user; what is written is the guest's alone", async () => {
+    const { stdout: busybox } = await run(['cat', '/bin/busybox'], { folder: false });
+    assert.ok(busybox.length > 100_000);
+    const lower = await archive({
+      'bin/': { mode: 0o755 },
+      'bin/busybox': { mode: 0o755, body: busybox },
+      'bin/sh': { type: 'symlink', linkname: 'busybox' },
+      'etc/passwd': 'me:x:7:8::/home/me:/bin/sh\n',
+      'data/private': { mode: 0o600, uid: 7, body: 'mine' },
+      'data/gone': '',
+    });
+    const upper = await archive({ 'data/.wh.gone': '', 'data/': { mode: 0o777 } });
+    const config = { Env: ['PATH=/bin', 'A=from image'], WorkingDir: '/data', User: 'me', Entrypoint: ['sh'] };
+    const { blobs, index } = imageOf([lower, upper], { config });
+    const path = join(folder, 'image.tar');
+    writeFileSync(
+      path,
+      await archive({
+        'oci-layout': '{}',
+        'index.json': { body: index },
+        ...Object.fromEntries([...blobs].map(([digest, body]) => [`blobs/${digest.replace(':', '/')}`, { body }])),
+      }),
+    );
+    const script =
+      'busybox ls; cat private; echo; echo $A $B $HOME; busybox id -u; echo new > new; cat new /proc/1/comm';
+    for (let i = 0; i < 2; i++) {
+      const result = await run([], {
+        ...{ image: path, folder: false, env: { B: 'given' }, timeoutMs: LIMIT_MS },
+        stdin: script.replaceAll('cat', 'busybox cat'),
+      });
+      assert.equal(
+        text(result.stdout),
+        'private\nmine\nfrom image given /home/me\n7\nnew\nagent\n',
+        text(result.stderr),
+      );
+    }
+  });
+
+  it('a folder as the image, a user by number, and a folder shared into it', async () => {
+    const root = join(folder, 'root');
+    mkdirSync(join(root, 'bin'), { recursive: true });
+    const { stdout: busybox } = await run(['cat', '/bin/busybox'], { folder: false });
+    writeFileSync(join(root, 'bin', 'sh'), busybox, { mode: 0o755 });
+    writeFileSync(join(folder, 'there'), 'there\n');
+    const result = await run(['sh', '-c', 'while read -r line; do echo $line; done < there; echo $0 > made; pwd'], {
+      ...{ image: root, folder, user: '5:6', env: { PATH: '/bin' }, timeoutMs: LIMIT_MS },
+    });
+    assert.equal(text(result.stderr), "sh: can't create made: Permission denied\n");
+    assert.equal(text(result.stdout), `there\n${folder}\n`);
   });
 
   it('the command: status, and what --rw writes', async () => {
@@ -146,8 +217,12 @@ describe('run', { skip }, () => {
 it('a mistake is one line, and status 125', async () => {
   const wrong: [RegExp, ...string[]][] = [
     [/there is no image 'x'; there are: debian, debian-tools/, '--image', 'x', '--', 'true'],
+    [/there is no image '.\/nowhere'/, '--image', './nowhere', '--', 'true'],
+    [/is for ppc64le, not for ppc64/, '--image', 'debian', '--arch', 'ppc64', '--', 'true'],
+    [/there is no folder \/nowhere to take libraries from/, '--sysroot', '/nowhere', '--', 'true'],
+    [/the image has no user 'x'/, '--user', 'x', '--', 'true'],
     [/cannot share '\/nowhere': there is no such folder/, '--folder', '/nowhere', '--', 'true'],
-    [/missing required argument/],
+    [/a command is a list of strings/],
     [/unknown option '--frob'/, '--frob', '--', 'true'],
     [/there is no network 'x'; none, user fit/, '--net', 'x', '--', 'true'],
     [/'=x' is no variable/, '--env', '=x', '--', 'true'],

@@ -8,14 +8,14 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createZstdCompress, gzipSync } from 'node:zlib';
+import { readEntries } from '../../src/node/packages/archive.ts';
+import type { PackageClient } from '../../src/node/packages/client.ts';
+import { closure } from '../../src/node/packages/dependencies.ts';
+import { appletsOf } from '../../src/node/run/busybox.ts';
 import { CpioPacker, characterDevice, directory, file, link, packCpio } from '../../src/node/run/cpio.ts';
-import { readEntries } from '../packages/archive.ts';
-import type { PackageClient } from '../packages/client.ts';
-import { closure } from '../packages/dependencies.ts';
+import { modulesOf } from '../../src/node/run/run-archive.ts';
 import { DpkgDatabase } from './dpkg-database.ts';
 import { overlayOf, packageRoot, type RootRecipe } from './package-root.ts';
-import { modulesOf } from './run-archive.ts';
-import { appletsOf } from './user-land.ts';
 
 export interface DiskRecipe {
   readonly size: string;

@@ -3,8 +3,8 @@
  * own files in /var/lib/dpkg (dpkg(1), deb-control(5), deb-triggers(5)).
  */
 import { createHash } from 'node:crypto';
+import { readEntries } from '../../src/node/packages/archive.ts';
 import { type Entry, file } from '../../src/node/run/cpio.ts';
-import { readEntries } from '../packages/archive.ts';
 
 const FOLDER = 'var/lib/dpkg';
 /** What dpkg keeps of a package's control files besides the paragraph itself. */

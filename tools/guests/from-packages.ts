@@ -9,16 +9,16 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createZstdCompress } from 'node:zlib';
+import { type PackedEntry, readEntries, readFiles } from '../../src/node/packages/archive.ts';
+import { packageCache } from '../../src/node/packages/cache.ts';
+import { PackageClient } from '../../src/node/packages/client.ts';
+import { closure } from '../../src/node/packages/dependencies.ts';
+import { oneLine } from '../../src/node/packages/error.ts';
+import { TerminalReporter } from '../../src/node/packages/progress.ts';
 import { CpioPacker, file } from '../../src/node/run/cpio.ts';
-import { type PackedEntry, readEntries, readFiles } from '../packages/archive.ts';
-import { packageCache } from '../packages/cache.ts';
-import { PackageClient } from '../packages/client.ts';
-import { closure } from '../packages/dependencies.ts';
-import { oneLine } from '../packages/error.ts';
-import { TerminalReporter } from '../packages/progress.ts';
+import { packRunArchive } from '../../src/node/run/run-archive.ts';
 import { type DiskRecipe, makeDisk } from './disk.ts';
 import { overlayOf, packageRoot, type RootRecipe } from './package-root.ts';
-import { packRunArchive } from './run-archive.ts';
 import { packUserLand } from './user-land.ts';
 
 interface Recipe {
@@ -31,8 +31,8 @@ interface Recipe {
   readonly root?: RootRecipe;
   /** It is installed on a disk, of `root` and configured; `busybox` finds it there. */
   readonly disk?: DiskRecipe;
-  /** Modules of the kernel for the machine of `powervisor run`: the guest is an image of that. */
-  readonly modules?: readonly string[];
+  /** The guest is an image of `powervisor run`. */
+  readonly run?: boolean;
   /** The guest's command to end the machine. */
   readonly off: string;
   readonly benchmarks?: { readonly compiler: string; readonly flags: readonly string[] };
@@ -92,7 +92,7 @@ async function* packedRoot(
 
 async function make(guest: string, out: string): Promise<void> {
   const recipe: Recipe = JSON.parse(readFileSync(join(recipes, guest, 'recipe.json'), 'utf8'));
-  const { architecture, root, off, busybox = '', benchmarks, modules } = recipe;
+  const { architecture, root, off, busybox = '', benchmarks } = recipe;
   const reporter = new TerminalReporter(process.stderr, `guest ${guest}: `);
   const mirror = process.env['POWERVISOR_MIRROR'];
   const client = await PackageClient.open({ architecture, mirror, cache: packageCache(), reporter });
@@ -117,7 +117,7 @@ async function make(guest: string, out: string): Promise<void> {
       const program = await readBusybox(client, busybox);
       const programs = benchmarks ? compile(benchmarks) : new Map<string, Uint8Array>();
       writeFileSync(join(out, 'initramfs.cpio.gz'), packUserLand({ busybox: program, off, programs }));
-      if (modules) writeFileSync(join(out, 'run.cpio'), await packRunArchive(imagePackage, modules, program));
+      if (recipe.run) writeFileSync(join(out, 'run.cpio'), await packRunArchive(imagePackage, program));
     } else {
       const params = { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL };
       await pipeline(

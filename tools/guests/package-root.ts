@@ -4,8 +4,8 @@
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { PackedEntry } from '../../src/node/packages/archive.ts';
 import { characterDevice, directory, type Entry, file, link } from '../../src/node/run/cpio.ts';
-import type { PackedEntry } from '../packages/archive.ts';
 
 export interface RootRecipe {
   /** Each in the form of the field Depends: "bash, mawk | gawk". */

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { appletsOf } from '../../src/node/run/busybox.ts';
 import { characterDevice, directory, type Entry, file, link, packCpio } from '../../src/node/run/cpio.ts';
 
 const recipes = join(import.meta.dirname, '../../guests');
@@ -14,23 +15,21 @@ export interface UserLand {
   readonly programs: ReadonlyMap<string, Uint8Array>;
   /** Shared libraries by name, the dynamic linker among them. */
   readonly libraries?: ReadonlyMap<string, Uint8Array> | undefined;
+  /** Those of architectures beside each other: Debian's name of one (`powerpc64-linux-gnu`) has libraries by name. */
+  readonly multiarch?: ReadonlyMap<string, ReadonlyMap<string, Uint8Array>> | undefined;
 }
 
-/**
- * The names that a busybox answers to, out of its own list: names in order, each ended by 0, the first one '['. To ask
- * the program would take the processor that it was built for.
- */
-export function appletsOf(busybox: Uint8Array): string[] {
-  const bytes = Buffer.from(busybox.buffer, busybox.byteOffset, busybox.byteLength);
-  for (let at = bytes.indexOf('\0[\0', 0, 'latin1'); at >= 0; at = bytes.indexOf('\0[\0', at + 1, 'latin1')) {
-    const names = bytes.toString('latin1', at + 1, bytes.indexOf('\0\0', at + 1, 'latin1')).split('\0');
-    if (names.includes('sh') && names.every((name) => /^[\w.[-]+$/.test(name))) return names;
-  }
-  throw new Error('busybox has no list of its names');
-}
+/** Where programs look for their dynamic linker. */
+const linkerPath = (name: string): string => (name.startsWith('ld64') ? `lib64/${name}` : `lib/${name}`);
 
 /** The initial RAM disk, compressed. */
-export function packUserLand({ busybox, off, programs, libraries = new Map() }: UserLand): Buffer {
+export function packUserLand({
+  busybox,
+  off,
+  programs,
+  libraries = new Map(),
+  multiarch = new Map(),
+}: UserLand): Buffer {
   const text = (path: string, lines: string): Entry => file(path, Buffer.from(lines));
   const program = (path: string, data: Uint8Array): Entry => file(path, data, 0o755);
   const own = (name: string): Entry => program(name, readFileSync(join(recipes, 'userland', name)));
@@ -48,6 +47,14 @@ export function packUserLand({ busybox, off, programs, libraries = new Map() }: 
     // 64-bit programs look in /lib64, for their dynamic linker at least.
     ...(libraries.size > 0 ? [directory('lib'), link('lib64', 'lib')] : []),
     ...[...libraries].map(([name, data]) => program(`lib/${name}`, data)),
+    ...(multiarch.size > 0 ? [directory('lib'), directory('lib64')] : []),
+    ...[...multiarch].flatMap(([name, held]) => [
+      directory(`lib/${name}`),
+      ...[...held].flatMap(([library, data]) => [
+        program(`lib/${name}/${library}`, data),
+        ...(library.startsWith('ld') ? [link(linkerPath(library), `/lib/${name}/${library}`)] : []),
+      ]),
+    ]),
     ...appletsOf(busybox)
       .filter((name) => name !== 'busybox')
       .map((name) => link(`bin/${name}`, 'busybox')),

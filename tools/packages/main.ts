@@ -1,9 +1,9 @@
 /** `npm run packages -- ARCHITECTURE NAME...`: fetches packages of Debian's and prints where their files are. */
 import { Command, CommanderError } from 'commander';
-import { packageCache } from './cache.ts';
-import { PackageClient } from './client.ts';
-import { oneLine } from './error.ts';
-import { TerminalReporter } from './progress.ts';
+import { packageCache } from '../../src/node/packages/cache.ts';
+import { PackageClient } from '../../src/node/packages/client.ts';
+import { oneLine } from '../../src/node/packages/error.ts';
+import { TerminalReporter } from '../../src/node/packages/progress.ts';
 
 interface Options {
   mirror?: string;

@@ -1,7 +1,14 @@
 import { fstatSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Command } from 'commander';
-import { type RunResult, startCommand } from '../../node/run/index.ts';
+import {
+  PROGRAM_ARCHITECTURES,
+  type ProgramArchitecture,
+  type RunResult,
+  startCommand,
+  TerminalReporter,
+  type TerminalSize,
+} from '../../node/run/index.ts';
 import { OWN_STATUS, oneLine, UsageError } from '../errors.ts';
 import { isIgnored } from '../signals.ts';
 import { parseChoice, parseMemory, parseSeconds } from '../values.ts';
@@ -17,6 +24,11 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
 interface RunArguments {
   image?: string;
+  arch?: ProgramArchitecture;
+  pull?: boolean;
+  sysroot?: string;
+  user?: string;
+  shell?: boolean;
   env?: Record<string, string>;
   cwd?: string;
   folder: string | false;
@@ -40,8 +52,18 @@ export function addRun(program: Command): void {
   program
     .command('run')
     .description('run a command on a PowerPC, in a fresh machine; its status is the exit status')
-    .argument('<command...>', 'the program and its arguments, after --')
-    .option('--image <name>', 'whose files it finds: debian (if absent), debian-tools')
+    .argument('[command...]', "the program and its arguments, after --; the image's own if absent")
+    .option(
+      '--image <name>',
+      'whose files it finds: debian, debian-tools, ppc64, ppc; a folder or archive by path; HOST/NAME:TAG of a registry',
+    )
+    .option('--arch <name>', 'whose programs the image has: ppc64le (if absent), ppc64, ppc', (text) =>
+      parseChoice(text, PROGRAM_ARCHITECTURES, 'architecture'),
+    )
+    .option('--pull', "ask the registry again for what the image's tag stands for")
+    .option('--sysroot <folder>', 'load libraries from here, as /usr/powerpc64-linux-gnu of a cross compiler')
+    .option('--user <name>', 'whose the command is: NAME or UID, with :GROUP or without')
+    .option('--shell', 'when the command has failed, a shell in its place to look around; without a command just that')
     .option(
       '--env <name=value>',
       'a variable of its environment; NAME alone has the value here; may be repeated',
@@ -77,7 +99,20 @@ function areSame(one: number, other: number): boolean {
   }
 }
 
-async function run(command: readonly string[], options: RunArguments): Promise<number> {
+/** A command that leaves a shell behind when it fails; its status stays. */
+const LOOK_AROUND = '"$@" || { status=$?; echo "powervisor: status $status" >&2; sh -i; exit $status; }';
+const withShell = (command: readonly string[]): readonly string[] =>
+  command.length === 0 ? ['/bin/sh', '-i'] : ['/bin/sh', '-c', LOOK_AROUND, 'sh', ...command];
+
+/** The size of our terminal, where input and output are one. */
+function terminalSize(): TerminalSize | undefined {
+  const { stdin, stdout } = process;
+  return stdin.isTTY && stdout.isTTY ? { rows: stdout.rows, columns: stdout.columns } : undefined;
+}
+
+async function run(given: readonly string[], options: RunArguments): Promise<number> {
+  const command = options.shell ? withShell(given) : given;
+  const terminal = terminalSize();
   let running: Awaited<ReturnType<typeof startCommand>>;
   const end = new AbortController();
   let ended: NodeJS.Signals | undefined;
@@ -93,6 +128,12 @@ async function run(command: readonly string[], options: RunArguments): Promise<n
   try {
     running = await startCommand(command, {
       image: options.image,
+      architecture: options.arch,
+      refresh: options.pull,
+      sysroot: options.sysroot,
+      user: options.user,
+      terminal,
+      report: new TerminalReporter(process.stderr, 'powervisor: '),
       env: options.env,
       cwd: options.cwd,
       folder: options.folder,
@@ -106,12 +147,18 @@ async function run(command: readonly string[], options: RunArguments): Promise<n
       stderr: areSame(1, 2) ? 'stdout' : process.stderr,
       signal: end.signal,
     });
+    if (terminal) {
+      process.stdin.setRawMode(true);
+      process.stdout.on('resize', () => running.resize({ rows: process.stdout.rows, columns: process.stdout.columns }));
+    }
     result = await running.result;
   } catch (error) {
     if (end.signal.aborted && ended !== undefined) return 128 + constants.signals[ended];
     if ((error as NodeJS.ErrnoException).code === 'EPIPE') return BROKEN_PIPE_STATUS;
     console.error(`powervisor: ${oneLine(error)}`);
     return OWN_STATUS;
+  } finally {
+    if (terminal) process.stdin.setRawMode(false);
   }
   if (result.cause === 'exited') return result.status as number;
   if (result.cause === 'lost') {

@@ -22,6 +22,9 @@ const STEPPING = { HOST: 1, PAGE: 2 } as const;
 const SRR1_TRACE = { ALWAYS: 0x4000_0000, LOAD: 0x1000_0000, STORE: 0x0800_0000, CIABR: 0x0010_0000 } as const;
 /** A watched range of DAWR stays within so many bytes. */
 const DAWR_BLOCK = 512;
+/** IABR (MPC750 user's manual, 2.1.2.1): enabled; where instructions are translated. And its exception's vector. */
+const IABR = { BE: 0x2, TE: 0x1 } as const;
+const INSTRUCTION_BREAKPOINT = 0x1300;
 
 /** What ends without a trace interrupt: rfid, rfi, and sc 1 in disguise. */
 const isUntraced = (word: number): boolean => {
@@ -189,6 +192,10 @@ export class Book3sDebug implements Watch {
       if (context.stepping === 0) return RESUME_GUEST;
     }
     if (this.host.breaks(low, high)) return this.host.exit(KVMPPC_DEBUG.BREAKPOINT, this.#pc());
+    if (this.#context.model.hasPrefix && this.#isAtIabr(low)) {
+      this.#interrupts.take(INSTRUCTION_BREAKPOINT, 0);
+      return RESUME_GUEST;
+    }
     this.begun = true;
     this.#taken = this.#interrupts.taken;
     context.completed = false;
@@ -230,8 +237,16 @@ export class Book3sDebug implements Watch {
     return this.host.exit(KVMPPC_DEBUG.BREAKPOINT, this.#pc());
   }
 
+  /** Whether IABR, which 32-bit processors have in CIABR's place, has its exception before the instruction at an address. */
+  #isAtIabr(low: number): boolean {
+    const iabr = this.#words[W_CIABR] as number;
+    const isTranslated = ((this.#words[W_MSR] as number) & MSR.IR) !== 0;
+    return (iabr & IABR.BE) !== 0 && (iabr & ~CIABR.STATE) === low && ((iabr & IABR.TE) !== 0) === isTranslated;
+  }
+
   /** Whether the instruction at an address is CIABR's. */
   #comparesWith(low: number, high: number): boolean {
+    if (this.#context.model.hasPrefix) return false;
     const words = this.#words;
     const ciabr = words[W_CIABR] as number;
     if ((ciabr & ~CIABR.STATE) !== low || words[W_CIABR + 1] !== high) return false;

@@ -10,6 +10,7 @@ import type { Book3sDebug } from './debug.ts';
 import type { ParavirtHypercalls } from './hypercalls.ts';
 import type { Book3sInterrupts } from './interrupts.ts';
 import { W_EXIT_ADDRESS, W_EXIT_SYNDROME, W_PAPR, W_PC } from './layout.ts';
+import type { OsiCalls } from './osi.ts';
 
 /** sc with LEV = 1. */
 const SC_1 = 0x4400_0022;
@@ -47,6 +48,7 @@ export class Book3sExits {
   readonly #emulation: Emulation;
   readonly #faults: Faults;
   readonly #papr: Hypercalls;
+  readonly #osi: OsiCalls;
   /** Null: the guest gets none (accel trap). */
   readonly #paravirt: ParavirtHypercalls | null;
   readonly #counts: Float64Array;
@@ -59,6 +61,7 @@ export class Book3sExits {
     emulation: Emulation,
     faults: Faults,
     papr: Hypercalls,
+    osi: OsiCalls,
     paravirt: ParavirtHypercalls | null,
     counters: VcpuCounters,
     run: KvmRun,
@@ -70,6 +73,7 @@ export class Book3sExits {
     this.#emulation = emulation;
     this.#faults = faults;
     this.#papr = papr;
+    this.#osi = osi;
     this.#paravirt = paravirt;
     this.#counts = counters.counts;
     this.#run = run;
@@ -163,12 +167,12 @@ export class Book3sExits {
 
   /** PC is behind the instruction. A guest's kernel can call KVM; all else is its own system call. */
   #systemCall(): number {
-    if (!this.#context.user) {
-      const paravirt = this.#paravirt;
-      if (this.#words[W_PAPR] !== 0 && this.#context.fetch(-4) && this.#context.instruction === SC_1)
-        return this.#papr.serve();
-      if (paravirt?.wanted === true) return paravirt.serve();
-    }
+    const isKernel = !this.#context.user;
+    if (isKernel && this.#words[W_PAPR] !== 0 && this.#context.fetch(-4) && this.#context.instruction === SC_1)
+      return this.#papr.serve();
+    if (this.#osi.wanted) return this.#osi.serve();
+    const paravirt = this.#paravirt;
+    if (isKernel && paravirt?.wanted === true) return paravirt.serve();
     this.#count(COUNTER.syscall_exits);
     this.#interrupts.take(SERVER_VECTOR.systemCall, 0);
     return RESUME_GUEST;

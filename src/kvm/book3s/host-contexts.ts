@@ -12,7 +12,8 @@ const MODES = 32;
 export const CONTEXT_USER = 0;
 export const CONTEXT_KERNEL = 1;
 export const CONTEXT_REAL = 2;
-const FIRST_SHARED = 3;
+/** Of 32-bit processors: the kernel with translation of fetches alone, as Linux looks at its hash table. */
+export const CONTEXT_FETCH = 3;
 
 export function modeOf(msrLow: number, msrHigh: number): number {
   return (
@@ -44,13 +45,14 @@ export class HostContexts {
   /** By mode: its context, -1 for none; by context: its mode, -1 for none. */
   readonly #contextOf = new Int8Array(MODES).fill(-1);
   readonly #modeOf = new Int8Array(SERVER_CONTEXTS).fill(-1);
-  #next = FIRST_SHARED;
+  readonly #firstShared: number;
+  #next: number;
   /** The context in use, and its mode. */
   current = -1;
   mode = -1;
 
-  /** `assist`: the guest's kernel runs with assist meanings. `usual`: bits of MODE of the usual width and byte order. */
-  constructor(cpu: ContextCpu, segments: ContextSegments, assist: boolean, usual: number) {
+  /** `assist`: the guest's kernel runs with assist meanings. `usual`: bits of MODE of the usual width and byte order; `fetch`: CONTEXT_FETCH is one's own. */
+  constructor(cpu: ContextCpu, segments: ContextSegments, assist: boolean, usual: number, fetch = false) {
     this.#cpu = cpu;
     this.#segments = segments;
     this.#modes = Array.from({ length: MODES }, (_, mode) => ({
@@ -61,6 +63,9 @@ export class HostContexts {
     this.#assign(CONTEXT_USER, usual | MODE.PR | MODE.IR | MODE.DR);
     this.#assign(CONTEXT_KERNEL, usual | MODE.IR | MODE.DR);
     this.#assign(CONTEXT_REAL, usual);
+    if (fetch) this.#assign(CONTEXT_FETCH, usual | MODE.IR);
+    this.#firstShared = fetch ? CONTEXT_FETCH + 1 : CONTEXT_FETCH;
+    this.#next = this.#firstShared;
   }
 
   /** Selects the context of a mode. */
@@ -68,7 +73,7 @@ export class HostContexts {
     let context = this.#contextOf[mode] as number;
     if (context < 0) {
       context = this.#next;
-      this.#next = context + 1 === SERVER_CONTEXTS ? FIRST_SHARED : context + 1;
+      this.#next = context + 1 === SERVER_CONTEXTS ? this.#firstShared : context + 1;
       this.#assign(context, mode);
     }
     this.mode = mode;

@@ -11,8 +11,10 @@ export class ParavirtHypercalls {
   readonly #littleEndian: boolean;
   /** Everything shadowed so far must go: the magic page has moved. */
   readonly #onMap: () => void;
+  readonly #features: number;
 
-  constructor(context: Book3sContext, littleEndian: boolean, onMap: () => void) {
+  constructor(context: Book3sContext, littleEndian: boolean, onMap: () => void, features: number = MAGIC_FEATURES) {
+    this.#features = features;
     this.#words = context.words;
     this.#context = context;
     this.#littleEndian = littleEndian;
@@ -45,7 +47,7 @@ export class ParavirtHypercalls {
         words[W_MAGIC_EFFECTIVE + 1] = this.#narrow ? 0 : (words[W_GPR + 9] as number);
         words[W_MAGIC_MAPPED] = 1;
         this.#onMap();
-        result = MAGIC_FEATURES;
+        result = this.#features;
         break;
       case TOKEN.EV_IDLE:
         words[W_HALTED] = 1;

@@ -14,6 +14,9 @@ export const SEGMENT = {
   /** IR≠DR: ESID; fetches and data have different translations in it. */
   FETCH_VIRTUAL: 3,
   DATA_VIRTUAL: 4,
+  /** The same where the key has the segment register, too, which says all that can change but for pages. */
+  FETCH_REGISTER: 5,
+  DATA_REGISTER: 6,
   KIND: 7,
   /** The one segment that has the magic page: its page belongs to no guest VSID. */
   MAGIC: 8,

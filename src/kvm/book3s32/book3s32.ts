@@ -3,6 +3,7 @@ import { type ClassicCpu, LEVELS_OF, SERVER_VECTOR } from '../../processor/index
 import {
   KVM_EXIT,
   KVM_INTERRUPT,
+  type KvmConfigTlb,
   KvmError,
   type KvmGuestDebug,
   type KvmRegs,
@@ -21,11 +22,13 @@ import { HostContexts } from '../book3s/host-contexts.ts';
 import { ParavirtHypercalls } from '../book3s/hypercalls.ts';
 import { Book3sInterrupts, PRIORITY } from '../book3s/interrupts.ts';
 import { ACCESS, TRANSLATION } from '../book3s/mmu.ts';
+import { OsiCalls } from '../book3s/osi.ts';
 import { ShadowPages } from '../book3s/shadow.ts';
 import { StorageEmulation } from '../book3s/storage.ts';
 import { VsidMap } from '../book3s/vsid-map.ts';
 import { GuestDebug } from '../debug.ts';
 import { type FamilyParts, type FamilyTrace, RESUME_GUEST, type VcpuFamily, vectorNames } from '../family.ts';
+import { MAGIC_FEATURE } from '../paravirt.ts';
 import { type MemorySlot, PAGE_FRAMES } from '../slots.ts';
 import { readWords, savedNumber, saveWords } from '../state.ts';
 import { COUNTER } from '../stats.ts';
@@ -55,6 +58,7 @@ import {
   W_PIR,
   W_PVR,
   W_RESERVE_ADDRESS,
+  W_SEGMENTS_STALE,
   W_SPRG,
   W_SPRG_HIGH,
   W_SR,
@@ -99,6 +103,7 @@ export class Book3s32 implements VcpuFamily {
   readonly #interrupts: Book3sInterrupts;
   readonly #decrementer: Decrementer;
   readonly #storage: StorageEmulation;
+  readonly #osi: OsiCalls;
   readonly #exits: Book3sExits;
   readonly #registers: ClassicRegisters;
   readonly #debug: Book3sDebug;
@@ -119,7 +124,7 @@ export class Book3s32 implements VcpuFamily {
       segments.dropVsid(n);
     });
     const shadow: ShadowPages = new ShadowPages(new ClassicTable(cpu), vsids, counters, limits.shadows);
-    const hosts = new HostContexts(segments, segments, accel === 'assist', 0);
+    const hosts = new HostContexts(segments, segments, accel === 'assist', 0, true);
     const context = new Book3sContext(cpu, model, memory, slots, mmu, hosts, vsids);
     const interrupts = new Book3sInterrupts(context, counters);
     // The exception comes when the sign is set, and stays until it is taken (PEM 32, 2.3.10).
@@ -144,13 +149,20 @@ export class Book3s32 implements VcpuFamily {
     const paravirt =
       accel === 'trap'
         ? null
-        : new ParavirtHypercalls(context, false, () => {
-            shadow.dropAll();
-            hosts.dropAll();
-          });
+        : new ParavirtHypercalls(
+            context,
+            false,
+            () => {
+              shadow.dropAll();
+              hosts.dropAll();
+            },
+            // Segments that are written behind its back the vector code does not see.
+            MAGIC_FEATURE.SPRGS | (accel === 'assist' ? 0 : MAGIC_FEATURE.SEGMENTS),
+          );
     // There is no sc 1.
     const none = { serve: () => RESUME_GUEST };
-    this.#exits = new Book3sExits(context, interrupts, emulation, faults, none, paravirt, counters, run, debug);
+    const osi = new OsiCalls(context.words, run);
+    this.#exits = new Book3sExits(context, interrupts, emulation, faults, none, osi, paravirt, counters, run, debug);
     this.#registers = new ClassicRegisters(
       context,
       decrementer,
@@ -168,6 +180,7 @@ export class Book3s32 implements VcpuFamily {
     this.#decrementer = decrementer;
     this.#storage = storage;
     this.#debug = debug;
+    this.#osi = osi;
   }
 
   reset(): void {
@@ -197,6 +210,7 @@ export class Book3s32 implements VcpuFamily {
 
   begin(): void {
     this.#storage.complete();
+    this.#osi.complete();
   }
 
   end(): void {}
@@ -224,6 +238,11 @@ export class Book3s32 implements VcpuFamily {
     if (words[W_PENDING] !== 0 && !(stepping && this.#debug.host.blocksInterrupts)) this.#interrupts.deliver();
     if (words[W_HALTED] !== 0) return this.#halt();
     const action = this.#context.stepping === 0 ? RESUME_GUEST : this.#debug.begin();
+    if (words[W_SEGMENTS_STALE] !== 0) {
+      words[W_SEGMENTS_STALE] = 0;
+      this.#segments.isStale = true;
+      this.#context.invalidate();
+    }
     if (this.#segments.isStale) this.#segments.refresh(this.#hosts, this.#vsids);
     return action;
   }
@@ -263,8 +282,10 @@ export class Book3s32 implements VcpuFamily {
   /** The family's processors have no critical input. */
   criticalInterrupt(): void {}
 
-  enableCap(_capability: VcpuCapability): boolean {
-    return false;
+  enableCap(capability: VcpuCapability, argument: number | KvmConfigTlb): boolean {
+    if (capability !== 'osi') return false;
+    this.#osi.enable(argument !== 0);
+    return true;
   }
 
   getRegs(): KvmRegs {

@@ -37,6 +37,7 @@ const EMULATED_ROWS: readonly (readonly [mnemonic: string, primary: number, exte
   ['eciwx', 31, 310],
   ['ecowx', 31, 438],
   ['mftb', 31, 371],
+  ['isync', 19, 150],
 ];
 
 export const EMULATED_MNEMONICS: readonly string[] = EMULATED_ROWS.map(([mnemonic]) => mnemonic);
@@ -138,6 +139,8 @@ export class ClassicEmulation {
           break;
         }
         return this.program(SRR1_PROGRAM.ILL);
+      case 17: // isync, behind what an assist meaning has made of mtsr
+        break;
       // Nothing here waits for other processors, and caches are always coherent with storage.
       case 12: // tlbsync
       case 13: // dcbi

@@ -131,7 +131,10 @@ export class ClassicFaults {
     const hosts = this.#hosts;
     const n = this.#segments.numberAt(hosts.current, address);
     // Its segment has just been given to another: the access comes again with a segment of its own.
-    if (n === 0) return;
+    if (n === 0) {
+      this.#segments.isStale = true;
+      return;
+    }
     const page = (address >>> 12) & 0xffff;
     if (this.#magic || slot === null) {
       shadow.map(n, page, this.#context.sharedPage, true, false, NO_VPN, 0);

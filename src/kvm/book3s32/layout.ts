@@ -22,7 +22,6 @@ export const BATS = 8;
 const CLASSIC_WORDS = 0x3600;
 const CLASSIC_NAMES = [
   'ear',
-  'iabr',
   'ictrl',
   'msscr0',
   'msssr0',
@@ -39,21 +38,23 @@ const CLASSIC_NAMES = [
   'ptelo',
   // The decrementer's sign as it was last.
   'decNegative',
+  // Segment registers of the guest were written that the host's do not follow yet (assist.ts).
+  'segmentsStale',
 ] as const;
 export type ClassicWord = (typeof CLASSIC_NAMES)[number];
 export const wordOfClassic = (name: ClassicWord): number => (CLASSIC_WORDS >> 2) + CLASSIC_NAMES.indexOf(name);
 export const W_DEC_NEGATIVE = wordOfClassic('decNegative');
-export const W_IABR = wordOfClassic('iabr');
+export const W_SEGMENTS_STALE = wordOfClassic('segmentsStale');
 
 /** BATs: upper and lower words of eight for instructions, then of eight for data. */
 export const W_IBAT = 0x3700 >> 2;
 export const W_DBAT = W_IBAT + 2 * BATS;
 export const W_BATS_END = W_DBAT + 2 * BATS;
-/** The guest's segment registers as the host's were made from (segments.ts): vector code compares (vectors.ts). */
-export const W_SEGMENTS_SEEN = 0x3800 >> 2;
 
 /** Words of the shared struct: storage is kept in doublewords. */
 const SHARED_SR = 0x68;
+/** Byte offset in the block of the doubleword with the first two. */
+export const SEGMENT_WORDS = SHARED + SHARED_SR;
 export const W_SR: readonly number[] = Array.from(
   { length: SEGMENTS },
   (_, n) => ((SHARED + SHARED_SR + 4 * n) ^ 4) >> 2,
@@ -68,6 +69,7 @@ const KEPT: ReadonlySet<StateDoubleword> = new Set([
   'pvr',
   'pir',
   'dabr',
+  'ciabr',
   'mmcr0',
   'mmcr1',
   'mmcr2',

@@ -4,7 +4,9 @@
  */
 import { type ClassicCpu, SEGMENT_REGISTERS, SERVER_CONTEXTS, SR } from '../../processor/index.ts';
 import {
+  CONTEXT_FETCH,
   CONTEXT_KERNEL,
+  CONTEXT_REAL,
   CONTEXT_USER,
   type ContextCpu,
   type ContextSegments,
@@ -13,9 +15,11 @@ import {
 } from '../book3s/host-contexts.ts';
 import { SEGMENT, type VsidMap } from '../book3s/vsid-map.ts';
 import type { GuestBats } from './bats.ts';
-import { W_MAGIC_EFFECTIVE, W_MAGIC_MAPPED, W_SEGMENTS_SEEN, W_SR } from './layout.ts';
+import { W_MAGIC_EFFECTIVE, W_MAGIC_MAPPED, W_SR } from './layout.ts';
 
 const NONE = -1;
+/** Looks at all segments on end; four contexts have 64 of them. */
+const ROUNDS = 8;
 
 export class HostSegments implements ContextSegments, ContextCpu {
   readonly #cpu: ClassicCpu;
@@ -44,17 +48,15 @@ export class HostSegments implements ContextSegments, ContextCpu {
 
   /** Before the guest runs: vector code goes between user and kernel by itself. */
   refresh(hosts: HostContexts, vsids: VsidMap): void {
-    this.isStale = false;
-    // A VSID that is given away anew may be one that was just taken: a second look finds it gone.
-    for (let round = 0; round < 2; round++) {
+    // A VSID that is given away anew may be one that was just taken: another look finds it gone.
+    for (let round = 0; round < ROUNDS && this.isStale; round++) {
+      this.isStale = false;
       this.#refresh(CONTEXT_USER, MODE.PR | MODE.IR | MODE.DR, vsids);
       this.#refresh(CONTEXT_KERNEL, MODE.IR | MODE.DR, vsids);
-      if (hosts.current > CONTEXT_KERNEL) this.#refresh(hosts.current, hosts.mode, vsids);
-      if (!this.isStale) break;
-      this.isStale = false;
+      this.#refresh(CONTEXT_REAL, 0, vsids);
+      this.#refresh(CONTEXT_FETCH, MODE.IR, vsids);
+      if (hosts.current > CONTEXT_FETCH) this.#refresh(hosts.current, hosts.mode, vsids);
     }
-    const words = this.#words;
-    for (let i = 0; i < SEGMENT_REGISTERS; i++) words[W_SEGMENTS_SEEN + i] = words[W_SR[i] as number] as number;
   }
 
   #refresh(context: number, mode: number, vsids: VsidMap): void {
@@ -63,7 +65,7 @@ export class HostSegments implements ContextSegments, ContextCpu {
     const user = (mode & MODE.PR) !== 0;
     for (let i = 0; i < SEGMENT_REGISTERS; i++) {
       const at = context * SEGMENT_REGISTERS + i;
-      const segment = translation === (MODE.IR | MODE.DR) ? (words[W_SR[i] as number] as number) : 0;
+      const segment = translation === 0 ? 0 : (words[W_SR[i] as number] as number);
       if (this.#vsid[at] !== NONE && this.#made[at] === segment) continue;
       this.#made[at] = segment;
       const n = this.#number(i, segment, translation, user, vsids);
@@ -76,9 +78,11 @@ export class HostSegments implements ContextSegments, ContextCpu {
   #number(esid: number, segment: number, translation: number, user: boolean, vsids: VsidMap): number {
     const state = user ? SEGMENT.USER : 0;
     if (translation === 0) return vsids.get(esid, SEGMENT.REAL | state);
-    // One segment for fetches and data: a page of both has the translation that was asked for last.
-    if (translation === MODE.IR) return vsids.get(esid, SEGMENT.FETCH_VIRTUAL | state);
-    if (translation === MODE.DR) return vsids.get(esid, SEGMENT.DATA_VIRTUAL | state);
+    if (translation !== (MODE.IR | MODE.DR)) {
+      // One segment for fetches and data: a page of both has the translation that was asked for last.
+      const kind = translation === MODE.IR ? SEGMENT.FETCH_REGISTER : SEGMENT.DATA_REGISTER;
+      return vsids.get((segment >>> 0) * SEGMENT_REGISTERS + esid, kind | state);
+    }
     const magic = !user && this.#isMagic(esid) ? SEGMENT.MAGIC : 0;
     const blocks = this.#bats.coversSome(esid, user);
     const special = (segment & SR.T) !== 0;
@@ -108,6 +112,7 @@ export class HostSegments implements ContextSegments, ContextCpu {
   dropVsid(n: number): void {
     for (let i = this.#vsid.indexOf(n); i >= 0; i = this.#vsid.indexOf(n, i + 1)) {
       this.#vsid[i] = NONE;
+      this.#cpu.setSegment(i >> 4, i & 15, SR.T);
       this.isStale = true;
     }
   }

@@ -4,6 +4,7 @@ import {
   KVM_EXIT,
   KVM_INTERRUPT,
   type KvmChainStep,
+  type KvmConfigTlb,
   KvmError,
   type KvmGuestDebug,
   type KvmRegs,
@@ -12,6 +13,7 @@ import {
   type KvmStats,
   type KvmTable,
   type KvmTranslation,
+  type VcpuCapability,
 } from '../api.ts';
 import { MSR, MSR_SF } from '../book3s/bits.ts';
 import { Book3sContext } from '../book3s/context.ts';
@@ -35,6 +37,7 @@ import {
   W_HIOR,
   W_MAGIC_MAPPED,
   W_MSR,
+  W_OSI,
   W_PAPR,
   W_PC,
   W_PENDING,
@@ -44,6 +47,7 @@ import {
   W_WIDE_RESERVE_ADDRESS,
 } from '../book3s/layout.ts';
 import { ACCESS, TRANSLATION } from '../book3s/mmu.ts';
+import { OsiCalls } from '../book3s/osi.ts';
 import { ShadowPages } from '../book3s/shadow.ts';
 import { StorageEmulation } from '../book3s/storage.ts';
 import { VirtualTime } from '../book3s/virtual-time.ts';
@@ -121,6 +125,7 @@ export class Book3s64 implements VcpuFamily {
   readonly #storage: StorageEmulation;
   readonly #papr: PaprHypercalls;
   readonly #areas: VirtualProcessorAreas;
+  readonly #osi: OsiCalls;
   readonly #exits: Book3sExits;
   readonly #registers: Book3sRegisters;
   readonly #debug: Book3sDebug;
@@ -220,7 +225,8 @@ export class Book3s64 implements VcpuFamily {
             shadow.dropAll();
             hosts.dropAll();
           });
-    this.#exits = new Book3sExits(context, interrupts, emulation, faults, papr, paravirt, counters, run, debug);
+    const osi = new OsiCalls(context.words, run);
+    this.#exits = new Book3sExits(context, interrupts, emulation, faults, papr, osi, paravirt, counters, run, debug);
     this.#registers = new Book3sRegisters(
       context,
       slb,
@@ -236,6 +242,7 @@ export class Book3s64 implements VcpuFamily {
       },
     );
     this.#debug = debug;
+    this.#osi = osi;
     this.#inspection = new Inspection64(context, slb, htab, mmu, vsids, shadow, faults, slots);
     this.#words = context.words;
     this.#slb = slb;
@@ -258,6 +265,7 @@ export class Book3s64 implements VcpuFamily {
   reset(): void {
     const words = this.#words;
     const papr = words[W_PAPR] as number;
+    const osi = words[W_OSI] as number;
     words.fill(0, W_GPR, W_GPR + 64);
     words.fill(0, W_CR, W_CR + 8);
     words.fill(0, BOOK3S_STATE >> 2, DOUBLES >> 2);
@@ -267,6 +275,7 @@ export class Book3s64 implements VcpuFamily {
     words[W_PIR] = this.#parts.id;
     words[W_CTRL] = CTRL_RUN;
     words[W_PAPR] = papr;
+    words[W_OSI] = osi;
     words[W_HIOR] = papr !== 0 ? 0 : this.#model.hior;
     words[W_PC] = RESET_PC;
     words[W_PC + 1] = 0;
@@ -286,6 +295,7 @@ export class Book3s64 implements VcpuFamily {
   begin(): void {
     if (this.#time.icount === 0) this.#areas.dispatch(true);
     this.#storage.complete();
+    this.#osi.complete();
     this.#papr.complete();
   }
 
@@ -373,7 +383,9 @@ export class Book3s64 implements VcpuFamily {
   /** The family's processors have no critical input. */
   criticalInterrupt(): void {}
 
-  enableCap(): boolean {
+  enableCap(capability: VcpuCapability, argument: number | KvmConfigTlb): boolean {
+    if (capability === 'osi') this.#osi.enable(argument !== 0);
+    if (capability !== 'papr') return capability === 'osi';
     const words = this.#words;
     words[W_PAPR] = 1;
     words[W_HIOR] = 0;

@@ -30,6 +30,7 @@ import {
   W_HIOR,
   W_LPCR,
   W_MONITORED,
+  W_OSI,
 } from '../book3s/layout.ts';
 import { ASSIST_KIND, letsFloatInterrupt, letsInterruptIn, setFacilities } from './assist.ts';
 import type { ServerModel } from './models.ts';
@@ -133,8 +134,9 @@ export const book3sVectors = ({ name, msrMask, keptByInterrupts }: ServerModel, 
     });
     s.if(blocked, () => s.leave());
     const user = s.and(s.shared('msr'), MSR.PR);
-    // A kernel's system calls may be hypercalls.
-    s.if(s.and(s.eq(vector, SERVER_VECTOR.systemCall), s.ne(user, 0)), () => take(s, vector, 'assisted_sc'));
+    // A kernel's system calls may be hypercalls, and so may a program's (OSI).
+    const ordinary = s.and(s.ne(user, 0), s.eqz(s.blockWord(W_OSI * 4)));
+    s.if(s.and(s.eq(vector, SERVER_VECTOR.systemCall), ordinary), () => take(s, vector, 'assisted_sc'));
     const scalar = s.eq(vector, SERVER_VECTOR.floatingPointUnavailable);
     const vectors = s.or(s.eq(vector, SERVER_VECTOR.vectorUnavailable), s.eq(vector, SERVER_VECTOR.vsxUnavailable));
     s.if(s.or(scalar, vectors), () => take(s, vector, 'assisted_unavailable'));

@@ -79,6 +79,7 @@ export const ONE_REGS_E500: OneRegs = new Map([
 ]);
 
 const TWO_WORDS = 2;
+const W_ACCUMULATOR = ACCUMULATOR >> 2;
 
 export class BookeRegisters {
   readonly #words: Int32Array;
@@ -89,6 +90,8 @@ export class BookeRegisters {
   readonly #onDebug: () => void;
   readonly #sregs: ReadonlyMap<string, number>;
   readonly #oneRegs: OneRegs;
+  /** General registers have 64 bits, and there is an accumulator: SPE's. */
+  readonly #isWide: boolean;
 
   constructor(
     table: SprTable,
@@ -97,7 +100,9 @@ export class BookeRegisters {
     interrupts: BookeInterrupts,
     timers: BookeTimers,
     onDebug: () => void,
+    isWide = false,
   ) {
+    this.#isWide = isWide;
     this.#sregs = sregsOf(table);
     this.#oneRegs = oneRegs;
     this.#onDebug = onDebug;
@@ -119,7 +124,7 @@ export class BookeRegisters {
       srr1: this.#get(W_SRR1),
       pid: this.#get(W_PID),
       sprg: W_SPRG.map((word) => this.#get(word)),
-      gpr: Array.from({ length: 32 }, (_, n) => this.#get(W_GPR + TWO_WORDS * n)),
+      gpr: Array.from({ length: 32 }, (_, n) => this.#general(n)),
     };
   }
 
@@ -130,7 +135,11 @@ export class BookeRegisters {
     this.#set(W_LR, regs.lr);
     this.#set(W_SRR0, regs.srr0);
     this.#set(W_SRR1, regs.srr1);
-    for (let n = 0; n < 32; n++) this.#set(W_GPR + TWO_WORDS * n, regs.gpr[n] ?? 0n);
+    for (let n = 0; n < 32; n++) {
+      const value = regs.gpr[n] ?? 0n;
+      this.#set(W_GPR + TWO_WORDS * n, value);
+      if (this.#isWide) this.#set(W_GPR + TWO_WORDS * n + 1, value >> 32n);
+    }
     for (const [n, word] of W_SPRG.entries()) this.#set(word, regs.sprg[n] ?? 0n);
     writeCr(words, Number(BigInt.asIntN(32, regs.cr)));
     writeXer(words, Number(BigInt.asIntN(32, regs.xer)));
@@ -144,11 +153,17 @@ export class BookeRegisters {
     const sregs: KvmSregs = { pvr: 0 };
     for (const [name, word] of this.#sregs) sregs[name] = (this.#words[word] as number) >>> 0;
     sregs['dec'] = this.#timers.readDec() >>> 0;
+    if (this.#isWide) sregs['acc'] = (this.#get(W_ACCUMULATOR + 1) << 32n) | this.#get(W_ACCUMULATOR);
     return sregs;
   }
 
   setSregs(sregs: Partial<KvmSregs>): void {
     for (const [name, given] of Object.entries(sregs)) {
+      if (name === 'acc' && this.#isWide && given !== undefined) {
+        this.#set(W_ACCUMULATOR, BigInt(given));
+        this.#set(W_ACCUMULATOR + 1, BigInt(given) >> 32n);
+        continue;
+      }
       const word = this.#sregs.get(name);
       if (word === undefined || given === undefined) continue;
       const value = Number(given);
@@ -208,6 +223,11 @@ export class BookeRegisters {
     if (!this.#oneRegs.has(KVM_REG_PPC.FPSCR)) return undefined;
     const n = indexOf(KVM_REG_PPC.FPR, id);
     return n === undefined ? undefined : fprOffset(n) >> 2;
+  }
+
+  #general(n: number): bigint {
+    const low = this.#get(W_GPR + TWO_WORDS * n);
+    return this.#isWide ? (this.#get(W_GPR + TWO_WORDS * n + 1) << 32n) | low : low;
   }
 
   #get(word: number): bigint {

@@ -14,7 +14,7 @@ import { FIRMWARE_TREE, GiB, MACHINE_ID, MiB, macFwCfg, openBios, VIA } from './
 import { g3, ppc604 } from './mac-cpus.ts';
 import { macIdeParts, macIdes } from './mac-ide.ts';
 
-const BUS_FREQUENCY = 66_820_000;
+const BUS_FREQUENCY = 66_000_000;
 const NVRAM_STRIDE = 16;
 
 /** The bus: bridge, cards, and the I/O chip at its place. */
@@ -72,7 +72,7 @@ export const g3beige: Board = {
   name: 'g3beige',
   description: 'Power Macintosh G3 (Grackle, Heathrow, CUDA) with OpenBIOS',
   cpus: [g3, ppc604],
-  accels: ['pv', 'trap'],
+  accels: ['assist', 'pv', 'trap'],
   kernelBits: 32,
   memory: {
     defaultBytes: 256 * MiB,

@@ -1,6 +1,7 @@
 /** What all Power Macs here share: OpenBIOS, and what it is told. */
 import type { Vcpu } from '../../kvm/api.ts';
 import type { Board, BoardConfiguration, FirmwareSpec } from '../board.ts';
+import { IDE } from '../cards.ts';
 import type { DeviceSpec } from '../device.ts';
 import { fwCfg, word16, word32 } from '../devices/fw-cfg.ts';
 
@@ -55,7 +56,7 @@ export const openBios = (nvramBytes = 0): FirmwareSpec => ({
 
 /** Where firmware asks what the machine is. Frequencies in Hz. */
 export function macFwCfg(
-  { memoryBytes, cpu }: BoardConfiguration,
+  { memoryBytes, cpu, cards = [] }: BoardConfiguration,
   options: {
     machineId: number;
     busFrequency: number;
@@ -64,12 +65,14 @@ export function macFwCfg(
     nvram?: number;
   },
 ): DeviceSpec {
+  const drives = cards.flatMap(({ bus, drive }) => (bus === IDE && drive !== undefined ? [drive] : []));
   return fwCfg({
     name: FW_CFG_NAME,
     base: FW_CFG_BASE,
     memoryBytes,
     machineId: options.machineId,
     noGraphic: !options.hasDisplay,
+    bootDisk: drives.length > 0 && drives.every(({ isCd }) => isCd) ? 'd' : 'c',
     items: [
       [PPC.WIDTH, word16(DISPLAY.width)],
       [PPC.HEIGHT, word16(DISPLAY.height)],

@@ -113,7 +113,7 @@ function board(name: string, description: string, via?: number): Board {
     name,
     description,
     cpus: [g4, g4Later, g5],
-    accels: ['pv', 'trap'],
+    accels: ['assist', 'pv', 'trap'],
     kernelBits: 32,
     memory: {
       defaultBytes: 512 * MiB,

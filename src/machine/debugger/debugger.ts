@@ -122,10 +122,8 @@ export class Debugger<End = unknown> {
     this.#breakpoints.clear();
     this.#watchpoints.length = 0;
     this.memory.physical = false;
-    if (this.#end === undefined) {
-      this.#mode = 'go';
-      this.#vcpu.setGuestDebug({ control: 0 });
-    }
+    this.#mode = 'go';
+    this.#vcpu.setGuestDebug({ control: 0 });
     this.#stop = undefined;
     this.#pending = undefined;
     this.#control.release();

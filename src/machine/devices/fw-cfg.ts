@@ -53,6 +53,8 @@ export interface HypercallKeys {
   readonly isKvm: number;
   readonly instructions: number;
 }
+/** The first hard disk, or the first CD, by the letter that it has. */
+export type BootDisk = 'c' | 'd';
 const HYPERCALL_WORDS = 4;
 const HYPERCALL_BYTES = 4 * HYPERCALL_WORDS;
 const PRELOADED_WORDS = 5;
@@ -65,12 +67,15 @@ export class FwCfg implements Device, MmioRegion, FirmwareInformant {
   /** Addresses and sizes of what is preloaded, as `inform` was told last. */
   #preloaded: readonly number[] = [0, 0, 0, 0, 0];
   readonly #hypercall: HypercallKeys | undefined;
+  readonly #disk: BootDisk;
   #key = INVALID;
   #offset = 0;
 
-  constructor(fixed: readonly FwCfgItem[], hypercall?: HypercallKeys) {
+  /** `disk`: what is to be booted from when there is no kernel. */
+  constructor(fixed: readonly FwCfgItem[], disk: BootDisk, hypercall?: HypercallKeys) {
     this.#fixed = fixed;
     this.#hypercall = hypercall;
+    this.#disk = disk;
     this.#fill();
   }
 
@@ -92,7 +97,7 @@ export class FwCfg implements Device, MmioRegion, FirmwareInformant {
       [FW_CFG.INITRD_ADDR, word32(initrd)],
       [FW_CFG.INITRD_SIZE, word32(initrdBytes)],
       [FW_CFG.BOOT_MENU, word16(0)],
-      [FW_CFG.BOOT_DEVICE, word16((kernelBytes > 0 ? 'm' : 'c').charCodeAt(0))],
+      [FW_CFG.BOOT_DEVICE, word16((kernelBytes > 0 ? 'm' : this.#disk).charCodeAt(0))],
       // A count, big-endian: no files.
       [FW_CFG.FILE_DIR, word32(0)],
       ...this.#fixed,
@@ -148,6 +153,7 @@ export function fwCfg(options: {
   /** There is no display: the serial port is the console. */
   noGraphic: boolean;
   items: readonly FwCfgItem[];
+  bootDisk: BootDisk;
   hypercall?: HypercallKeys;
 }): DeviceSpec {
   return {
@@ -163,6 +169,7 @@ export function fwCfg(options: {
           [FW_CFG.MACHINE_ID, word16(options.machineId)],
           ...options.items,
         ],
+        options.bootDisk,
         options.hypercall,
       ),
   };

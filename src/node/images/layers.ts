@@ -360,3 +360,28 @@ export function shareLayers(name: string, paths: readonly string[]): NinePServer
   const folder = new LayeredFolder(name, paths);
   return new NinePServer(folder, folder.root.status() as FileStatus, { writable: false });
 }
+
+const MOST_TEXT = 2 ** 20;
+
+/** The text of a file of an image by its path, links not followed; undefined where there is none. @throws MachineError */
+export async function readFromLayers(
+  name: string,
+  paths: readonly string[],
+  path: string,
+): Promise<string | undefined> {
+  const folder = new LayeredFolder(name, paths);
+  try {
+    const names = split(path);
+    let at = folder.root;
+    for (const one of names.slice(0, -1)) at = await at.directory(one);
+    const file = await at.file(names.at(-1) ?? '', { read: true, write: false });
+    const { size } = await file.status();
+    const bytes = Buffer.alloc(Math.min(Number(size), MOST_TEXT));
+    return bytes.toString('utf8', 0, await file.read(0, bytes));
+  } catch (error) {
+    if (error instanceof FolderError) return undefined;
+    throw error;
+  } finally {
+    folder.close();
+  }
+}

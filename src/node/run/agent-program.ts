@@ -26,8 +26,14 @@ export interface Request {
   /** Where in the guest the command runs. */
   readonly directory: string;
   readonly mounts: readonly Mount[];
-  /** Folders of the guest that are to be at a second place too, after the mounts. */
+  /** Folders of the guest that are to be at a second place too, with what is mounted in them, after the mounts. */
   readonly binds: readonly { readonly source: string; readonly target: string }[];
+  /** Folders of the guest that are to be laid over others, which then show what is in either and cannot be written. */
+  readonly covers: readonly { readonly above: string; readonly target: string }[];
+  /** Folder of the guest that is the command's root. */
+  readonly root?: string | undefined;
+  /** The command's programs are of 32 bits, and are to see a processor of such. */
+  readonly is32Bit?: boolean | undefined;
   readonly network: 'none' | 'user';
   /** There is a standard input. */
   readonly hasInput: boolean;
@@ -98,7 +104,9 @@ const SIGKILL = 9;
 const CLONE_THREAD = 0x310f00;
 /** VM, VFORK. */
 const CLONE_CHILD = 0x4100 | SIGCHLD;
-const MS = { readOnly: 1, bind: 4096 } as const;
+const MS = { readOnly: 1, bind: 4096, recursive: 16384 } as const;
+/** linux/personality.h. */
+const PER_LINUX32 = 8;
 const REBOOT = [0xfee1dead, 672274793, 0x4321fedc] as const;
 const ERROR = { notFound: -2, notExecutable: -8, denied: -13, notFolder: -20 } as const;
 
@@ -113,7 +121,7 @@ const NO_FOLDER = 125;
 
 const NETWORK =
   'ip link set eth0 up && ip address add 10.0.2.15/24 dev eth0 && ip route add default via 10.0.2.2 && ' +
-  'rm -f /etc/resolv.conf && echo nameserver 10.0.2.3 >/etc/resolv.conf';
+  'mkdir -p $0/etc && rm -f $0/etc/resolv.conf && echo nameserver 10.0.2.3 >$0/etc/resolv.conf';
 const SHARE_OPTIONS = 'trans=virtio,version=9p2000.L,msize=512000';
 
 /** Makes the list of one request. */
@@ -130,16 +138,23 @@ class AgentList extends StepList {
   }
 
   make(): Uint8Array<ArrayBuffer> {
-    const { mounts, binds, network, time, random } = this.#request;
+    const { mounts, binds, covers, network, time, random } = this.#request;
     this.step(CALL.fcntl, [STATUS_FILE, F_SETFD, FD_CLOEXEC]);
     this.step(CALL.clockSettime, [0, this.words(Math.floor(time), Math.floor((time % 1) * 1e9))]);
     this.#reseed(random);
-    if (network === 'user') this.#connect();
     for (const [i, mount] of mounts.entries()) this.#mount(mount, i);
     for (const { source, target } of binds) {
       this.#makeFolders(target);
-      this.#call(CALL.mount, [this.text(source), this.text(target), 0, MS.bind], `cannot show ${source} at ${target}`);
+      const how = MS.bind | MS.recursive;
+      this.#call(CALL.mount, [this.text(source), this.text(target), 0, how], `cannot show ${source} at ${target}`);
     }
+    for (const { above, target } of covers) {
+      this.#makeFolders(target);
+      const overlay = this.text('overlay');
+      const layers = this.text(`lowerdir=${above}:${target}`);
+      this.#call(CALL.mount, [overlay, this.text(target), overlay, 0, layers], `cannot lay ${above} over ${target}`);
+    }
+    if (network === 'user') this.#connect();
     this.#command();
     for (let i = 0; i < this.#later.length; i++) this.#later[i]?.();
     return this.finish();
@@ -196,7 +211,7 @@ class AgentList extends StepList {
 
   #connect(): void {
     const shell = this.text(`${HOME}/busybox`);
-    const words = this.words(this.text('sh'), this.text('-c'), this.text(NETWORK), 0);
+    const words = this.words(...['sh', '-c', NETWORK, this.#request.root ?? ''].map((word) => this.text(word)), 0);
     const child = this.#apart((place) => {
       this.step(CALL.execve, [shell, words, this.words(0)], {}, place);
       this.step(CALL.exitGroup, [1]);
@@ -363,7 +378,7 @@ class AgentList extends StepList {
 
   /** The command's process, until it is the command. */
   #child(place: Place, files: readonly number[]): void {
-    const { command, environment, directory, user, terminal } = this.#request;
+    const { command, environment, directory, user, terminal, root, is32Bit } = this.#request;
     const [name = '', ...words] = command;
     const fail = (text: string, status: number, at = this.place()): Place => {
       const line = Buffer.from(`powervisor: ${text}\n`);
@@ -375,6 +390,9 @@ class AgentList extends StepList {
     this.step(CALL.setsid, [], {}, place);
     for (const [i, file] of files.entries()) this.step(CALL.dup2, [file, i]);
     if (terminal) this.step(CALL.ioctl, [0, IOCTL.setControlling, 0]);
+    if (root !== undefined)
+      this.step(CALL.chroot, [this.text(root)], { onError: failLater('the guest has no root', NO_FOLDER) });
+    if (is32Bit) this.step(CALL.personality, [PER_LINUX32]);
     if (user) {
       const onError = failLater('the guest cannot become the user', NO_FOLDER);
       this.step(CALL.setgroups, [0, 0], { onError });

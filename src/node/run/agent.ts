@@ -48,12 +48,18 @@ until [ -e $own/ports/request ] && [ -e $own/ports/stdin ] && [ -e $own/ports/st
 done
 [ -e /etc/passwd ] || echo 'root:x:0:0:root:/root:/bin/sh' >/etc/passwd
 [ -e /etc/group ] || echo 'root:x:0:' >/etc/group
-# The kernel lets a file system in memory have half of it.
-mount -o remount,size=90% / 2>/dev/null
+# The kernel lets a file system in memory have half of it: here three quarters of what is free, beside what it holds already.
+while read -r name value unit; do
+  case $name in
+  MemAvailable:) room=$((value * 3 / 4)) ;;
+  Shmem:) held=$value ;;
+  esac
+done </proc/meminfo
+mount -o remount,size=$((room + held))k / 2>/dev/null
 ip link set lo up
 [ -x /sbin/ldconfig ] && ! [ -e /etc/ld.so.cache ] && /sbin/ldconfig
 hostname powervisor
-mkdir $own/over && mount -t tmpfs -o size=90% over $own/over
+mkdir $own/over && mount -t tmpfs -o size=\${room}k over $own/over
 
 exec 3>$own/ports/status
 exec $own/agent

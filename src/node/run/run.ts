@@ -1,19 +1,38 @@
+import { resolve } from 'node:path';
 import { type Readable, Writable } from 'node:stream';
 import { type Machine, type MachineEnd, MachineError, type PortEnd } from '../../machine/index.ts';
-import { shareFolder } from '../folder.ts';
 import { createMachine, restoreMachine } from '../machine.ts';
 import { createUserNetwork } from '../network.ts';
+import type { Reporter } from '../packages/progress.ts';
 import { randomBytes } from '../random.ts';
-import { AGENT_KEY, AGENT_PATH, FOLDER_TAG, PORTS, type PortName } from './agent.ts';
-import { formatRequest, killRecord, RANDOM_BYTES } from './agent-program.ts';
-import { DEFAULT_IMAGE, findImage, type Image } from './image.ts';
+import { AGENT_KEY, AGENT_PATH, PORTS, type PortName } from './agent.ts';
+import { formatRequest, killRecord, RANDOM_BYTES, resizeRecord } from './agent-program.ts';
+import { openGuestFiles } from './guest-files.ts';
+import { findImage, type ProgramArchitecture } from './image.ts';
 import { LINUX_SIGNALS } from './signals.ts';
 import { InputPort, OutputPort, StatusPort } from './streams.ts';
 import { dropTemplate, hasTemplate, saveTemplate, templatePath } from './template.ts';
+import { findUser, type User } from './users.ts';
 
 export interface RunOptions {
-  /** Default: `debian`. */
+  /**
+   * Whose files the command finds: `debian`, `debian-tools`, `ppc64`, `ppc`; the path of a folder or an archive (a root file system,
+   * OCI's image layout, `docker save`); or HOST/NAME:TAG of a registry. Default: the architecture's own. `debian` is made of Debian's
+   * packages when it is not there, what a registry has is fetched once.
+   */
   readonly image?: string | undefined;
+  /** Of the image, where there are some. Default: the image's own, or ppc64le. */
+  readonly architecture?: ProgramArchitecture | undefined;
+  /** Ask the registry again for what the image's tag stands for. */
+  readonly refresh?: boolean | undefined;
+  /** Hears what is fetched for an image. Default: nobody. */
+  readonly report?: Reporter | undefined;
+  /** A folder of the host whose libraries programs load: those of a cross compiler's packages, say. */
+  readonly sysroot?: string | undefined;
+  /** NAME or UID, or either with :GROUP. Default: the image's own, or root. */
+  readonly user?: string | undefined;
+  /** The command has a terminal of this size in place of pipes; its standard error goes where its output goes. */
+  readonly terminal?: TerminalSize | undefined;
   /** The host's folder that the guest has at the same path; false: none. Default: `cwd`. */
   readonly folder?: string | false | undefined;
   /** What the guest writes in the folder is written on the host; else it is gone with the guest. */
@@ -43,6 +62,11 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface TerminalSize {
+  readonly rows: number;
+  readonly columns: number;
+}
+
 /** How a run ended. */
 export interface RunResult {
   /**
@@ -66,6 +90,8 @@ export interface RunningCommand {
   readonly result: Promise<RunResult>;
   /** Sends a signal to the command and what it started, by its name: "INT". Before it runs nothing happens. */
   kill(signal: string): void;
+  /** The command's terminal has another size. */
+  resize(size: TerminalSize): void;
 }
 
 const CONSOLE_CHARACTERS = 8192;
@@ -92,36 +118,48 @@ class Collector extends Writable {
   }
 }
 
-function checkCommand(command: readonly string[], env: Readonly<Record<string, string>>): void {
+function checkCommand(command: readonly string[]): void {
   if (!Array.isArray(command) || command.some((word) => typeof word !== 'string') || !command[0])
     throw new MachineError('a command is a list of strings: the program, and its arguments');
   if (command.some((word) => word.includes('\0'))) throw new MachineError('an argument has no zero byte in it');
+}
+
+function checkVariables(env: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(env))
     if (name === '' || /[=\0]/.test(name) || typeof value !== 'string' || value.includes('\0'))
       throw new MachineError(`${JSON.stringify(name)} is no variable for a command's environment`);
 }
 
+const CUSTOMARY_ENVIRONMENT = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  HOME: '/root',
+  USER: 'root',
+  LANG: 'C.UTF-8',
+} as const;
+
+const environmentOf = (user: User | undefined, terminal: TerminalSize | undefined): Record<string, string> => ({
+  ...(user && { HOME: user.home, USER: user.name }),
+  ...(terminal && { TERM: 'xterm' }),
+});
+
 const inputOf = (stdin: Readable | Uint8Array | string): Readable | Uint8Array =>
   typeof stdin === 'string' ? Buffer.from(stdin) : stdin;
 
 /**
- * Starts a command in a guest of its own. Rejects with a MachineError of one line when an option does not fit, or the image is not
+ * Starts a command in a guest of its own; without one, what the image is for. Rejects with a MachineError of one line when an option does not fit, or the image is not
  * there.
  */
-export async function startCommand(command: readonly string[], options: RunOptions = {}): Promise<RunningCommand> {
-  const { env = {}, folder = process.cwd(), network = 'none', timeoutMs, signal, writable = false } = options;
-  checkCommand(command, env);
+export async function startCommand(given: readonly string[], options: RunOptions = {}): Promise<RunningCommand> {
+  const { env = {}, folder = process.cwd(), network = 'none', timeoutMs, signal, writable = false, terminal } = options;
+  checkVariables(env);
   signal?.throwIfAborted();
-  if (folder === '/')
-    throw new MachineError("the folder '/' would be in the place of the guest's own; folder: false fits");
-  const share = folder === false ? undefined : shareFolder(folder, { writable });
-  let image: Image;
-  try {
-    image = findImage(options.image ?? DEFAULT_IMAGE);
-  } catch (error) {
-    share?.close();
-    throw error;
-  }
+  const image = await findImage(options.image, options);
+  const { config } = image.root ?? {};
+  const command = given.length > 0 ? given : (config?.command ?? []);
+  checkCommand(command);
+  const wanted = options.user ?? config?.user;
+  const user = wanted === undefined ? undefined : await findUser(image, wanted);
+  const files = await openGuestFiles(image, { folder, writable, sysroot: options.sysroot });
   const link = network === 'user' ? await createUserNetwork() : undefined;
 
   /** How the run ends, if not by the guest's own end. */
@@ -153,16 +191,12 @@ export async function startCommand(command: readonly string[], options: RunOptio
     formatRequest({
       architecture,
       command,
-      environment: {
-        PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-        HOME: '/root',
-        USER: 'root',
-        LANG: 'C.UTF-8',
-        ...env,
-      },
-      directory: options.cwd ?? (folder || '/'),
-      mounts: folder === false ? [] : [{ tag: FOLDER_TAG, target: folder, mode: writable ? 'rw' : 'overlay' }],
-      binds: [],
+      environment: { ...CUSTOMARY_ENVIRONMENT, ...environmentOf(user, terminal), ...config?.env, ...env },
+      directory: options.cwd ?? (folder ? resolve(folder) : (config?.directory ?? '/')),
+      ...files.request,
+      is32Bit: image.is32Bit,
+      user,
+      terminal,
       network,
       hasInput: options.stdin !== undefined,
       isMerged,
@@ -201,14 +235,14 @@ export async function startCommand(command: readonly string[], options: RunOptio
     },
     rng: true,
     consolePorts: PORTS.map((name) => ({ name, end: ends[name] })),
-    ...(share && { shares: [{ tag: FOLDER_TAG, server: share }] }),
+    ...(files.shares.length > 0 && { shares: files.shares }),
     ...(link && { network: { link } }),
     noReboot: true,
   };
   const memoryBytes = options.memoryBytes ?? image.memoryBytes;
   const append = `console=hvc0 quiet panic=-1 oops=panic rdinit=${AGENT_PATH}`;
   const template = templatePath([
-    ...[image.stamp, append, String(memoryBytes), network, share ? 'folder' : '', process.version],
+    ...[image.stamp, append, String(memoryBytes), network, ...files.shares.map(({ tag }) => tag), process.version],
     AGENT_KEY,
   ]);
   const restore = (): Machine | undefined => {
@@ -236,7 +270,7 @@ export async function startCommand(command: readonly string[], options: RunOptio
       clearTimeout(timer);
       stdin.close();
       link?.close();
-      share?.close();
+      files.close();
     }
     if (failure !== undefined) throw failure;
     await Promise.race([Promise.all([stdout.drain(), stderr.drain()]), isTimedOut.promise]);
@@ -259,6 +293,9 @@ export async function startCommand(command: readonly string[], options: RunOptio
     kill: (name) => {
       const number = Object.hasOwn(LINUX_SIGNALS, name) ? LINUX_SIGNALS[name] : undefined;
       if (number !== undefined) signals.push(killRecord(architecture, number));
+    },
+    resize: ({ rows, columns }) => {
+      if (terminal) signals.push(resizeRecord(architecture, rows, columns));
     },
   };
 }

@@ -48,7 +48,6 @@ export class ClassicTlb {
   readonly #used = new Uint8Array(SOFT_TLB_SETS);
   readonly #usedAt = new Float64Array(SOFT_TLB_SETS);
   #uses = 0;
-  #context = 0;
   /** By low bits of the VSID: sets that have or had a segment with it, a bit each. */
   readonly #setsOf = new Uint16Array(VSID_SLOTS);
   pageInvalidations = 0;
@@ -93,7 +92,6 @@ export class ClassicTlb {
     i32[this.#at(MODE)] = i32[at + 1] as number;
     i32[this.#at(CODE_PAGES)] = i32[at + 2] as number;
     i32[this.#at(SEGMENT_BASE)] = i32[at + 3] as number;
-    this.#context = context;
   }
 
   setSegment(context: number, register: number, value: number): void {
@@ -114,7 +112,9 @@ export class ClassicTlb {
       this.#setOf[context] = set;
       this.#i32[this.#words(context)] = this.#base + SOFT_TLB + set * SOFT_TLB_SET_BYTES;
     }
-    this.#i32[this.#at(TLB_BASE)] = this.#i32[this.#words(this.#context)] as number;
+    // Vector code selects contexts, too.
+    const segments = (this.#i32[this.#at(SEGMENT_BASE)] as number) - this.#base - CLASSIC_SEGMENTS;
+    this.#i32[this.#at(TLB_BASE)] = this.#i32[this.#words(segments / CLASSIC_SEGMENTS_BYTES)] as number;
   }
 
   /** The set of a context's segment registers, or the one that was not used for longest. */

@@ -350,3 +350,31 @@ test('a socket serves one client at a time', async () => {
   await run;
   server.close();
 });
+
+test("an e500's registers have SPE's halves, on its own board", async () => {
+  const machine = Machine.create({
+    board: 'ppce500',
+    memoryBytes: 64 * 2 ** 20,
+    kernel: kernelOf('forever: b forever'),
+    host: new NodeHost({ write: () => {} }),
+    timeoutNs: 30e9,
+  });
+  const client = new GdbClient();
+  const connection = new GdbConnection(machine, { write: (bytes) => client.receive(bytes), close: () => {} });
+  client.wire = { send: (bytes) => connection.receive(bytes) };
+  const run = machine.run();
+  const description = await client.transfer('features', 'target.xml');
+  assert.match(description, /<architecture>powerpc:e500<\/architecture>.*org\.gnu\.gdb\.power\.spe/s);
+  const number = (name: string): string => registersOf(description).get(name)?.number.toString(16) ?? '';
+  assert.deepEqual(registersOf(description).get('ev0h'), { number: 32, bits: 32 });
+  assert.equal(number('acc'), '49');
+  await client.ask(`P${number('ev5h')}=01020304`);
+  await client.ask(`P${number('acc')}=1122334455667788`);
+  await client.ask('P5=0a0b0c0d');
+  assert.equal(await client.ask(`p${number('ev5h')}`), '01020304');
+  assert.equal(await client.ask('p5'), '0a0b0c0d');
+  assert.equal(await client.ask(`p${number('acc')}`), '1122334455667788');
+  assert.equal((await client.ask(`p${number('spefscr')}`)).length, 8);
+  client.post('k');
+  await run;
+});

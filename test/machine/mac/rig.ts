@@ -1,4 +1,4 @@
-/** A Mac's board on a fake processor and memory, with a clock that the test sets. */
+/** A Mac's board (mac99: a G5) on a fake processor and memory, with a clock that the test sets. */
 
 import { g3beige } from '../../../src/machine/boards/g3beige.ts';
 import { mac99 } from '../../../src/machine/boards/mac99.ts';
@@ -37,7 +37,11 @@ export class MacRig {
       { clock: { now: () => this.time } },
     );
     const placed = placeCards(name, board.buses ?? {}, cardsOf(cards));
-    const configuration = { memoryBytes: MAC_MEMORY, cpu: board.cpus[0], cards: placed };
+    const configuration = {
+      memoryBytes: MAC_MEMORY,
+      cpu: board.cpus.find(({ kernelBits }) => kernelBits === 64) ?? board.cpus[0],
+      cards: placed,
+    };
     const { vm, outside } = this;
     this.instance = new BoardInstance(board, configuration, vm, vm.createVcpu(0), repeatableWorld(), outside);
     this.instance.reset();

@@ -93,7 +93,7 @@ function assemble(parts: FamilyParts<HostE500Cpu>): PartsE500 {
   exits.hypercalls = new HypercallsE500(context, () => shadow.dropAll());
   exits.magicShadow = shadow;
   exits.context = context;
-  const registers = new BookeRegisters(SPRS_E500, ONE_REGS_E500, context, interrupts, timers, onDebug);
+  const registers = new BookeRegisters(SPRS_E500, ONE_REGS_E500, context, interrupts, timers, onDebug, true);
   return { tlb, shadow, context, interrupts, timers, storage, emulation, exits, registers, debug };
 }
 

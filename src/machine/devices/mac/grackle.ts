@@ -10,7 +10,7 @@ import {
 import type { InterruptLine, InterruptSink } from '../../interrupts.ts';
 import { PciBus, type PciHost } from '../../pci/bus.ts';
 import { PciConfigSpace } from '../../pci/config-space.ts';
-import { PciPins } from './pci-pins.ts';
+import { PciPins, SUBSYSTEM } from './pci-pins.ts';
 
 /** Motorola's MPC106 in address map B (MPC106 User's Manual, chapter 3). Everything is little-endian. */
 const CONFIG_ADDRESS = 0xfec00000;
@@ -19,7 +19,8 @@ const IO = { base: 0xfe000000, size: 0x200000 } as const;
 /** Up to where the machine has addresses of its own. */
 const MEMORY = { base: 0x80000000, size: 0x70000000 } as const;
 
-const BRIDGE = { vendor: 0x1057, device: 0x0002, classCode: 0x060000, revision: 0 };
+/** As QEMU's machine shows it. */
+const BRIDGE = { vendor: 0x1057, device: 0x0002, classCode: 0x060001, revision: 0, ...SUBSYSTEM };
 
 /** The PCI host bridge of beige Macs. Input n is the interrupt of slot n. */
 export class Grackle implements Device, PciHost, InterruptSink {

@@ -2,6 +2,7 @@ import { swapBytes } from '../../bus.ts';
 import type { Device, DeviceSpec, DeviceState, MmioRegion } from '../../device.ts';
 import type { PciFunction, PciHost } from '../../pci/bus.ts';
 import { PciConfigSpace } from '../../pci/config-space.ts';
+import { SUBSYSTEM } from './pci-pins.ts';
 
 /** The chip's memory: one range for all that is in it. */
 const MACIO_BYTES = 0x80000;
@@ -37,7 +38,7 @@ export class Macio implements Device, PciFunction {
       for (let at = part.offset & ~((1 << PAGE_SHIFT) - 1); at < part.offset + part.size; at += 1 << PAGE_SHIFT)
         this.#pages[at >> PAGE_SHIFT] = part;
     this.space = new PciConfigSpace(
-      { vendor: APPLE, device: deviceId, classCode: CLASS_CODE, revision: 0, interruptPin: 1 },
+      { vendor: APPLE, device: deviceId, classCode: CLASS_CODE, revision: 0, ...SUBSYSTEM },
       [{ index: 0, kind: 'memory', bytes: MACIO_BYTES, region: this.#memory }],
     );
   }

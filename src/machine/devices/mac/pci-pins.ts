@@ -1,5 +1,8 @@
 import type { InterruptLine, InterruptSink } from '../../interrupts.ts';
 
+/** Subsystem that functions of these machines have, unless they say otherwise: QEMU's. */
+export const SUBSYSTEM = { subsystemVendor: 0x1af4, subsystem: 0x1100 } as const;
+
 /** Four interrupts for all slots of a bus: a slot's INTA goes to the one that its number names modulo four. */
 export class PciPins implements InterruptSink {
   readonly #pins: readonly InterruptLine[];

@@ -10,11 +10,17 @@ import {
 import type { InterruptLine, InterruptSink } from '../../interrupts.ts';
 import { PciBus, type PciHost } from '../../pci/bus.ts';
 import { PciConfigSpace, type PciIdentity } from '../../pci/config-space.ts';
-import { PciPins } from './pci-pins.ts';
+import { PciPins, SUBSYSTEM } from './pci-pins.ts';
 
 /** The host bridges in Apple's memory controllers: what they are and the slot that they have on their own bus. */
 const APPLE = 0x106b;
-const bridge = (device: number): PciIdentity => ({ vendor: APPLE, device, classCode: 0x060000, revision: 0 });
+const bridge = (device: number): PciIdentity => ({
+  vendor: APPLE,
+  device,
+  classCode: 0x060000,
+  revision: 0,
+  ...SUBSYSTEM,
+});
 export const UNINORTH = {
   agp: { identity: bridge(0x0020), slot: 11 },
   main: { identity: bridge(0x001f), slot: 11 },
@@ -26,6 +32,10 @@ export const UNINORTH = {
 const TYPE_1 = 0x1;
 const FIRST_SLOT = 11;
 const ENABLE = 0x80000000;
+
+/** Clocks that the bridge may keep the bus, as QEMU's shows. */
+const LATENCY_TIMER = 0x0d;
+const LATENCY = 0x10;
 
 /** The controller's registers: the first has its version. */
 const VERSION = 7;
@@ -84,6 +94,7 @@ export class UniNorthPci implements Device, PciHost, InterruptSink {
   reset(): void {
     this.#address = 0;
     this.#bridge.reset();
+    this.#bridge.put(LATENCY_TIMER, 1, LATENCY);
   }
 
   save(): DeviceState {

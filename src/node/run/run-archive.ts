@@ -1,10 +1,11 @@
 /**
  * What `powervisor run` puts before an image's own files: busybox and the kernel's modules for the devices of its machine, all
- * in a folder of their own. The script that uses them comes with the command (src/node/run).
+ * in a folder of their own. What uses them comes with the command (agent.ts).
  */
-import { directory, type Entry, file, packCpio } from '../../src/node/run/cpio.ts';
+
 import { decompress, readBytes, readEntries } from '../packages/archive.ts';
 import { PackageError } from '../packages/error.ts';
+import { directory, type Entry, file, packCpio } from './cpio.ts';
 
 const FOLDER = '.powervisor';
 
@@ -43,19 +44,20 @@ export async function modulesOf(image: Uint8Array, names: readonly string[]): Pr
   return found;
 }
 
-/** The archive, not compressed. `image`: the kernel's package. */
-export async function packRunArchive(
-  image: Uint8Array,
-  names: readonly string[],
-  busybox: Uint8Array,
-): Promise<Buffer> {
-  const modules = await modulesOf(image, names);
+/** The archive, not compressed, with modules in the order in which they can be loaded. */
+export function packModules(modules: ReadonlyMap<string, Uint8Array>, busybox: Uint8Array): Buffer {
   const entries: Entry[] = [
     directory(FOLDER),
     file(`${FOLDER}/busybox`, busybox, 0o755),
-    // In the order in which they can be loaded.
     file(`${FOLDER}/modules`, Buffer.from([...modules.keys()].map((name) => `${name}\n`).join(''))),
     ...[...modules].map(([name, data]) => file(`${FOLDER}/${name}.ko`, data)),
   ];
   return packCpio(entries);
 }
+
+/** What the devices of a run need of Debian's kernel. */
+const RUN_MODULES = ['virtio_pci', 'virtio_console', 'virtio_net', 'virtio-rng', '9pnet_virtio', '9p', 'overlay'];
+
+/** That archive with modules out of a kernel's package. */
+export const packRunArchive = async (image: Uint8Array, busybox: Uint8Array): Promise<Buffer> =>
+  packModules(await modulesOf(image, RUN_MODULES), busybox);

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { HttpClient } from '../../src/node/http-client.ts';
+import { HttpClient } from '../http-client.ts';
 import { type AptOptions, proxyEnvironment, readAptOptions, readAptSources, type Source } from './apt.ts';
 import { decompress, readBytes } from './archive.ts';
 import { type Paragraph, parseParagraphs, words } from './control.ts';

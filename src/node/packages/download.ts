@@ -16,7 +16,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import type { HttpClient } from '../../src/node/http-client.ts';
+import type { HttpClient } from '../http-client.ts';
 import { oneLine, PackageError } from './error.ts';
 import type { Reporter } from './progress.ts';
 

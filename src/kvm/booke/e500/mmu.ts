@@ -104,8 +104,11 @@ export class GuestTlbE500 implements GuestTlb {
 
   /** The entries were replaced by what somebody says they were. */
   restored(): void {
-    for (let i = 0; i < E500_GUEST_TLB_ENTRIES; i++)
-      this.write(i, this.mas1(i), this.mas2(i), this.mas3(i), this.mas7(i));
+    for (let i = 0; i < E500_GUEST_TLB_ENTRIES; i++) {
+      const [mas1, mas2, mas3, mas7] = [this.mas1(i), this.mas2(i), this.mas3(i), this.mas7(i)];
+      // One that was never written is all zero, and stays so.
+      if ((mas1 | mas2 | mas3 | mas7) !== 0) this.write(i, mas1, mas2, mas3, mas7);
+    }
   }
 
   invalidate(index: number): void {

@@ -74,7 +74,7 @@ for (const [i, word] of words.entries()) new DataView(kernel.buffer).setUint32(4
 const options: NodeMachineOptions = { board: mine, console: process.stdout, kernel, timeoutNs: 60e9 };
 const machine: Machine = createMachine(options);
 const refused: RunResult | string = await run(['true'], { image: 'none' }).catch((error: Error) => error.message);
-if (refused !== "there is no image 'none'; there are: debian, debian-tools") throw new Error(String(refused));
+if (!String(refused).startsWith("there is no image 'none'; there are: debian, ")) throw new Error(String(refused));
 const end: MachineEnd = await machine.run();
 const regs: KvmRegs = machine.vcpu.getRegs();
 console.log(end.cause, regs.gpr[5], machine.saveDevices()['latch'], boards.some(({ name }) => name === "bamboo"), KVM_EXIT.MMIO);

@@ -53,6 +53,8 @@ const cases: readonly [words: string[], status: number, says: RegExp][] = [
   [boot(raw, '-nographic'), 2, /the console is this terminal/],
   [boot(raw, '-no-reboot'), 2, /--no-reboot is meant/],
   [boot(raw, '-drive', 'file=x'), 2, /--disk FILE is meant/],
+  [boot(raw, '-s'), 2, /--gdb 1234 is meant/],
+  [boot(raw, '-bios', 'x'), 2, /--bios FILE is meant/],
   [['-M', 'bamboo'], 2, /--machine NAME is meant/],
   [['boot', '--machin', 'bamboo', '--kernel', raw], 2, /unknown option '--machin'.*--machine/],
   [['boot', '--machine', 'bamboo', '--kernl', raw], 2, /unknown option '--kernl'.*--kernel/],

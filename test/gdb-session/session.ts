@@ -37,6 +37,17 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+/** The port that our command says it has. */
+async function portOf(child: ChildProcess): Promise<number> {
+  let text = '';
+  for await (const piece of child.stderr ?? []) {
+    text += String(piece);
+    const port = /gdb: target remote \S+:(\d+)\n/.exec(text)?.[1];
+    if (port !== undefined) return Number(port);
+  }
+  throw new Error(`the machine serves no gdb: ${text}`);
+}
+
 /** The machine's command, which waits for gdb. */
 function commandOf(host: Host, guest: Guest, folder: string, port: number): string[] {
   const append = `console=${guest.console} quiet`;
@@ -86,9 +97,10 @@ export async function runSession(
   folder: string,
   at = 'start_kernel',
 ): Promise<SessionResult> {
-  const port = await freePort();
-  const [program = '', ...words] = commandOf(host, guest, folder, port);
-  const child = spawn(program, words, { stdio: ['pipe', 'pipe', 'inherit'] });
+  // Ours takes any port that is free, and says which; QEMU is told one, which was free a moment before.
+  const wanted = host === 'qemu' ? await freePort() : 0;
+  const [program = '', ...words] = commandOf(host, guest, folder, wanted);
+  const child = spawn(program, words, { stdio: ['pipe', 'pipe', host === 'qemu' ? 'inherit' : 'pipe'] });
   const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
   const console = new Console(child);
   const gdb = new Gdb();
@@ -96,6 +108,7 @@ export async function runSession(
     for (const line of ['set pagination off', 'set confirm off', 'set width 0', 'set debuginfod enabled off'])
       await gdb.command(line);
     await gdb.command(`file ${join(folder, 'vmlinux')}`);
+    const port = wanted || (await portOf(child));
     const { packets, messages } = await connect(gdb, port);
     const seen = await converse(gdb, console, at);
     child.stdin?.write('echo still $((6 * 7)); reboot -f\n');

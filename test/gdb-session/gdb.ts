@@ -15,6 +15,9 @@ export class Gdb {
   #output = '';
   #changed = (): void => {};
   #isOver = false;
+  /** Of the command that was given last: an end of one before is not its. */
+  #mark = '';
+  #commands = 0;
 
   constructor() {
     this.#child = spawn(PROGRAM, ['-nx', '-q'], { stdio: ['pipe', 'pipe', 'pipe'] });
@@ -38,12 +41,13 @@ export class Gdb {
   /** Gives a command whose output `finish` answers. */
   begin(line: string): void {
     this.#output = '';
-    this.#child.stdin?.write(`${line}\necho ${MARK}\\n\n`);
+    this.#mark = `${MARK}${++this.#commands}`;
+    this.#child.stdin?.write(`${line}\necho ${this.#mark}\\n\n`);
   }
 
   async finish(what: string): Promise<string> {
-    await this.#until(`${MARK}\n`, what);
-    return this.#output.replaceAll('(gdb) ', '').replace(`${MARK}\n`, '').trim();
+    await this.#until(`${this.#mark}\n`, what);
+    return this.#output.replaceAll('(gdb) ', '').replace(`${this.#mark}\n`, '').trim();
   }
 
   async #until(mark: string, what: string): Promise<void> {
